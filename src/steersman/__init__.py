@@ -1,0 +1,69 @@
+"""Policies that learn from what happened next, and never let a worse one take over.
+
+Open a store with `Steersman.open()`, ask it for an agent, and call `agent.decide(state)` and
+`agent.report(decision, measurements)`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steersman.app import Agent, Steersman
+    from steersman.core.actions import ActionSpace
+    from steersman.core.agent import AgentSpec
+    from steersman.core.errors import SteersmanError
+    from steersman.core.guards import Guard, Refusal
+    from steersman.core.reward import Component, Measurement, Reward
+    from steersman.core.state import Category, Flag, Number, StateSchema
+    from steersman.loops.steer import Call
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Agent": "app",
+    "Steersman": "app",
+    "ActionSpace": "core.actions",
+    "AgentSpec": "core.agent",
+    "SteersmanError": "core.errors",
+    "Guard": "core.guards",
+    "Refusal": "core.guards",
+    "Component": "core.reward",
+    "Measurement": "core.reward",
+    "Reward": "core.reward",
+    "Category": "core.state",
+    "Flag": "core.state",
+    "Number": "core.state",
+    "StateSchema": "core.state",
+    "Call": "loops.steer",
+}
+
+__all__ = [
+    "ActionSpace",
+    "Agent",
+    "AgentSpec",
+    "Call",
+    "Category",
+    "Component",
+    "Flag",
+    "Guard",
+    "Measurement",
+    "Number",
+    "Refusal",
+    "Reward",
+    "StateSchema",
+    "Steersman",
+    "SteersmanError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import steersman` costs next to nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'steersman' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"steersman.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
