@@ -1,0 +1,1 @@
+"""The nouns and the ports. Imports nothing of ours."""

@@ -1,0 +1,101 @@
+"""The catalogue: names of agents and commands, and where they are loaded from when somebody asks for them."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from steersman.core.agent import AgentSpec
+from steersman.core.errors import InvalidInput, NotFound, nearest
+
+ENTRY_POINTS = "steersman.packs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack:
+    """A domain: its agents and commands by name, each as "module:attribute", loaded when first asked for."""
+
+    name: str
+    description: str
+    agents: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(target: str) -> Any:
+    """Return the object at "module:attribute". Raises NotFound, saying what is missing."""
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise NotFound(f"cannot load {target}: {error}. If it belongs to an extra, install that extra.") from error
+
+
+def load_file(path: str | Path) -> list[AgentSpec]:
+    """Return the agents that a Python file defines at its top level.
+
+    The file is executed: load only files that you trust. Raises NotFound or InvalidInput with the way out.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise NotFound(f"no agent file {file}.")
+    name = f"steersman_agents_{file.stem}"
+    description = importlib.util.spec_from_file_location(name, file)
+    if description is None or description.loader is None:
+        raise InvalidInput(f"{file} is not a Python file.")
+    module = importlib.util.module_from_spec(description)
+    sys.modules[name] = module
+    try:
+        description.loader.exec_module(module)
+    except Exception as error:
+        raise InvalidInput(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
+    agents = [value for value in vars(module).values() if isinstance(value, AgentSpec)]
+    if not agents:
+        raise InvalidInput(f"{file} defines no AgentSpec at its top level.")
+    return agents
+
+
+class Catalog:
+    """All packs that are installed, and agents added by hand."""
+
+    def __init__(self) -> None:
+        self._packs: dict[str, Pack] | None = None
+        self._added: dict[str, AgentSpec] = {}
+
+    @property
+    def packs(self) -> Mapping[str, Pack]:
+        """Installed packs by name; entry points are read once, on first use."""
+        if self._packs is None:
+            found = {each.name: each for each in entry_points(group=ENTRY_POINTS)}
+            self._packs = {name: found[name].load() for name in sorted(found)}
+        return self._packs
+
+    def add(self, spec: AgentSpec) -> None:
+        """Add an agent of the user's own."""
+        self._added[spec.name] = spec
+
+    def names(self) -> list[str]:
+        """Return the names of all agents, sorted."""
+        return sorted({*self._added, *(name for pack in self.packs.values() for name in pack.agents)})
+
+    def agent(self, name: str) -> AgentSpec:
+        """Return an agent's definition. Raises NotFound, naming the nearest one."""
+        if name in self._added:
+            return self._added[name]
+        for pack in self.packs.values():
+            if name in pack.agents:
+                spec: AgentSpec = load(pack.agents[name])
+                return spec
+        raise NotFound(f"no agent {name!r}.{nearest(name, self.names())}")
+
+    def command(self, pack: str, name: str) -> Any:
+        """Return a pack's command. Raises NotFound, naming the nearest one."""
+        if pack not in self.packs:
+            raise NotFound(f"no pack {pack!r}.{nearest(pack, self.packs)}")
+        commands = self.packs[pack].commands
+        if name not in commands:
+            raise NotFound(f"pack {pack!r} has no command {name!r}.{nearest(name, commands)}")
+        return load(commands[name])

@@ -1,0 +1,135 @@
+"""The ports: what lies outside, as the loops see it. Backends supply them; `steersman.testing` proves that they do."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from steersman.core.actions import Action, Choice
+from steersman.core.state import StateValues
+from steersman.core.values import Arm, AuditEvent, Decision, Entry, EpisodeRecord, KillSwitch, Learned, Outcome
+
+Clock = Callable[[], float]
+Row = Decision | Outcome | AuditEvent | KillSwitch
+
+
+@runtime_checkable
+class Receipt(Protocol):
+    """The promise of an acknowledgement: once `wait` returns, the rows are durable and learned."""
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return once the rows are durable. Raises DeadlineExceeded after `timeout_s`, StoreError if they never will be."""
+
+    def done(self) -> bool:
+        """Return whether the rows are durable."""
+
+
+class Log(Protocol):
+    """An append-only, ordered log with the tables that are folded from it.
+
+    Rows get rising positions in the order of `append`, from any number of threads. Durability comes later, in order
+    and in groups: once a row is durable, so is every row before it, together with what was `learned` up to it.
+    """
+
+    def append(self, rows: Sequence[Row], learned: Learned | None = None) -> Receipt:
+        """Put rows at the end and return at once.
+
+        The receipt covers everything appended so far, so that of no rows at all acknowledges what came before. Raises
+        Overloaded when the queue is full: nothing was taken then. What was `learned` is always taken, because the table
+        in memory has moved already; ask `reserve` before learning.
+        """
+
+    def reserve(self, rows: int = 1) -> None:
+        """Return if the queue has room for rows. Raises Overloaded if not."""
+
+    @property
+    def position(self) -> int:
+        """The position of the last row that was appended, durable or not; 0 for an empty log."""
+
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Wait until all that was appended is durable. Raises DeadlineExceeded or StoreError."""
+
+    def health(self) -> str:
+        """Return "" when the log is writing, else what keeps it from writing."""
+
+    def decision(self, decision_id: str) -> Decision | None:
+        """Return a decision, durable or not; None if there is none of that id."""
+
+    def outcomes(self, decision_id: str) -> list[Outcome]:
+        """Return all revisions of a decision's outcome, oldest first."""
+
+    def history(self, agent: str, until: int | None = None) -> Iterator[tuple[int, Decision, Outcome]]:
+        """Yield (position, decision, outcome) for each outcome row of an agent in log order, up to a position."""
+
+    def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
+        """Yield all decisions and outcomes in log order."""
+
+    def recent(self, agent: str, limit: int) -> list[Decision]:
+        """Return the last decisions of an agent, newest first."""
+
+    def waiting(self, agent: str, before: float) -> list[Decision]:
+        """Return the agent's decisions made before a time that have no outcome yet, oldest first."""
+
+    def open_episodes(self, agent: str) -> list[EpisodeRecord]:
+        """Return the agent's episodes that have not ended."""
+
+    def decision_count(self, agent: str) -> int:
+        """Return how many decisions of the agent are in the log, durable or not."""
+
+    def agents(self) -> list[str]:
+        """Return the names of the agents that have decided, sorted."""
+
+    def learned(self, agent: str) -> tuple[Learned, int] | None:
+        """Return the agent's whole working table and the position up to which it has learned; None if it has none."""
+
+    def audit(self, limit: int = 100) -> list[AuditEvent]:
+        """Return the newest audit events, newest first."""
+
+    def kill_switches(self) -> list[KillSwitch]:
+        """Return the latest word for each scope, as written by any process."""
+
+    def close(self) -> None:
+        """Make everything durable and release the store."""
+
+
+class AgentHandle(Protocol):
+    """An agent at work, as a pack's command or tool sees it."""
+
+    def decide(
+        self, state: StateValues, *, episode: str | None = None, subject: str | None = None, arm: Arm | None = None
+    ) -> Decision:
+        """Decide for a state; `arm` asks for one arm by design of an experiment instead of drawing it."""
+
+    def report(
+        self,
+        decision: Decision | str,
+        measurements: Mapping[str, float],
+        *,
+        next_state: StateValues | None = None,
+        terminated: bool | None = None,
+        truncated: bool = False,
+        executed: Action | Choice | None = None,
+        source: str = "",
+    ) -> Receipt:
+        """Report what came of a decision. Waiting on the receipt is the acknowledgement."""
+
+    def values(self, state: StateValues) -> dict[str, dict[Choice, Entry]]:
+        """Return what has been learned for a state, by dimension and choice."""
+
+
+class Progress(Protocol):
+    """Where a long command tells how far it is."""
+
+    def phase(self, title: str, total: int | None = None) -> None:
+        """Begin a phase of `total` steps (None: not known)."""
+
+    def step(self, text: str, amount: int = 1) -> None:
+        """Say what was just done, and count it."""
+
+    def note(self, text: str) -> None:
+        """Say something that belongs to no step: a warning, or what was found."""
+
+
+class Command(Protocol):
+    """Something that a pack can be asked to do, such as `qe run`. Options are the command's own dataclass."""
+
+    def __call__(self, agent: Callable[[str], AgentHandle], options: Any, progress: Progress) -> Any:
+        """Run, asking `agent(name)` for the agents it needs, and return a report value."""

@@ -1,0 +1,250 @@
+"""Settings: every field with a sentence, a unit and a range, and where its value came from.
+
+Order, later wins: the default, the agent's own definition, the TOML file, the file's table for one agent, the
+environment (`STEERSMAN_LEARNING__ALPHA=0.2`), the caller (`overrides`, flags).
+"""
+
+import dataclasses
+import hashlib
+import math
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from steersman.core.errors import InvalidInput, NotFound, nearest
+
+PREFIX = "STEERSMAN_"
+
+
+def _setting(
+    default: Any,
+    doc: str,
+    *,
+    unit: str = "",
+    low: float = -math.inf,
+    high: float = math.inf,
+    options: tuple[str, ...] = (),
+) -> Any:
+    return field(default=default, metadata={"doc": doc, "unit": unit, "low": low, "high": high, "options": options})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How values move toward what was seen."""
+
+    method: str = _setting(
+        "q_learning",
+        "Learning rule.",
+        options=("q_learning", "double_q", "sarsa", "expected_sarsa", "n_step_sarsa", "monte_carlo"),
+    )
+    alpha: float = _setting(0.1, "Step size; in a factored space at most 1 over the number of dimensions.", low=0, high=1)
+    alpha_schedule: str = _setting(
+        "constant", "constant, or visits: alpha / (1 + visits / alpha_scale).", options=("constant", "visits")
+    )
+    alpha_scale: float = _setting(10.0, "Visits after which a falling step size has halved.", unit="visits", low=1e-9)
+    alpha_floor: float = _setting(0.01, "Smallest step size of the schedule by visits.", low=0, high=1)
+    gamma: float = _setting(0.95, "Discount of later rewards; 0 makes the agent a bandit.", low=0, high=1)
+    n_steps: int = _setting(3, "Rewards that n_step_sarsa sums before it bootstraps.", unit="steps", low=1, high=1000)
+    initial_value: float = _setting(0.0, "Value of an action before any evidence; must lie in the reward's bounds.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploration:
+    """How often, and how, something other than the best known action is tried."""
+
+    policy: str = _setting(
+        "epsilon_greedy",
+        "Rule that turns values into probabilities.",
+        options=("greedy", "epsilon_greedy", "softmax", "ucb", "thompson"),
+    )
+    schedule: str = _setting(
+        "exponential",
+        "How epsilon falls: by episode, by steps, by mean reward, or by a rising reward threshold (rbed).",
+        options=("constant", "exponential", "step", "reward", "rbed"),
+    )
+    epsilon: float = _setting(0.2, "Share of exploring decisions at the start.", low=0, high=1)
+    decay: float = _setting(0.995, "Factor on epsilon for each episode (exponential, rbed).", low=0, high=1)
+    floor: float = _setting(0.01, "Smallest epsilon.", low=0, high=1)
+    temperature: float = _setting(0.05, "Temperature of softmax.", unit="reward ranges", low=1e-6, high=100)
+    ucb_width: float = _setting(0.5, "Width of the confidence bonus of ucb.", unit="reward ranges", low=0, high=100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """Which arm answers."""
+
+    baseline_share: float = _setting(0.05, "Share of decisions that the baseline rule keeps.", low=0, high=1)
+    cold_visits: int = _setting(
+        1, "Visits of a state below which the baseline's action is taken for the best one.", unit="visits", low=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episodes:
+    """When an episode ends, and how long an outcome may take."""
+
+    max_steps: int = _setting(10, "Steps after which an episode is truncated.", unit="steps", low=1)
+    reward_wait_s: float = _setting(
+        86_400.0, "Time after which a decision without an outcome earns the default reward.", unit="s", low=0
+    )
+    accept_until_s: float = _setting(
+        2_592_000.0, "Time after which an outcome, a correction or a withdrawal is refused.", unit="s", low=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """How large a working table may grow."""
+
+    max_states: int = _setting(2_000, "States that a table keeps.", unit="states", low=1, high=10_000_000)
+    prune_visits: int = _setting(5, "States seen less often than this may be pruned.", unit="visits", low=0)
+    prune_age_s: float = _setting(604_800.0, "… when they were last updated longer ago than this.", unit="s", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """The log."""
+
+    queue_rows: int = _setting(100_000, "Rows that may wait in memory for the disk.", unit="rows", low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All sections, as they are in force for one agent. `source` says where each value came from."""
+
+    learning: Learning = field(default_factory=Learning)
+    exploration: Exploration = field(default_factory=Exploration)
+    serving: Serving = field(default_factory=Serving)
+    episodes: Episodes = field(default_factory=Episodes)
+    table: Table = field(default_factory=Table)
+    store: Store = field(default_factory=Store)
+    source: Mapping[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for section, each, value in self.items():
+            _check(f"{section}.{each.name}", value, each)
+
+    def items(self) -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
+        """Yield (section, field, value) for each setting."""
+        for section in _SECTIONS:
+            values = getattr(self, section)
+            for each in dataclasses.fields(values):
+                yield section, each, getattr(values, each.name)
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that change whenever a setting does."""
+        plain = {f"{section}.{each.name}": value for section, each, value in self.items()}
+        return hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()[:16]
+
+    def with_values(self, values: Mapping[str, Any], source: str) -> "Settings":
+        """Return settings with `values` ({"section": {"name": value}}) laid over these.
+
+        Raises InvalidInput for an unknown section or name (naming the nearest), a wrong type or a value out of range.
+        """
+        sections: dict[str, Any] = {}
+        origin = dict(self.source)
+        for section, given in values.items():
+            if section not in _SECTIONS:
+                raise InvalidInput(f"{source}: unknown section [{section}].{nearest(section, _SECTIONS)}")
+            current = getattr(self, section)
+            fields = {each.name: each for each in dataclasses.fields(current)}
+            if not isinstance(given, Mapping):
+                raise InvalidInput(f"{source}: [{section}] is a section, got {given!r}.")
+            for name in given:
+                if name not in fields:
+                    raise InvalidInput(f"{source}: unknown setting {section}.{name}.{nearest(name, fields)}")
+                origin[section, name] = source
+            typed = {name: _convert(f"{section}.{name}", value, getattr(current, name)) for name, value in given.items()}
+            sections[section] = dataclasses.replace(current, **typed)
+        return dataclasses.replace(self, **sections, source=origin)
+
+
+_SECTIONS = tuple(each.name for each in dataclasses.fields(Settings) if each.name != "source")
+
+
+def _convert(name: str, value: Any, default: Any) -> Any:
+    """Return `value` in the type of `default`; strings (from the environment) are read as numbers where one is due."""
+    try:
+        if isinstance(default, float) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(default, int) and not isinstance(value, bool | float):
+            return int(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name}: expected a number, got {value!r}.") from error
+    if type(value) is not type(default):
+        raise InvalidInput(f"{name}: expected {type(default).__name__}, got {value!r}.")
+    return value
+
+
+def _check(name: str, value: Any, setting: "dataclasses.Field[Any]") -> None:
+    options, low, high = (setting.metadata[key] for key in ("options", "low", "high"))
+    if options and value not in options:
+        raise InvalidInput(f"{name}: {value!r} is not an option.{nearest(str(value), options)}")
+    if isinstance(value, int | float) and not (low <= value <= high):  # also catches NaN
+        raise InvalidInput(f"{name}: {value} lies outside [{low}, {high}] {setting.metadata['unit']}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsFile:
+    """What the settings file and the environment say, for all agents and for single ones."""
+
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    agent_files: tuple[str, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    path: str = ""
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None) -> "SettingsFile":
+        """Return the settings of a TOML file (default: `steersman.toml` here, if there is one) and of the environment.
+
+        Top-level tables are sections; `[agents."qe/test-executor".learning]` holds one agent's; `agent_files` lists
+        files with agents of the user's own. Raises NotFound for a named file that is not there, InvalidInput for one
+        that cannot be read.
+        """
+        environ = os.environ if environ is None else environ
+        chosen = path or environ.get(f"{PREFIX}SETTINGS")
+        file = Path(chosen or "steersman.toml")
+        if not file.exists():
+            if chosen:
+                raise NotFound(f"no settings file {file}. Create it, or leave the option out to use defaults.")
+            return cls(environment=_from_environment(environ))
+        try:
+            content = tomllib.loads(file.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise InvalidInput(f"settings file {file}: {error}.") from error
+        agents = content.pop("agents", {})
+        files = tuple(str(file.parent / each) for each in content.pop("agent_files", []))
+        read = cls(shared=content, agents=agents, agent_files=files, environment=_from_environment(environ), path=str(file))
+        read.settings("", {})  # a mistake in the file is told when it is read
+        return read
+
+    def settings(self, agent: str, own: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Settings:
+        """Return what is in force for an agent whose definition says `own`. Raises InvalidInput as `with_values`."""
+        settings = Settings()
+        layers: tuple[tuple[Mapping[str, Any], str], ...] = (
+            (own, f"agent {agent}"),
+            (self.shared, self.path),
+            (self.agents.get(agent, {}), f"{self.path} [agents.{agent!r}]"),
+            (self.environment, "environment"),
+            (overrides or {}, "caller"),
+        )
+        for values, source in layers:
+            if values:
+                settings = settings.with_values(values, source)
+        return settings
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    values: dict[str, dict[str, str]] = {}
+    for name, value in environ.items():
+        section, found, setting = name.removeprefix(PREFIX).partition("__")
+        if name.startswith(PREFIX) and found:
+            values.setdefault(section.lower(), {})[setting.lower()] = value
+    return values

@@ -1,0 +1,154 @@
+"""What flows through the loops and lies in the log. Rows are immutable: nothing here is ever updated.
+
+Rows are `msgspec.Struct`s: frozen, keyword-only, checked while decoding; NaN and infinity cannot be decoded into them.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from steersman.core.actions import Choice
+from steersman.core.state import Scalar
+
+Arm = Literal["baseline", "champion", "safe"]
+OutcomeKind = Literal["reported", "expired", "withdrawn"]
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A refusal as logged: the choices, the guard and its reason."""
+
+    where: dict[str, Choice]
+    guard: str
+    reason: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision, with all that is needed to explain it, to replay it to the bit and to evaluate other policies on it.
+
+    `propensity` is the probability of `proposed` within its arm, and `arm_probability` that of the arm; the product is
+    what importance weights divide by. It is None where the executed action was not drawn. `values` holds the table's
+    value of each slot of the action space. `table_position` is the log position up to which the table had learned;
+    `seed` and `draw` (the counter) give the random numbers again.
+    """
+
+    id: str
+    agent: str
+    episode: str
+    step: int
+    subject: str
+    state: dict[str, Scalar]
+    schema: str
+    refusals: tuple[Refused, ...]
+    proposed: dict[str, Choice] | None
+    executed: dict[str, Choice]
+    propensity: float | None
+    arm: Arm
+    arm_probability: float
+    reason: str
+    values: tuple[float, ...]
+    confidence: float
+    epsilon: float
+    policy: str
+    settings_hash: str
+    table_position: int
+    seed: int
+    draw: int
+    decided_at: float
+    latency_us: float
+    stage: Literal["shadow", "canary", "full"] = "full"
+    mode: Literal["off", "shadow", "advisory", "live"] = "live"
+    trace_id: str = ""
+
+    @property
+    def action(self) -> dict[str, Choice]:
+        """The action to carry out."""
+        return self.executed
+
+    @property
+    def choice(self) -> Choice:
+        """The action of a flat space, as its one choice."""
+        return next(iter(self.executed.values()))
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a decision, as one revision. A correction or a withdrawal is a later revision of the same decision."""
+
+    decision_id: str
+    agent: str
+    revision: int
+    kind: OutcomeKind
+    measurements: dict[str, float]
+    components: dict[str, float]
+    reward: float | None
+    next_state: dict[str, Scalar] | None
+    next_refusals: tuple[dict[str, Choice], ...]
+    terminated: bool
+    truncated: bool
+    executed: dict[str, Choice] | None
+    reported_at: float
+    source: str
+
+
+class EpisodeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode of one agent: `total_return` is Σ γ^t·r_t over its steps."""
+
+    agent: str
+    episode: str
+    started_at: float
+    ended_at: float | None
+    steps: int
+    total_reward: float
+    total_return: float
+    complete: bool
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """The learned numbers of one slot of one table state.
+
+    value: the estimate. visits: own evidence. td_variance: exponentially weighted variance of the TD target.
+    reward_mean, reward_m2: Welford's running mean and sum of squared deviations of the rewards. updated_at: unix seconds.
+    """
+
+    value: float
+    visits: int
+    td_variance: float
+    reward_mean: float
+    reward_m2: float
+    updated_at: float
+
+
+class Learned(msgspec.Struct, kw_only=True):
+    """What changed in an agent's working table, to be stored in the transaction that stores the outcomes behind it.
+
+    entries: by (state key, slot). states: the readable bins of states seen for the first time, by key.
+    removed: keys of pruned states. carry: the rest of the fold (open episodes, exploration), as JSON.
+    replace: the table was refolded; everything stored for the agent goes first.
+    """
+
+    agent: str
+    entries: dict[tuple[str, int], Entry]
+    states: dict[str, dict[str, int]]
+    removed: set[str]
+    episodes: dict[str, EpisodeRecord]
+    carry: bytes
+    replace: bool = False
+
+
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person, or a rule, did or was refused."""
+
+    at: float
+    actor: str
+    event: str
+    subject: str
+    detail: str
+
+
+class KillSwitch(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether learned actions are stopped for a scope: "*", a pack ("qe") or an agent ("qe/test-executor")."""
+
+    scope: str
+    active: bool
+    actor: str
+    reason: str
+    at: float
