@@ -1,0 +1,1 @@
+"""Decide: guards narrow, the policy chooses."""

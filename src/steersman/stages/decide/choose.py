@@ -1,0 +1,110 @@
+"""Choose: an arm, then an action inside it, each with the probability with which it was drawn."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steersman.core.settings import Serving
+from steersman.core.values import Arm
+from steersman.maths import distributions
+from steersman.maths.statistics import confidence
+from steersman.policies.exploration import Explorer
+from steersman.policies.tabular import QTable
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What was chosen. `action` is None where nothing was allowed; `propensity` is the action's share within its arm."""
+
+    action: int | None
+    propensity: float | None
+    arm: Arm
+    arm_probability: float
+    reason: str
+    values: tuple[float, ...]
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """All that a choice depends on: the table's row, what is allowed, the rule's action, ε and four uniform draws."""
+
+    row: int | None
+    allowed: Mask
+    baseline: int
+    epsilon: float
+    uniforms: NDArray[np.float64]
+    arm: Arm | None = None
+
+
+class Chooser:
+    """Chooses for one agent. A pure function of the table and the situation: the same draws give the same choice."""
+
+    def __init__(self, explorer: Explorer, serving: Serving, reward_range: float) -> None:
+        self._explorer = explorer
+        self._serving = serving
+        self._scale = reward_range
+
+    def choose(self, table: QTable, now: Situation) -> Choice:
+        """Return the choice. Raises InvalidInput where the table holds a value that is not a number."""
+        slot_values = table.slot_values(now.row)
+        values = tuple(slot_values.tolist())
+        if not now.allowed.any():
+            return Choice(
+                action=None,
+                propensity=None,
+                arm="safe",
+                arm_probability=1.0,
+                reason="no action is allowed",
+                values=values,
+                confidence=0.0,
+            )
+        arm, arm_probability = self._arm(now)
+        if arm == "baseline":
+            action, propensity, reason = now.baseline, 1.0, "baseline rule"
+        else:
+            probabilities, reason = self.probabilities(table, now, slot_values)
+            action = distributions.draw(probabilities, float(now.uniforms[1]))
+            propensity = float(probabilities[action])
+        return Choice(
+            action=action,
+            propensity=propensity,
+            arm=arm,
+            arm_probability=arm_probability,
+            reason=reason,
+            values=values,
+            confidence=self._confidence(table, now.row, action),
+        )
+
+    def probabilities(
+        self, table: QTable, now: Situation, slot_values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], str]:
+        """Return the champion's probability of each action, shape (actions,), and the rule behind it in words."""
+        visits = 0 if now.row is None else table.state_visits(now.row)
+        if visits < self._serving.cold_visits and now.allowed[now.baseline]:
+            return self._explorer.cold(
+                now.baseline, now.allowed, now.epsilon
+            ), f"cold state ({visits} visits): baseline"
+        values = table.action_values(slot_values)
+        return self._explorer.distribution(table, now.row, values, now.allowed, now.epsilon), "learned values"
+
+    def _arm(self, now: Situation) -> tuple[Arm, float]:
+        """Return the arm and its probability; where the rule's action is refused, only the champion can act."""
+        if now.arm is not None:
+            return (now.arm, 1.0) if now.arm != "baseline" or now.allowed[now.baseline] else ("champion", 1.0)
+        share = self._serving.baseline_share if now.allowed[now.baseline] else 0.0
+        return ("baseline", share) if now.uniforms[0] < share else ("champion", 1.0 - share)
+
+    def _confidence(self, table: QTable, row: int | None, action: int) -> float:
+        if row is None:
+            return 0.0
+        weakest = 1.0
+        for slot in table.space.slots[action].tolist():
+            visits = int(table.visits[row, slot])
+            error = math.sqrt(float(table.td_variance[row, slot]) / max(visits, 1))
+            weakest = min(weakest, confidence(visits, error, self._scale))
+        return weakest

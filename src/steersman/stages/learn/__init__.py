@@ -1,0 +1,1 @@
+"""Learn: the working table as a fold over the log."""

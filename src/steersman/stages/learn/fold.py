@@ -1,0 +1,214 @@
+"""Learning as a fold: the same transitions in the same order give the same table, to the bit, live or replayed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from steersman.core.agent import AgentSpec
+from steersman.core.settings import Settings
+from steersman.core.transition import Transition
+from steersman.core.values import EpisodeRecord, Learned
+from steersman.maths.statistics import value_bounds
+from steersman.policies.exploration import Explorer
+from steersman.policies.tabular import QTable
+from steersman.stages.learn.kernel import td_step
+from steersman.stages.learn.methods import Trajectory, method
+from steersman.stages.learn.schedule import Schedule, ScheduleState
+
+
+class Carry(msgspec.Struct, kw_only=True):
+    """The part of a fold that is neither table nor episode: counts and the exploration schedule."""
+
+    schedule: ScheduleState
+    transitions: int = 0
+    updates: int = 0
+    states_refused: int = 0
+    states_pruned: int = 0
+    nonzero_rewards: int = 0
+    last_at: float = 0.0
+
+
+@dataclass(kw_only=True, slots=True)
+class OpenEpisode:
+    """An episode under way: its record so far and the steps that a multi-step rule waits for."""
+
+    record: EpisodeRecord
+    trajectory: Trajectory
+    ends_after: int | None = None
+
+
+class Fold:
+    """Everything that one agent has learned from its log.
+
+    `apply` takes transitions in log order; `changes` gives what has changed since it was last called, for the
+    transaction that stores the outcomes behind it. `coin` gives a uniform number for a count of transitions, so that
+    rules with randomness are folds too.
+    """
+
+    def __init__(self, spec: AgentSpec, settings: Settings, coin: Callable[[int], float]) -> None:
+        self._spec = spec
+        self._settings = settings
+        self._coin = coin
+        learning = settings.learning
+        low, high = spec.reward.low, spec.reward.high
+        self.bounds = value_bounds(low, high, learning.gamma)
+        self._explorer = Explorer(settings.exploration, high - low)
+        self._method = method(learning, self._explorer)
+        self._needs_coin = self._method.estimators > 1
+        self._schedule = Schedule(settings.exploration, low, high)
+        self._slots: list[list[list[int]]] = []
+        self.table = QTable(
+            spec.actions,
+            initial_value=learning.initial_value,
+            estimators=self._method.estimators,
+            bounds=self.bounds,
+        )
+        base = spec.actions.slots
+        self._slots = [(base + each * self.table.width).tolist() for each in range(self._method.estimators)]
+        self._alpha_scale = learning.alpha_scale if learning.alpha_schedule == "visits" else 0.0
+        self.carry = Carry(schedule=self._schedule.start())
+        self.episodes: dict[str, OpenEpisode] = {}
+        self._dirty: set[tuple[str, int, int]] = set()
+        self._new: dict[str, dict[str, int]] = {}
+        self._removed: set[str] = set()
+        self._ended: dict[str, EpisodeRecord] = {}
+
+    @property
+    def epsilon(self) -> float:
+        """The exploration rate of an episode that starts now."""
+        return self.carry.schedule.epsilon
+
+    @property
+    def keeps_trajectories(self) -> bool:
+        """Whether open episodes hold steps that only a refold can bring back."""
+        return self._method.needs_trajectory
+
+    def apply(self, transition: Transition) -> None:
+        """Learn from one transition, or from the steps of its episode that it completes."""
+        episode = self._episode(transition)
+        self.carry.transitions += 1
+        self.carry.last_at = transition.at
+        if transition.reward is not None or self._method.needs_trajectory:
+            coin = self._coin(self.carry.transitions) if self._needs_coin else 0.0
+            for update in self._method.updates(self.table, transition, episode.trajectory, coin):
+                self._learn(update.transition, update.target, update.estimator)
+        self._advance(episode, transition)
+
+    def apply_all(self, transitions: Iterable[Transition]) -> None:
+        """Learn from transitions in their order."""
+        for each in transitions:
+            self.apply(each)
+
+    def _learn(self, transition: Transition, target: float, estimator: int) -> None:
+        reward = transition.reward or 0.0
+        row = self._row(transition)
+        if row is None:
+            self.carry.states_refused += 1
+            return
+        table, learning = self.table, self._settings.learning
+        slots = self._slots[estimator][transition.action]
+        td_step(
+            table.value,
+            table.visits,
+            table.td_variance,
+            table.reward_mean,
+            table.reward_m2,
+            row,
+            slots,
+            target,
+            reward,
+            learning.alpha,
+            self._alpha_scale,
+            learning.alpha_floor,
+        )
+        for slot in slots:
+            table.updated_at[row, slot] = transition.at
+            self._dirty.add((transition.key, row, slot))
+        self.carry.updates += 1
+        self.carry.nonzero_rewards += reward != 0.0
+
+    def _row(self, transition: Transition) -> int | None:
+        row = self.table.rows.get(transition.key)
+        if row is not None:
+            return row
+        if len(self.table) >= self._settings.table.max_states and not self._prune(transition.at):
+            return None
+        self._new[transition.key] = transition.bins
+        return self.table.intern(transition.key, transition.bins)
+
+    def _prune(self, now: float) -> bool:
+        limits = self._settings.table
+        keys = self.table.prunable(visits=limits.prune_visits, before=now - limits.prune_age_s)
+        for key in keys:
+            self.table.forget(key)
+            self._new.pop(key, None)
+            self._removed.add(key)
+        if keys:
+            gone = set(keys)
+            self._dirty = {each for each in self._dirty if each[0] not in gone}
+        self.carry.states_pruned += len(keys)
+        return bool(keys)
+
+    def _episode(self, transition: Transition) -> OpenEpisode:
+        episode = self.episodes.get(transition.episode)
+        if episode is None:
+            record = EpisodeRecord(
+                agent=self._spec.name,
+                episode=transition.episode,
+                started_at=transition.decided_at,
+                ended_at=None,
+                steps=0,
+                total_reward=0.0,
+                total_return=0.0,
+                complete=False,
+            )
+            episode = self.episodes[transition.episode] = OpenEpisode(record=record, trajectory=Trajectory())
+        return episode
+
+    def _advance(self, episode: OpenEpisode, transition: Transition) -> None:
+        """Count the step; the episode ends when all steps up to a terminated or truncated one are in."""
+        reward = transition.reward or 0.0
+        last = episode.record
+        if transition.terminated or transition.truncated:
+            episode.ends_after = transition.step + 1
+        steps = last.steps + 1
+        ended = episode.ends_after is not None and steps >= episode.ends_after
+        episode.record = EpisodeRecord(
+            agent=last.agent,
+            episode=last.episode,
+            started_at=min(last.started_at, transition.decided_at),
+            ended_at=transition.at if ended else None,
+            steps=steps,
+            total_reward=last.total_reward + reward,
+            total_return=last.total_return + self._settings.learning.gamma**transition.step * reward,
+            complete=ended and transition.reward is not None,
+        )
+        self._ended[transition.episode] = episode.record
+        if ended:
+            del self.episodes[transition.episode]
+            self._schedule.episode_ended(self.carry.schedule, episode.record.total_reward, steps)
+
+    def changes(self, *, replace: bool = False) -> Learned:
+        """Return what changed since the last call; with `replace`, everything, to stand in for what is stored."""
+        if replace:
+            rows = self.table.rows.items()
+            dirty = {(key, row, slot) for key, row in rows for slot in self.table.visits[row].nonzero()[0].tolist()}
+            self._dirty, self._new = dirty, dict(self.table.bins)
+        learned = Learned(
+            agent=self._spec.name,
+            entries={(key, slot): self.table.entry(row, slot) for key, row, slot in self._dirty},
+            states=self._new,
+            removed=self._removed,
+            episodes=self._ended,
+            carry=msgspec.json.encode(self.carry),
+            replace=replace,
+        )
+        self._dirty, self._new, self._removed, self._ended = set(), {}, set(), {}
+        return learned
+
+    def restore(self, learned: Learned, open_episodes: Iterable[EpisodeRecord]) -> None:
+        """Take up a stored fold where it was left."""
+        self.table.restore(learned.states, ((key, slot, entry) for (key, slot), entry in learned.entries.items()))
+        self.carry = msgspec.json.decode(learned.carry, type=Carry)
+        self.episodes = {each.episode: OpenEpisode(record=each, trajectory=Trajectory()) for each in open_episodes}

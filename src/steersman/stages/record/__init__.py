@@ -1,0 +1,1 @@
+"""Record: rewards and transitions from what was measured."""

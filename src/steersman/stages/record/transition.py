@@ -1,0 +1,48 @@
+"""From logged rows to the transition that learning sees."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steersman.core.actions import ActionSpace
+from steersman.core.state import StateSchema
+from steersman.core.transition import Transition
+from steersman.core.values import Decision, Outcome
+from steersman.policies.encoding import Encoder
+
+
+class Recorder:
+    """Makes transitions of one agent's rows. Raises InvalidInput for a row that fits neither schema nor space."""
+
+    def __init__(self, schema: StateSchema, space: ActionSpace, encoder: Encoder) -> None:
+        self._schema = schema
+        self._space = space
+        self._encoder = encoder
+
+    def transition(self, decision: Decision, outcome: Outcome) -> Transition:
+        """Return the transition. The action is the one that was executed, also where the outcome says so later."""
+        bins = self._encoder.bins(decision.state)
+        over = outcome.terminated or outcome.next_state is None
+        return Transition(
+            decision_id=decision.id,
+            episode=decision.episode,
+            step=decision.step,
+            key=self._encoder.key(bins),
+            bins=self._encoder.named(bins),
+            action=self._space.index(outcome.executed or decision.executed),
+            reward=None if outcome.kind == "withdrawn" else outcome.reward,
+            next_key=None if over else self._encoder.key(self._encoder.bins(outcome.next_state or {})),
+            next_allowed=None if over else self._next_allowed(outcome),
+            terminated=outcome.terminated,
+            truncated=outcome.truncated,
+            epsilon=decision.epsilon,
+            decided_at=decision.decided_at,
+            at=outcome.reported_at,
+        )
+
+    def _next_allowed(self, outcome: Outcome) -> NDArray[np.bool_] | None:
+        if not outcome.next_refusals:
+            return None
+        allowed = np.ones(len(self._space), dtype=np.bool_)
+        for where in outcome.next_refusals:
+            allowed &= ~self._space.mask(where)
+        return allowed
