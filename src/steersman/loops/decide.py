@@ -1,0 +1,155 @@
+"""Decide: guards narrow, the policy chooses, the decision is logged. What fails on the way ends in the safe action."""
+
+from msgspec.structs import replace
+
+from steersman.core.errors import Overloaded
+from steersman.core.state import Scalar, StateValues
+from steersman.core.values import Arm, Decision, Refused
+from steersman.loops.runtime import EpisodeState, Runtime
+from steersman.stages.decide.choose import Choice, Situation
+
+POLL_S = 0.25
+UNKNOWN_AFTER_S = 1.0
+
+
+def decide(
+    agent: Runtime,
+    state: StateValues,
+    *,
+    episode: str | None = None,
+    subject: str | None = None,
+    arm: Arm | None = None,
+) -> Decision:
+    """Return a logged decision; never waits for the disk.
+
+    Raises InvalidInput for a state that does not fit the schema and Conflict for an episode that is over: those are the
+    caller's to mend. Any other failure answers with the agent's safe action, and says why in `reason`.
+    """
+    started = agent.world.timer()
+    checked, clamped = agent.spec.state.check(state)
+    with agent.lock:
+        agent.clamped += clamped
+        alone = EpisodeState(step=0, epsilon=agent.fold.epsilon)
+        under_way = alone if episode is None else agent.episode(episode)
+        name = agent.world.ids()
+        draw = -1
+        refusals: tuple[Refused, ...] = ()
+        try:
+            poll_kill_switch(agent)
+            draw, uniforms = agent.draws.next()
+            if agent.killed:
+                choice = _safe(agent.killed)
+            else:
+                row = agent.fold.table.rows.get(agent.encoder.key(agent.encoder.bins(checked)))
+                narrowed = agent.guards.narrow(checked)
+                refusals = narrowed.refusals
+                choice = agent.chooser.choose(
+                    agent.fold.table,
+                    Situation(
+                        row=row,
+                        allowed=narrowed.allowed,
+                        baseline=agent.spec.actions.index(agent.spec.baseline(checked)),
+                        epsilon=under_way.epsilon,
+                        uniforms=uniforms,
+                        arm=arm,
+                    ),
+                )
+        except Exception as error:  # noqa: BLE001 - fail closed: whatever went wrong, the safe action is served
+            choice = _safe(f"failed, so the safe action: {agent.failed(error)}")
+        decision = _decision(
+            agent,
+            choice,
+            name=name,
+            episode=episode or name,
+            subject=subject or episode or name,
+            state=checked,
+            under_way=under_way,
+            refusals=refusals,
+            draw=draw,
+            started=started,
+        )
+        try:
+            agent.log.append((decision,))
+        except Overloaded as error:
+            agent.failed(error)
+            return _unrecorded(agent, decision, error)
+        agent.remember(decision)
+        under_way.step += 1
+    return decision
+
+
+def _decision(
+    agent: Runtime,
+    choice: Choice,
+    *,
+    name: str,
+    episode: str,
+    subject: str,
+    state: dict[str, Scalar],
+    under_way: EpisodeState,
+    refusals: tuple[Refused, ...],
+    draw: int,
+    started: float,
+) -> Decision:
+    action = None if choice.action is None else agent.spec.actions.actions[choice.action]
+    world = agent.world
+    return Decision(
+        id=name,
+        agent=agent.spec.name,
+        episode=episode,
+        step=under_way.step,
+        subject=subject,
+        state=state,
+        schema=agent.spec.state.id,
+        refusals=refusals,
+        proposed=action,
+        executed=agent.safe_action if action is None else action,
+        propensity=choice.propensity,
+        arm=choice.arm,
+        arm_probability=choice.arm_probability,
+        reason=choice.reason,
+        values=choice.values,
+        confidence=choice.confidence,
+        epsilon=under_way.epsilon,
+        policy=agent.policy,
+        settings_hash=agent.settings_hash,
+        table_position=agent.position,
+        seed=world.seed,
+        draw=draw,
+        decided_at=world.clock(),
+        latency_us=(world.timer() - started) * 1e6,
+    )
+
+
+def poll_kill_switch(agent: Runtime) -> None:
+    """Read the kill switches again when the last look is old; one that cannot be read for a second stops as well."""
+    now = agent.world.timer()
+    if now - agent.polled_at < POLL_S:
+        return
+    try:
+        switches = agent.log.kill_switches()
+    except Exception as error:  # noqa: BLE001 - not knowing is the same as being stopped, after a second
+        if now - agent.polled_at > UNKNOWN_AFTER_S:
+            agent.killed = f"kill switch unknown for over {UNKNOWN_AFTER_S:g} s: {agent.failed(error)}"
+        return
+    agent.polled_at = now
+    name = agent.spec.name
+    scopes = {"*", name, name.partition("/")[0]}
+    active = [each for each in switches if each.active and each.scope in scopes]
+    agent.killed = f"kill switch of {active[0].scope!r} by {active[0].actor}: {active[0].reason}" if active else ""
+
+
+def _safe(reason: str) -> Choice:
+    return Choice(action=None, propensity=None, arm="safe", arm_probability=1.0, reason=reason, values=(), confidence=0.0)
+
+
+def _unrecorded(agent: Runtime, decision: Decision, error: Overloaded) -> Decision:
+    return replace(
+        decision,
+        proposed=None,
+        executed=agent.safe_action,
+        propensity=None,
+        arm="safe",
+        arm_probability=1.0,
+        reason=f"not recorded, so the safe action: {error}",
+    )

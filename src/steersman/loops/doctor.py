@@ -1,0 +1,93 @@
+"""Doctor: why are my values not moving? Facts about an agent, and what they mean."""
+
+from dataclasses import dataclass
+
+from steersman.loops.runtime import Runtime
+
+_FEW = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """The facts of one agent and, in plain words, what stands out; no findings means that nothing does."""
+
+    agent: str
+    decisions: int
+    outcomes: int
+    updates: int
+    episodes_closed: int
+    episodes_open: int
+    states_seen: int
+    states_possible: int
+    epsilon: float
+    nonzero_rewards: int
+    states_refused: int
+    states_pruned: int
+    values_clamped: int
+    last_error: str
+    killed: str
+    log: str
+    findings: list[str]
+
+
+def diagnose(agent: Runtime) -> Diagnosis:
+    """Return the diagnosis of one agent."""
+    fold, carry = agent.fold, agent.fold.carry
+    decisions = agent.log.decision_count(agent.spec.name)
+    facts = Diagnosis(
+        agent=agent.spec.name,
+        decisions=decisions,
+        outcomes=carry.transitions,
+        updates=carry.updates,
+        episodes_closed=carry.schedule.episodes,
+        episodes_open=len(fold.episodes),
+        states_seen=len(fold.table),
+        states_possible=agent.spec.state.cells,
+        epsilon=fold.epsilon,
+        nonzero_rewards=carry.nonzero_rewards,
+        states_refused=carry.states_refused,
+        states_pruned=carry.states_pruned,
+        values_clamped=agent.clamped,
+        last_error=agent.last_error,
+        killed=agent.killed,
+        log=agent.log.health(),
+        findings=[],
+    )
+    facts.findings.extend(_findings(facts))
+    return facts
+
+
+def _findings(facts: Diagnosis) -> list[str]:
+    rules = (
+        (bool(facts.log), f"The log is not writing ({facts.log}); outcomes are not acknowledged until it does."),
+        (bool(facts.killed), f"Learned actions are stopped: {facts.killed}."),
+        (facts.decisions == 0, "It has decided nothing yet: call decide()."),
+        (
+            facts.decisions > 0 and facts.outcomes == 0,
+            "No outcome was reported, so there is nothing to learn from: call report() for each decision.",
+        ),
+        (
+            facts.outcomes > 0 and facts.outcomes < facts.decisions / 2,
+            f"Only {facts.outcomes} of {facts.decisions} decisions have an outcome: check that all are reported.",
+        ),
+        (
+            facts.outcomes > 0 and facts.updates == 0,
+            "Outcomes came in but nothing was updated: episodes may never end (terminated=True), or carry no reward.",
+        ),
+        (
+            facts.updates > 0 and facts.nonzero_rewards == 0,
+            "All rewards are zero, so all values stay equal: check the measurements and the reward's components.",
+        ),
+        (
+            facts.states_refused > 0,
+            f"The table is full: {facts.states_refused} outcomes of new states were not learned. Use fewer or coarser "
+            "bins, or raise table.max_states.",
+        ),
+        (
+            facts.values_clamped > 0,
+            f"{facts.values_clamped} state values lay outside their bounds and were clamped: check the schema.",
+        ),
+        (0 < facts.updates < _FEW, f"Only {facts.updates} updates so far: too few to judge anything."),
+        (bool(facts.last_error), f"The last failure was: {facts.last_error}."),
+    )
+    return [text for holds, text in rules if holds]

@@ -1,0 +1,62 @@
+"""Learn: the working table follows the log. Live outcomes are applied as they come; a revision folds the log again."""
+
+from collections.abc import Iterator
+
+from steersman.core.transition import Transition
+from steersman.core.values import Decision, Learned, Outcome
+from steersman.loops.runtime import EpisodeState, Runtime
+from steersman.stages.learn.fold import Fold
+
+_RECENT = 1_000
+
+
+def learn(agent: Runtime, decision: Decision, outcome: Outcome) -> Learned:
+    """Apply one first revision and return what changed, to be appended with the outcome."""
+    agent.fold.apply(agent.recorder.transition(decision, outcome))
+    return agent.fold.changes()
+
+
+def refold(agent: Runtime, until: int | None = None, revision: Outcome | None = None) -> Fold:
+    """Return a fold of the agent's log up to a position, and with one more revision if there is one to come.
+
+    Each decision counts where its first revision stands and with what its last revision says; two passes, so that only
+    revisions are held in memory. The result depends on the log alone.
+    """
+    fold = agent.new_fold()
+    fold.apply_all(transitions(agent, until, revision))
+    return fold
+
+
+def transitions(agent: Runtime, until: int | None = None, revision: Outcome | None = None) -> Iterator[Transition]:
+    """Yield the transitions that the agent's log amounts to, in the order in which they count."""
+    name = agent.spec.name
+    revisions = {each.decision_id: each for _, _, each in agent.log.history(name, until) if each.revision > 0}
+    if revision is not None:
+        revisions[revision.decision_id] = revision
+    for _, decision, outcome in agent.log.history(name, until):
+        if outcome.revision == 0:
+            yield agent.recorder.transition(decision, revisions.get(decision.id, outcome))
+
+
+def relearn(agent: Runtime, revision: Outcome | None = None) -> Learned:
+    """Fold the whole log anew, take the result into service and return it, to stand in for what is stored."""
+    agent.fold = refold(agent, revision=revision)
+    return agent.fold.changes(replace=True)
+
+
+def restore(agent: Runtime) -> None:
+    """Take up what is stored, when the agent is opened; where steps of open episodes wait, fold the log again."""
+    stored = agent.log.learned(agent.spec.name)
+    if stored is None and agent.log.decision_count(agent.spec.name):
+        agent.fold = refold(agent)  # an imported log that was never learned from
+    elif stored is not None:
+        learned, agent.position = stored
+        open_episodes = agent.log.open_episodes(agent.spec.name)
+        if open_episodes and agent.fold.keeps_trajectories:
+            agent.fold = refold(agent)
+            agent.fold.changes()
+        else:
+            agent.fold.restore(learned, open_episodes)
+    for each in reversed(agent.log.recent(agent.spec.name, _RECENT)):
+        if each.episode != each.id:
+            agent.episodes[each.episode] = EpisodeState(step=each.step + 1, epsilon=each.epsilon)

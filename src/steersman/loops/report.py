@@ -1,0 +1,155 @@
+"""Report: what came of a decision, once, late, corrected or withdrawn. The receipt's `wait()` is the acknowledgement."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from steersman.core.actions import Action, Choice
+from steersman.core.errors import Conflict, InvalidInput, NotFound
+from steersman.core.ports import Receipt
+from steersman.core.state import StateValues
+from steersman.core.values import AuditEvent, Decision, Outcome
+from steersman.loops.learn import learn, relearn
+from steersman.loops.runtime import Runtime
+from steersman.stages.record.outcomes import Report, check_time, outcome, same, silent
+
+
+def report(
+    agent: Runtime,
+    decision: Decision | str,
+    measurements: Mapping[str, float],
+    *,
+    next_state: StateValues | None = None,
+    terminated: bool | None = None,
+    truncated: bool = False,
+    executed: Action | Choice | None = None,
+    source: str = "",
+    correct: bool = False,
+) -> Receipt:
+    """Record an outcome, learn from it and return its receipt.
+
+    The same outcome again is acknowledged and changes nothing. Another one for the same decision is refused with
+    Conflict, and audited, unless `correct=True` says that it replaces the first, or the first was only a default for
+    silence. Raises InvalidInput for measurements that do not fit, NotFound for a decision that is not in the log.
+    """
+    with agent.lock:
+        known, earlier = _find(agent, decision)
+        said = _check(agent, measurements, next_state, terminated, truncated, executed, source)
+        at = agent.world.clock()
+        new = outcome(
+            known,
+            said,
+            reward=agent.spec.reward,
+            episodes=agent.settings.episodes,
+            gamma=agent.settings.learning.gamma,
+            at=at,
+        )
+        if not earlier:
+            check_time(known, agent.settings.episodes, at)
+            return _append_first(agent, known, new)
+        return _revise(agent, known, earlier[-1], new, correct=correct)
+
+
+def withdraw(agent: Runtime, decision: Decision | str, *, source: str = "") -> Receipt:
+    """Take back what was reported of a decision: it counts as a step of its episode, but teaches nothing.
+
+    Raises NotFound for a decision without an outcome.
+    """
+    with agent.lock:
+        known, earlier = _find(agent, decision)
+        if not earlier:
+            raise NotFound(f"decision {known.id} has no outcome to withdraw.")
+        gone = replace(
+            earlier[-1],
+            kind="withdrawn",
+            measurements={},
+            components={},
+            reward=None,
+            reported_at=agent.world.clock(),
+            source=source,
+        )
+        return _revise(agent, known, earlier[-1], gone, correct=True)
+
+
+def expire(agent: Runtime) -> int:
+    """Give decisions that waited longer than `reward_wait_s` the default reward, or none; return how many."""
+    with agent.lock:
+        now = agent.world.clock()
+        late = agent.log.waiting(agent.spec.name, now - agent.settings.episodes.reward_wait_s)
+        for decision in late:
+            _append_first(agent, decision, silent(decision, reward=agent.spec.reward, at=now))
+        return len(late)
+
+
+def _find(agent: Runtime, decision: Decision | str) -> tuple[Decision, list[Outcome]]:
+    """Return the logged decision and the revisions of its outcome so far."""
+    name = decision if isinstance(decision, str) else decision.id
+    waiting = agent.open.get(name)
+    if waiting is not None:
+        return waiting, []
+    known = agent.log.decision(name)
+    if known is None or known.agent != agent.spec.name:
+        raise NotFound(f"{agent.spec.name} has made no decision {name!r}. Report to the agent and store that decided.")
+    return known, agent.log.outcomes(name)
+
+
+def _check(
+    agent: Runtime,
+    measurements: Mapping[str, float],
+    next_state: StateValues | None,
+    terminated: bool | None,
+    truncated: bool,
+    executed: Action | Choice | None,
+    source: str,
+) -> Report:
+    if terminated and truncated:
+        raise InvalidInput("an episode is either terminated (it is over) or truncated (watching stopped), not both.")
+    following = None
+    refused: tuple[dict[str, Choice], ...] = ()
+    if next_state is not None:
+        following, clamped = agent.spec.state.check(next_state)
+        agent.clamped += clamped
+        refused = tuple([each.where for each in agent.guards.narrow(following).refusals])
+    return Report(
+        measurements=agent.spec.reward.check(measurements),
+        next_state=following,
+        next_refusals=refused,
+        terminated=terminated,
+        truncated=truncated,
+        executed=None if executed is None else agent.spec.actions.action(executed),
+        source=source,
+    )
+
+
+def _append_first(agent: Runtime, decision: Decision, new: Outcome) -> Receipt:
+    agent.log.reserve()
+    learned = learn(agent, decision, new)
+    receipt = agent.log.append((new,), learned)
+    agent.position = agent.log.position
+    agent.open.pop(decision.id, None)
+    if (new.terminated or new.truncated) and decision.episode in agent.episodes:
+        agent.episodes[decision.episode].step = agent.settings.episodes.max_steps
+    return receipt
+
+
+def _revise(agent: Runtime, decision: Decision, last: Outcome, new: Outcome, *, correct: bool) -> Receipt:
+    if same(last, new):
+        return agent.log.append(())  # already there: its acknowledgement is that of the first report
+    if not correct and last.kind != "expired":
+        event = AuditEvent(
+            at=new.reported_at,
+            actor=new.source or "caller",
+            event="outcome refused",
+            subject=decision.id,
+            detail=f"differs from revision {last.revision} ({last.kind})",
+        )
+        agent.log.append((event,))
+        raise Conflict(
+            f"decision {decision.id} already has another outcome (revision {last.revision}, {last.kind}). "
+            "To replace it, report with correct=True."
+        )
+    check_time(decision, agent.settings.episodes, new.reported_at)
+    revision = replace(new, revision=last.revision + 1)
+    receipt = agent.log.append((revision,), relearn(agent, revision))
+    agent.position = agent.log.position
+    return receipt

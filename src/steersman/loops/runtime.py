@@ -1,0 +1,104 @@
+"""What the loops of one agent share: its definition, its settings, its fold, its open decisions and the log."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from steersman.core.agent import AgentSpec
+from steersman.core.errors import Conflict
+from steersman.core.guards import Guard
+from steersman.core.ids import IdSource
+from steersman.core.ports import Clock, Log
+from steersman.core.settings import Settings
+from steersman.core.values import Decision
+from steersman.maths.randomness import Draws, key_for, uniforms
+from steersman.policies.encoding import Encoder
+from steersman.policies.exploration import Explorer
+from steersman.stages.decide.choose import Chooser
+from steersman.stages.decide.guards import Guards
+from steersman.stages.learn.fold import Fold
+from steersman.stages.record.transition import Recorder
+
+_OPEN_DECISIONS = 100_000
+_OPEN_EPISODES = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What is injected: time, ids, randomness. A test or a simulation brings its own."""
+
+    log: Log
+    clock: Clock
+    ids: IdSource
+    seed: int
+    timer: Callable[[], float] = time.perf_counter
+
+
+@dataclass(kw_only=True, slots=True)
+class EpisodeState:
+    """An episode as decisions see it: the step to come and the ε that belongs to it."""
+
+    step: int
+    epsilon: float
+
+
+class Runtime:
+    """One agent at work. All changes to it happen under `lock`."""
+
+    def __init__(self, spec: AgentSpec, settings: Settings, world: World, guards: tuple[Guard, ...] | None = None) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.world = world
+        self.log = world.log
+        self.lock = threading.RLock()
+        self.encoder = Encoder(spec.state)
+        self.guards = Guards(spec.guards if guards is None else guards, spec.actions, world.timer)
+        self.recorder = Recorder(spec.state, spec.actions, self.encoder)
+        reward_range = spec.reward.high - spec.reward.low
+        self.chooser = Chooser(Explorer(settings.exploration, reward_range), settings.serving, reward_range)
+        self.safe_action = spec.actions.action(spec.safe_action)
+        self.settings_hash = settings.hash
+        self.policy = f"{settings.learning.method}/{settings.exploration.policy}"
+        self.fold = self.new_fold()
+        self.position = 0
+        self.draws = Draws(key_for(world.seed, spec.name), world.log.decision_count(spec.name))
+        self.open: OrderedDict[str, Decision] = OrderedDict()
+        self.episodes: OrderedDict[str, EpisodeState] = OrderedDict()
+        self.killed = ""
+        self.polled_at = float("-inf")
+        self.clamped = 0
+        self.failures = 0
+        self.last_error = ""
+
+    def new_fold(self) -> Fold:
+        """Return a fold that has learned nothing."""
+        key = key_for(self.world.seed, f"{self.spec.name}/learn")
+        return Fold(self.spec, self.settings, lambda count: float(uniforms(key, count, 1)[0]))
+
+    def remember(self, decision: Decision) -> None:
+        """Keep a decision at hand for its outcome; the oldest go first, and are then read from the log."""
+        self.open[decision.id] = decision
+        if len(self.open) > _OPEN_DECISIONS:
+            self.open.popitem(last=False)
+
+    def episode(self, name: str) -> EpisodeState:
+        """Return the state of a named episode, beginning it if it is new. Raises Conflict if it has run its length."""
+        found = self.episodes.get(name)
+        if found is None:
+            found = self.episodes[name] = EpisodeState(step=0, epsilon=self.fold.epsilon)
+            if len(self.episodes) > _OPEN_EPISODES:
+                self.episodes.popitem(last=False)
+        if found.step >= self.settings.episodes.max_steps:
+            raise Conflict(
+                f"episode {name!r} of {self.spec.name} has had its {found.step} steps. Begin another one, or raise "
+                "episodes.max_steps."
+            )
+        return found
+
+    def failed(self, error: BaseException) -> str:
+        """Note a failure and return it in words."""
+        self.failures += 1
+        self.last_error = f"{type(error).__name__}: {error}"
+        return self.last_error
