@@ -1,0 +1,404 @@
+"""The composition root: the one file that picks backends and packs by name and puts an agent together."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, get_type_hints
+
+from steersman.core.actions import Action, Choice
+from steersman.core.agent import AgentSpec
+from steersman.core.catalog import Catalog, load_file
+from steersman.core.errors import InvalidInput, NotFound, StoreError
+from steersman.core.ids import IdSource, TimeOrderedIds
+from steersman.core.ports import Clock, Log, Progress, Receipt
+from steersman.core.settings import Settings, SettingsFile
+from steersman.core.state import StateValues
+from steersman.core.values import Arm, AuditEvent, Decision, Entry, KillSwitch, Outcome
+from steersman.loops import decide as decide_loop
+from steersman.loops import exchange, learn, report
+from steersman.loops import explain as explain_loop
+from steersman.loops.doctor import Diagnosis, diagnose
+from steersman.loops.explain import Explanation, Replay
+from steersman.loops.runtime import Runtime, World
+from steersman.loops.steer import Call, steered
+
+DEFAULT_STORE = ".steersman/log.db"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Agent:
+    """An agent at work. Safe to use from several threads."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    @property
+    def spec(self) -> AgentSpec:
+        """The agent's definition."""
+        return self._runtime.spec
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force for it."""
+        return self._runtime.settings
+
+    def decide(
+        self,
+        state: StateValues,
+        *,
+        episode: str | None = None,
+        subject: str | None = None,
+        arm: Arm | None = None,
+    ) -> Decision:
+        """Decide for a state and return at once; `decision.action` is what to do.
+
+        `subject` is whom sticky assignment follows; `arm` asks for one arm by design of an experiment. Raises
+        InvalidInput for a state that does not fit and Conflict for an episode that is over; any other failure answers
+        with the safe action and says why in `reason`.
+        """
+        return decide_loop.decide(self._runtime, state, episode=episode, subject=subject, arm=arm)
+
+    def report(
+        self,
+        decision: Decision | str,
+        measurements: Mapping[str, float],
+        *,
+        next_state: StateValues | None = None,
+        terminated: bool | None = None,
+        truncated: bool = False,
+        executed: Action | Choice | None = None,
+        source: str = "",
+        correct: bool = False,
+    ) -> Receipt:
+        """Report what came of a decision and learn from it; `receipt.wait()` returns once that is durable.
+
+        A decision of its own ends with its outcome; inside an episode give `next_state`, or `terminated=True`.
+        `executed` names the action that was carried out, where it was another. Reporting the same again is harmless,
+        something else is a Conflict unless `correct=True`.
+        """
+        return report.report(
+            self._runtime,
+            decision,
+            measurements,
+            next_state=next_state,
+            terminated=terminated,
+            truncated=truncated,
+            executed=executed,
+            source=source,
+            correct=correct,
+        )
+
+    def withdraw(self, decision: Decision | str, *, source: str = "") -> Receipt:
+        """Take back what was reported of a decision; learning is done again without it."""
+        return report.withdraw(self._runtime, decision, source=source)
+
+    def expire(self) -> int:
+        """Close decisions that waited too long for an outcome, with the default reward or none; return how many."""
+        return report.expire(self._runtime)
+
+    @contextmanager
+    def episode(self, name: str | None = None, *, subject: str | None = None) -> Iterator["Episode"]:
+        """Open an episode, whose decisions follow each other; end it with a terminated or truncated report."""
+        episode = Episode(self, name or self._runtime.world.ids(), subject)
+        yield episode
+
+    def steer(
+        self, state: Callable[..., StateValues], measure: Callable[[Call], Mapping[str, float] | None]
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a callable so that the agent chooses its keyword arguments, one for each dimension of the actions.
+
+        `state` gets the call's arguments; `measure` gets what came of it, and may answer None to report nothing. When
+        learning is off or fails, the callable runs as it was called.
+        """
+        return steered(self, state, measure)
+
+    def values(self, state: StateValues) -> dict[str, dict[Choice, Entry]]:
+        """Return what has been learned for a state, by dimension and choice; empty for a state never learned about."""
+        agent = self._runtime
+        with agent.lock:
+            checked, _ = agent.spec.state.check(state)
+            row = agent.fold.table.rows.get(agent.encoder.key(agent.encoder.bins(checked)))
+            found: dict[str, dict[Choice, Entry]] = {}
+            if row is not None:
+                for slot, (dimension, choice) in enumerate(agent.spec.actions.slot_names):
+                    found.setdefault(dimension, {})[choice] = agent.fold.table.entry(row, slot)
+            return found
+
+    def explain(self, decision_id: str) -> Explanation:
+        """Return what was known when a decision was made. Raises NotFound."""
+        return explain_loop.explain(self._runtime, self._decision(decision_id))
+
+    def replay(self, decision_id: str) -> Replay:
+        """Make a decision again from the log and say whether it is identical. Raises NotFound."""
+        return explain_loop.replay(self._runtime, self._decision(decision_id))
+
+    def diagnose(self) -> Diagnosis:
+        """Return facts about the agent and what stands out among them."""
+        with self._runtime.lock:
+            decide_loop.poll_kill_switch(self._runtime)
+            return diagnose(self._runtime)
+
+    def relearn(self) -> Receipt:
+        """Fold the agent's whole log anew, as after an import."""
+        agent = self._runtime
+        with agent.lock:
+            receipt = agent.log.append((), learn.relearn(agent))
+            agent.position = agent.log.position
+            return receipt
+
+    def _decision(self, decision_id: str) -> Decision:
+        found = self._runtime.log.decision(decision_id)
+        if found is None or found.agent != self.spec.name:
+            raise NotFound(f"{self.spec.name} has made no decision {decision_id!r}.")
+        return found
+
+
+class Episode:
+    """Decisions of one agent that follow each other."""
+
+    def __init__(self, agent: Agent, name: str, subject: str | None) -> None:
+        self._agent = agent
+        self.name = name
+        self._subject = subject or name
+
+    def decide(self, state: StateValues) -> Decision:
+        """Decide as the episode's next step."""
+        return self._agent.decide(state, episode=self.name, subject=self._subject)
+
+    def report(
+        self,
+        decision: Decision,
+        measurements: Mapping[str, float],
+        *,
+        next_state: StateValues | None = None,
+        terminated: bool = False,
+        truncated: bool = False,
+    ) -> Receipt:
+        """Report a step: where it led (`next_state`), or that the episode is over (`terminated`) or cut (`truncated`)."""
+        return self._agent.report(decision, measurements, next_state=next_state, terminated=terminated, truncated=truncated)
+
+
+class Steersman:
+    """All agents on one store. Use it as a context manager, or call `close()`."""
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        catalog: Catalog | None = None,
+        settings: SettingsFile | None = None,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        seed: int = 0,
+        clock: Clock = time.time,
+        ids: IdSource | None = None,
+    ) -> None:
+        self.log = log
+        self.catalog = catalog or Catalog()
+        self.settings_file = settings or SettingsFile()
+        self._overrides = overrides or {}
+        self._world = World(log=log, clock=clock, ids=ids or TimeOrderedIds(clock), seed=seed)
+        self._agents: dict[str, Agent] = {}
+
+    @classmethod
+    def open(
+        cls,
+        url: str | os.PathLike[str] | None = None,
+        *,
+        agents: Iterable[AgentSpec] = (),
+        settings: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
+        seed: int = 0,
+        read_only: bool = False,
+        clock: Clock = time.time,
+        ids: IdSource | None = None,
+    ) -> "Steersman":
+        """Open a store and return the agents on it.
+
+        url: a file for the embedded store (default: STEERSMAN_STORE, else `.steersman/log.db` here; `sqlite:///…` is
+        the same), or "memory:". agents: definitions of your own. settings: a TOML file, or values by section. seed: the
+        same seed gives the same decisions. Raises StoreError, StoreVersionError, Conflict (owned by another process),
+        or InvalidInput, each with the way out.
+        """
+        values = settings if isinstance(settings, Mapping) else None
+        file = SettingsFile.read(None if isinstance(settings, Mapping) else settings)
+        catalog = Catalog()
+        for path in file.agent_files:
+            for spec in load_file(path):
+                catalog.add(spec)
+        for spec in agents:
+            catalog.add(spec)
+        queue_rows = file.settings("", {}, values).store.queue_rows
+        log = open_log(url, queue_rows=queue_rows, read_only=read_only)
+        return cls(log, catalog=catalog, settings=file, overrides=values, seed=seed, clock=clock, ids=ids)
+
+    def agent(self, agent: str | AgentSpec) -> Agent:
+        """Return an agent by name, or by a definition of your own. Raises NotFound, naming the nearest."""
+        if isinstance(agent, AgentSpec):
+            self.catalog.add(agent)
+        name = agent if isinstance(agent, str) else agent.name
+        if name not in self._agents:
+            spec = self.catalog.agent(name)
+            settings = self.settings_file.settings(name, spec.settings, self._overrides)
+            check_settings(spec, settings)
+            runtime = Runtime(spec, settings, self._world, isolated(spec))
+            learn.restore(runtime)
+            self._agents[name] = Agent(runtime)
+        return self._agents[name]
+
+    def decision(self, decision_id: str) -> tuple[Agent, Decision]:
+        """Return a decision and its agent. Raises NotFound."""
+        found = self.log.decision(decision_id)
+        if found is None:
+            raise NotFound(f"no decision {decision_id!r} in this store. `steersman agents` shows the recent ones.")
+        return self.agent(found.agent), found
+
+    def outcomes(self, decision_id: str) -> list[Outcome]:
+        """Return all revisions of a decision's outcome."""
+        return self.log.outcomes(decision_id)
+
+    def command(self, pack: str, name: str, options: Mapping[str, Any], progress: Progress) -> Any:
+        """Run a pack's command, giving it the agents it asks for, and return its report.
+
+        `options` become the command's own dataclass of options, which it names in its signature. Raises NotFound for an
+        unknown pack or command, InvalidInput for options that it does not take.
+        """
+        command = self.catalog.command(pack, name)
+        kind = get_type_hints(command)["options"]
+        try:
+            made = kind(**options)
+        except TypeError as error:
+            raise InvalidInput(f"{pack} {name}: {error}.") from error
+        return command(self.agent, made, progress)
+
+    def kill(self, scope: str = "*", *, actor: str, reason: str = "", active: bool = True) -> Receipt:
+        """Stop (or with `active=False` release) learned actions for "*", a pack or an agent, from the next decision on."""
+        receipt = self.log.append(_switched(scope, active, actor, reason, self._world.clock()))
+        receipt.wait()
+        for agent in self._agents.values():
+            agent._runtime.polled_at = float("-inf")
+        return receipt
+
+    @staticmethod
+    def kill_in(
+        url: str | os.PathLike[str] | None, scope: str = "*", *, actor: str, reason: str = "", active: bool = True
+    ) -> KillSwitch:
+        """Flip a kill switch in a store that another process may own, and audit it. Raises NotFound without a store."""
+        rows = _switched(scope, active, actor, reason, time.time())
+        from steersman.backends.sql import append_unowned
+
+        append_unowned(_store_file(url, must_exist=True), rows)
+        return rows[0]
+
+    def export(self, agent: str | None = None) -> Iterator[bytes]:
+        """Yield the log, or one agent's part, as JSON lines."""
+        return exchange.export_lines(self.log, agent)
+
+    def import_lines(self, lines: Iterable[bytes]) -> int:
+        """Take in exported lines, learn from them, and return how many rows were new. All or nothing."""
+        count, names = exchange.import_rows(self.log, exchange.read_lines(lines))
+        for name in sorted(names & set(self.catalog.names())):
+            self.agent(name).relearn()
+        self.log.flush()
+        return count
+
+    @staticmethod
+    def write_file(path: Path, lines: Iterable[bytes]) -> int:
+        """Write exported lines to a file (Parquet where it ends in .parquet) and return how many rows there are."""
+        if path.suffix == ".parquet":
+            from steersman.backends.parquet import write_lines
+
+            return write_lines(path, lines)
+        count = -1  # the header is no row
+        with path.open("wb") as file:
+            for line in lines:
+                file.write(line + b"\n")
+                count += 1
+        return count
+
+    @staticmethod
+    def read_file(path: Path) -> Iterator[bytes]:
+        """Yield the lines of an exported file."""
+        if path.suffix == ".parquet":
+            from steersman.backends.parquet import read_lines
+
+            yield from read_lines(path)
+        else:
+            with path.open("rb") as file:
+                yield from file
+
+    def close(self) -> None:
+        """Make everything durable and release the store. Raises StoreError if something could not be made durable."""
+        self.log.close()
+
+    def __enter__(self) -> "Steersman":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _switched(scope: str, active: bool, actor: str, reason: str, at: float) -> tuple[KillSwitch, AuditEvent]:
+    switch = KillSwitch(scope=scope, active=active, actor=actor, reason=reason or "no reason given", at=at)
+    event = "kill switch on" if active else "kill switch off"
+    return switch, AuditEvent(at=at, actor=actor, event=event, subject=scope, detail=switch.reason)
+
+
+def open_log(url: str | os.PathLike[str] | None, *, queue_rows: int, read_only: bool = False) -> Log:
+    """Return the log behind a URL or a file. Raises InvalidInput for a scheme without a backend."""
+    if _target(url) in ("memory:", "memory://"):
+        from steersman.backends.memory import MemoryLog
+
+        return MemoryLog(queue_rows=queue_rows)
+    path = _store_file(url, must_exist=read_only)
+    if _target(url) == DEFAULT_STORE:
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make {path.parent}: {error}. Name a store: --store or STEERSMAN_STORE.") from error
+    from steersman.backends.sql import SqliteLog
+
+    return SqliteLog(path, queue_rows=queue_rows, read_only=read_only)
+
+
+def _target(url: str | os.PathLike[str] | None) -> str:
+    return os.fspath(url) if url is not None else os.environ.get("STEERSMAN_STORE", DEFAULT_STORE)
+
+
+def _store_file(url: str | os.PathLike[str] | None, *, must_exist: bool) -> Path:
+    target = _target(url)
+    scheme, found, rest = target.partition("://")
+    if found and scheme != "sqlite":
+        raise InvalidInput(f"no backend for {scheme}://. Use a file, sqlite:///FILE or memory:.")
+    path = Path(rest.removeprefix("/") if found else target)  # sqlite:///relative, sqlite:////absolute
+    if must_exist and not path.exists():
+        raise NotFound(f"no store at {path}. Name one with --store or STEERSMAN_STORE, or make one by deciding.")
+    return path
+
+
+def isolated(spec: AgentSpec) -> tuple[Any, ...]:
+    """Return the agent's guards, those that may block each in a process of its own."""
+    if not any(guard.blocking for guard in spec.guards):
+        return spec.guards
+    from steersman.backends.process import isolate
+
+    return tuple(isolate(guard) if guard.blocking else guard for guard in spec.guards)
+
+
+def check_settings(spec: AgentSpec, settings: Settings) -> None:
+    """Raise InvalidInput where settings do not fit the agent: values that could leave their bounds, or diverge."""
+    dimensions = len(spec.actions.dimensions)
+    learning = settings.learning
+    if learning.alpha * dimensions > 1.0:
+        raise InvalidInput(
+            f"{spec.name}: learning.alpha {learning.alpha} overshoots with {dimensions} dimensions; "
+            f"use at most {1 / dimensions:g}."
+        )
+    low, high = spec.reward.low, spec.reward.high
+    if not min(low, 0.0) <= learning.initial_value <= max(high, 0.0):
+        raise InvalidInput(f"{spec.name}: learning.initial_value {learning.initial_value} lies outside [{low}, {high}].")
+    if dimensions > 1 and learning.gamma == 1.0:
+        raise InvalidInput(f"{spec.name}: a factored agent needs learning.gamma below 1.")
