@@ -1,0 +1,158 @@
+"""agents, doctor, settings, export, import: what is in the store, and how it is."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steersman.app import Steersman
+from steersman.cli.output import (
+    EXIT_WARNING,
+    JsonOption,
+    SettingsOption,
+    StoreOption,
+    plain,
+    say,
+    show_facts,
+    show_json,
+    show_table,
+)
+from steersman.core.errors import NotFound
+from steersman.core.settings import Settings, SettingsFile
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(agents)
+    app.command()(doctor)
+    app.command()(settings)
+    app.command(name="export")(export)
+    app.command(name="import")(import_)
+
+
+def agents(store: StoreOption = None, settings: SettingsOption = None, json: JsonOption = False) -> None:
+    """List the agents: what they decide, and what they have learned in this store."""
+    try:
+        opened = Steersman.open(store, settings=settings, read_only=True)
+    except NotFound:
+        opened = Steersman.open("memory:", settings=settings)
+    with opened as steersman:
+        used = set(steersman.log.agents())
+        found = []
+        for name in sorted({*steersman.catalog.names(), *used}):
+            agent = steersman.agent(name)
+            facts = agent.diagnose()
+            found.append({"agent": name, "description": agent.spec.description, **plain(facts)})
+    if json:
+        show_json(found)
+        return
+    show_table(
+        "",
+        ("agent", "decides", "decisions", "outcomes", "states", "epsilon"),
+        [(f["agent"], f["description"], f["decisions"], f["outcomes"], f["states_seen"], f["epsilon"]) for f in found],
+    )
+
+
+def doctor(
+    agent: Annotated[str | None, typer.Argument(help="One agent (default: all that have decided).")] = None,
+    store: StoreOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tell why values are not moving, in plain words. Exits with 2 when something stands out."""
+    with Steersman.open(store, settings=settings, read_only=True) as steersman:
+        names = [agent] if agent else steersman.log.agents()
+        found = [steersman.agent(name).diagnose() for name in names]
+    if json:
+        show_json(found)
+    elif not found:
+        say("No agent has decided anything in this store yet.")
+    else:
+        for each in found:
+            facts = plain(each)
+            findings = facts.pop("findings")
+            show_facts({name.replace("_", " "): value for name, value in facts.items() if value != ""})
+            for text in findings or ["Nothing stands out."]:
+                say(f"• {text}")
+            say("")
+    if any(each.findings for each in found):
+        raise typer.Exit(EXIT_WARNING)
+
+
+def settings(
+    agent: Annotated[str | None, typer.Argument(help="Show what is in force for this agent.")] = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show every setting: its value, where that came from, its unit and range, and what it does."""
+    if agent is None:
+        values = SettingsFile.read(settings).settings("", {})
+    else:
+        with Steersman.open("memory:", settings=settings) as steersman:
+            values = steersman.agent(agent).settings
+    rows = _rows(values)
+    if json:
+        show_json(rows)
+        return
+    show_table(
+        "",
+        ("setting", "value", "from", "unit", "range or options", "what it does"),
+        [tuple(row.values()) for row in rows],
+    )
+
+
+def _rows(values: Settings) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for section, field, value in values.items():
+        about = field.metadata
+        bounded = about["low"] > float("-inf") or about["high"] < float("inf")
+        span = f"{about['low']:g} to {about['high']:g}" if bounded else ""
+        rows.append(
+            {
+                "setting": f"{section}.{field.name}",
+                "value": value,
+                "from": values.source.get((section, field.name), "default"),
+                "unit": about["unit"],
+                "range": ", ".join(about["options"]) or span,
+                "doc": about["doc"],
+            }
+        )
+    return rows
+
+
+def export(
+    file: Annotated[str, typer.Argument(help='Where to write; "-" is standard output; .parquet needs the extra.')] = "-",
+    agent: Annotated[str | None, typer.Option(help="Only this agent's rows.")] = None,
+    store: StoreOption = None,
+) -> None:
+    """Write all decisions and outcomes as JSON lines (or Parquet), in the order of the log."""
+    with Steersman.open(store, read_only=True) as steersman:
+        lines = steersman.export(agent)
+        if file == "-":
+            for line in lines:
+                sys.stdout.buffer.write(line + b"\n")
+            return
+        count = steersman.write_file(Path(file), lines)
+    say(f"{count} rows written to {file}.")
+
+
+def import_(
+    file: Annotated[str, typer.Argument(help='A file made by `steersman export`; "-" is standard input.')],
+    store: StoreOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take in an exported log and learn from it. All or nothing; rows that are already here are skipped."""
+    with Steersman.open(store, settings=settings) as steersman:
+        if file == "-":
+            count = steersman.import_lines(sys.stdin.buffer)
+        else:
+            path = Path(file)
+            if not path.is_file():
+                raise NotFound(f"no file {file}.")
+            count = steersman.import_lines(steersman.read_file(path))
+    if json:
+        show_json({"imported": count})
+        return
+    say(f"{count} new rows imported.")
