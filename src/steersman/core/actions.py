@@ -77,6 +77,10 @@ class ActionSpace:
 
     def index(self, value: Action | Choice) -> int:
         """Return the index of an action. Raises InvalidInput as `action` does."""
+        if not isinstance(value, dict):
+            known = self._index.get((value,)) if isinstance(value, str | int | float) else None
+            if known is not None:
+                return known
         choices = value if isinstance(value, Mapping) else {next(iter(self.dimensions)): value}
         if len(choices) == len(self.dimensions):
             found = self._index.get(tuple(choices.get(name, "") for name in self.dimensions))

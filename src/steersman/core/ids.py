@@ -34,7 +34,5 @@ class TimeOrderedIds:
             if len(self._pool) < 8 or self._process != os.getpid():
                 self._pool, self._process = os.urandom(_RANDOM_BYTES), os.getpid()
             tail, self._pool = self._pool[:8], self._pool[8:]
-        random = int.from_bytes(tail, "big") & 0x3FFFFFFFFFFFFFFF
-        value = (stamp >> _COUNTER_BITS) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0x2 << 62 | random
-        text = f"{value:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        variant = 0x8000 | int.from_bytes(tail[:2], "big") & 0x3FFF
+        return f"{stamp >> 28:08x}-{stamp >> 12 & 0xFFFF:04x}-7{stamp & 0xFFF:03x}-{variant:04x}-{tail[2:].hex()}"

@@ -36,6 +36,7 @@ class QTable:
         self.rows: dict[str, int] = {}
         self.bins: dict[str, dict[str, int]] = {}
         self._free: list[int] = []
+        self._seen: dict[int, int] = {}
         self._allocate(_FIRST_ROWS)
 
     def _allocate(self, rows: int) -> None:
@@ -74,6 +75,7 @@ class QTable:
         for array in (self.visits, self.td_variance, self.reward_mean, self.reward_m2, self.updated_at):
             array[row] = 0
         self.value[row] = self.initial_value
+        self._seen.pop(row, None)
         self._free.append(row)
 
     def prunable(self, *, visits: int, before: float) -> list[str]:
@@ -88,6 +90,12 @@ class QTable:
     def state_visits(self, row: int) -> int:
         """Return how often a state was learned about."""
         return int(self.visits[row].sum()) // len(self.space.dimensions)
+
+    def visited(self, row: int, times: int) -> bool:
+        """Return whether a state was learned about at least so often; visits only rise, so the last count is kept."""
+        if self._seen.get(row, 0) < times:
+            self._seen[row] = self.state_visits(row)
+        return self._seen.get(row, 0) >= times
 
     def slot_values(self, row: int | None) -> Floats:
         """Return the value of each slot, shape (width,): the mean of the estimators; initial values for no row."""

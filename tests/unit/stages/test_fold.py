@@ -205,7 +205,18 @@ def test_the_compiled_fold_gives_the_same_bits() -> None:
         rows, chosen = rng.integers(0, states, n), rng.integers(0, actions, n)
         following = rng.integers(-2, states, n)
         total = block(
-            *arrays, slots, rows, chosen, rng.normal(size=n), following, np.arange(n, dtype=float), 0.95, 0.0, 0.3, 10.0, 0.01
+            *arrays,
+            slots,
+            rows,
+            chosen,
+            rng.normal(size=n),
+            following,
+            np.arange(n, dtype=float),
+            0.95,
+            0.0,
+            0.3,
+            10.0,
+            0.01,
         )
         tables.append((total, [each.tobytes() for each in arrays]))
     assert tables[0] == tables[1]

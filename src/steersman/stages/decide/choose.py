@@ -53,7 +53,7 @@ class Chooser:
         """Return the choice. Raises InvalidInput where the table holds a value that is not a number."""
         slot_values = table.slot_values(now.row)
         values = tuple(slot_values.tolist())
-        if not now.allowed.any():
+        if not np.count_nonzero(now.allowed):
             return Choice(
                 action=None,
                 propensity=None,
@@ -84,8 +84,9 @@ class Chooser:
         self, table: QTable, now: Situation, slot_values: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], str]:
         """Return the champion's probability of each action, shape (actions,), and the rule behind it in words."""
-        visits = 0 if now.row is None else table.state_visits(now.row)
-        if visits < self._serving.cold_visits and now.allowed[now.baseline]:
+        cold = now.row is None or not table.visited(now.row, self._serving.cold_visits)
+        if cold and self._serving.cold_visits and now.allowed[now.baseline]:
+            visits = 0 if now.row is None else table.state_visits(now.row)
             return self._explorer.cold(
                 now.baseline, now.allowed, now.epsilon
             ), f"cold state ({visits} visits): baseline"

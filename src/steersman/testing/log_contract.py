@@ -1,0 +1,388 @@
+"""What every log must do. Derive a test class from `LogContract` and say how to open one."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+
+import pytest
+from msgspec.structs import replace
+
+from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, Overloaded, StoreError
+from steersman.core.ports import Log, Receipt
+from steersman.core.values import AuditEvent, Decision, KillSwitch, Outcome
+from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome
+
+SOON_S = 10.0
+
+
+def switch(scope: str, *, active: bool = True, at: float = 1.0) -> KillSwitch:
+    """Return a kill switch."""
+    return KillSwitch(scope=scope, active=active, actor="someone", reason="a test", at=at)
+
+
+def event(subject: str) -> AuditEvent:
+    """Return an audit event."""
+    return AuditEvent(at=1.0, actor="someone", event="tested", subject=subject, detail="")
+
+
+class LogContract(ABC):
+    """The behaviour of a log; each test begins with an empty one."""
+
+    @abstractmethod
+    def open(self, *, queue_rows: int = 100_000) -> Log:
+        """Open the log under test, as the test left it."""
+
+    @abstractmethod
+    def stalled(self, log: Log) -> AbstractContextManager[None]:
+        """Keep the log from writing, as a full disk does, for as long as the context lasts."""
+
+    def reopen(self, log: Log) -> Log:
+        """Close the log and open it again."""
+        log.close()
+        return self.open()
+
+    def before_and_after(self, log: Log) -> Iterator[Log]:
+        """Yield the log, and then the log opened again."""
+        yield log
+        yield self.reopen(log)
+
+    @pytest.fixture
+    def log(self) -> Iterator[Log]:
+        """An open log, closed after the test."""
+        log = self.open()
+        yield log
+        with suppress(StoreError):
+            log.close()
+
+    # order and acknowledgement
+
+    def test_an_empty_log_has_nothing(self, log: Log) -> None:
+        assert log.position == 0
+        assert (log.agents(), log.recent(AGENT, 5), list(log.rows()), list(log.history(AGENT))) == ([], [], [], [])
+        assert (log.decision("no such id"), log.outcomes("no such id"), log.learned(AGENT)) == (None, [], None)
+        assert (log.decision_count(AGENT), log.audit(), log.kill_switches()) == (0, [], [])
+        assert log.health() == ""
+
+    def test_positions_rise_by_one_for_each_row(self, log: Log) -> None:
+        first = decision()
+        log.append((first,))
+        assert log.position == 1
+        log.append((decision(), outcome(first)))
+        assert log.position == 3
+
+    def test_a_receipt_is_kept(self, log: Log) -> None:
+        receipt = log.append((decision(),))
+        receipt.wait(SOON_S)
+        assert receipt.done()
+        assert isinstance(receipt, Receipt)
+
+    def test_a_receipt_for_nothing_acknowledges_what_came_before(self, log: Log) -> None:
+        log.append(()).wait(SOON_S)
+        before = log.append((decision(),))
+        log.append(()).wait(SOON_S)
+        assert before.done()
+
+    def test_a_later_receipt_implies_the_earlier_ones(self, log: Log) -> None:
+        receipts = [log.append((decision(),)) for _ in range(200)]
+        receipts[-1].wait(SOON_S)
+        assert all(each.done() for each in receipts)
+
+    def test_flush_makes_everything_durable(self, log: Log) -> None:
+        receipt = log.append((decision(),))
+        log.flush(SOON_S)
+        assert receipt.done()
+
+    def test_many_threads_append_in_one_order(self, log: Log) -> None:
+        made: list[list[Decision]] = [[] for _ in range(8)]
+
+        def work(mine: list[Decision]) -> None:
+            for _ in range(50):
+                mine.append(decision())
+                receipt = log.append((mine[-1], outcome(mine[-1])))
+            receipt.wait(SOON_S)
+
+        threads = [threading.Thread(target=work, args=(mine,)) for mine in made]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        rows = [row.id for row in log.rows() if isinstance(row, Decision)]
+        assert len(rows) == len(set(rows)) == 400
+        for mine in made:
+            assert [name for name in rows if name in {each.id for each in mine}] == [each.id for each in mine]
+        assert [position for position, _, _ in log.history(AGENT)] == list(range(2, 801, 2))
+
+    # rows
+
+    def test_rows_come_back_as_they_were(self, log: Log) -> None:
+        first = decision()
+        second = replace(decision(), proposed=None, propensity=None, arm="safe", state={"name": "null ☃ \x00 'quoted'"})
+        last = replace(outcome(second), next_state=None, executed={"workers": 1, "order": 0.5}, reward=None)
+        log.append((first, second, last))
+        log = self.reopen(log)
+        assert list(log.rows()) == [first, second, last]
+        assert log.decision(second.id) == second
+        assert log.outcomes(second.id) == [last]
+        log.close()
+
+    def test_rows_are_seen_before_they_are_durable(self, log: Log) -> None:
+        first, second = decision(), decision(at=1_005.0)
+        with self.stalled(log):
+            log.append((first, second))
+            log.append((outcome(first),), learned({("s", 0): 1.0}, episodes=[episode("e")]))
+            assert log.decision(first.id) == first
+            assert log.outcomes(first.id) == [outcome(first)]
+            assert list(log.rows()) == [first, second, outcome(first)]
+            assert [row for _, _, row in log.history(AGENT)] == [outcome(first)]
+            assert log.recent(AGENT, 1) == [second]
+            assert log.waiting(AGENT, 2_000.0) == [second]
+            assert (log.decision_count(AGENT), log.agents()) == (2, [AGENT])
+            assert log.open_episodes(AGENT) == [episode("e")]
+            found = log.learned(AGENT)
+            assert found is not None
+            assert found == (learned({("s", 0): 1.0}, episodes=[episode("e")]), 3)
+
+    def test_rows_of_one_agent(self, log: Log) -> None:
+        mine, other = decision(), decision(agent="ops/scaler")
+        log.append((mine, other, outcome(other), outcome(mine)))
+        assert list(log.rows("ops/scaler")) == [other, outcome(other)]
+        assert [position for position, _, _ in log.history("ops/scaler")] == [3]
+        assert log.agents() == ["ops/scaler", AGENT]
+
+    def test_history_joins_outcomes_with_their_decisions_in_log_order(self, log: Log) -> None:
+        first, second = decision(), decision()
+        log.append((first, second, outcome(second), outcome(first), outcome(second, revision=1)))
+        expected = [(3, second, outcome(second)), (4, first, outcome(first)), (5, second, outcome(second, revision=1))]
+        assert list(log.history(AGENT)) == expected
+        assert list(log.history(AGENT, until=4)) == expected[:2]
+        log.flush(SOON_S)
+        assert list(log.history(AGENT)) == expected
+        assert list(log.history(AGENT, until=3)) == expected[:1]
+
+    def test_history_is_what_it_was_when_it_began(self, log: Log) -> None:
+        first = decision()
+        log.append((first, outcome(first)))
+        log.flush(SOON_S)
+        history = log.history(AGENT)
+        assert next(history)[2] == outcome(first)
+        log.append((outcome(first, revision=1),))
+        log.flush(SOON_S)
+        assert list(history) == []
+
+    def test_outcomes_are_listed_by_revision(self, log: Log) -> None:
+        first = decision()
+        log.append((first, outcome(first), outcome(first, revision=1)))
+        log.flush(SOON_S)
+        log.append((outcome(first, revision=2),))
+        assert [each.revision for each in log.outcomes(first.id)] == [0, 1, 2]
+
+    def test_recent_is_newest_first(self, log: Log) -> None:
+        made = [decision(at=1_000.0 + i) for i in range(5)]
+        log.append(made)
+        assert log.recent(AGENT, 3) == made[:1:-1]
+        log.flush(SOON_S)
+        assert log.recent(AGENT, 3) == made[:1:-1]
+
+    def test_waiting_lists_what_is_old_and_open(self, log: Log) -> None:
+        made = [decision(at=1_000.0 + i) for i in range(5)]
+        log.append(made)
+        log.append((outcome(made[1]),))
+        log.flush(SOON_S)
+        log.append((outcome(made[2]),))
+        assert log.waiting(AGENT, before=1_004.0) == [made[0], made[3]]
+        assert log.waiting("ops/scaler", before=1_004.0) == []
+
+    # refusals
+
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_a_known_decision_is_refused_and_nothing_taken(self, log: Log, durable: bool) -> None:
+        old, first, fresh = decision(), decision(), decision()
+        log.append((old, first))
+        if durable:
+            log.flush(SOON_S)
+        for rows in ((fresh, first), (fresh, old), (fresh, fresh)):
+            with pytest.raises(Conflict):
+                log.append(rows)
+        assert list(log.rows()) == [old, first]
+        assert log.position == 2
+
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_a_known_revision_is_refused_and_nothing_taken(self, log: Log, durable: bool) -> None:
+        first, second = decision(), decision()
+        log.append((first, outcome(first)))
+        if durable:
+            log.flush(SOON_S)
+        for rows in ((second, outcome(first, reward=0.9)), (outcome(second), outcome(second))):
+            with pytest.raises(Conflict):
+                log.append(rows)
+        assert list(log.rows()) == [first, outcome(first)]
+
+    def test_ids_need_not_rise(self, log: Log) -> None:
+        made = [decision(f"00000000-0000-7000-8000-00000000000{digit}") for digit in (5, 3, 8, 1)]
+        for each in made:
+            log.append((each,)).wait(SOON_S)
+        assert list(log.rows()) == made
+
+    @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+    def test_numbers_that_are_not_finite_are_refused(self, log: Log, bad: float) -> None:
+        first = decision()
+        rows: list[Decision | Outcome] = [
+            replace(first, values=(bad,)),
+            replace(first, propensity=bad),
+            replace(first, state={"share": bad}),
+            outcome(first, reward=bad),
+            replace(outcome(first), next_state={"share": bad}),
+        ]
+        for each in rows:
+            with pytest.raises(InvalidInput):
+                log.append((first, each))
+        with pytest.raises(InvalidInput):
+            log.append((first,), learned({("s", 0): bad}))
+        assert (log.position, log.learned(AGENT)) == (0, None)
+
+    def test_text_that_is_no_unicode_is_refused(self, log: Log) -> None:
+        with pytest.raises(InvalidInput):
+            log.append((outcome(decision(), source="\ud800"),))
+        log.append((decision(),)).wait(SOON_S)
+
+    def test_the_queue_is_bounded_and_takes_all_or_nothing(self, log: Log) -> None:
+        log.close()
+        log = self.open(queue_rows=3)
+        first = decision()
+        with self.stalled(log):
+            log.append((first, decision()))
+            log.reserve()
+            with pytest.raises(Overloaded):
+                log.append((decision(), decision()))
+            with pytest.raises(Overloaded):
+                log.reserve(2)
+            assert log.position == 2
+            log.append((outcome(first), outcome(first, revision=1)), learned({("s", 0): 1.0}))
+            assert log.position == 4, "what was learned is always taken"
+        log.flush(SOON_S)
+        assert len(list(log.rows())) == 4
+        log.close()
+
+    def test_nothing_is_acknowledged_while_the_log_cannot_write(self, log: Log) -> None:
+        with self.stalled(log):
+            receipt = log.append((decision(),))
+            with pytest.raises(DeadlineExceeded):
+                receipt.wait(0.1)
+            assert not receipt.done()
+            assert log.health()
+        receipt.wait(SOON_S)
+        assert log.health() == ""
+
+    def test_a_closed_log_takes_nothing(self, log: Log) -> None:
+        log.close()
+        with pytest.raises(StoreError):
+            log.append((decision(),))
+
+    # what was learned
+
+    def test_learned_values_stand_at_the_position_of_their_rows(self, log: Log) -> None:
+        first = decision()
+        log.append((first, outcome(first)), learned({("s", 0): 1.0, ("s", 1): -0.25}, carry=b'{"a":1}'))
+        log.append((decision(),))
+        for log in self.before_and_after(log):  # noqa: B020, PLR1704 - the second is the first, opened again
+            assert log.learned(AGENT) == (learned({("s", 0): 1.0, ("s", 1): -0.25}, carry=b'{"a":1}'), 2)
+        log.close()
+
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_later_changes_go_over_earlier_ones(self, log: Log, durable: bool) -> None:
+        log.append((decision(),), learned({("s", 0): 1.0, ("t", 0): 2.0}, carry=b"1"))
+        if durable:
+            log.flush(SOON_S)
+        log.append((decision(),), learned({("s", 0): 3.0}, carry=b"2"))
+        expected = (learned({("s", 0): 3.0, ("t", 0): 2.0}, carry=b"2"), 2)
+        assert log.learned(AGENT) == expected
+        log = self.reopen(log)
+        assert log.learned(AGENT) == expected
+        log.close()
+
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_removed_states_go_with_all_their_entries(self, log: Log, durable: bool) -> None:
+        log.append((decision(),), learned({("s", 0): 1.0, ("s", 1): 1.0, ("t", 0): 2.0}))
+        if durable:
+            log.flush(SOON_S)
+        log.append((decision(),), learned(removed=["s"]))
+        assert log.learned(AGENT) == (learned({("t", 0): 2.0}), 2)
+        log.append((decision(),), learned({("s", 1): 5.0}))
+        expected = (learned({("t", 0): 2.0, ("s", 1): 5.0}), 3)
+        assert log.learned(AGENT) == expected
+        log = self.reopen(log)
+        assert log.learned(AGENT) == expected
+        log.close()
+
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_replace_forgets_all_that_was_learned_before(self, log: Log, durable: bool) -> None:
+        log.append((decision(),), learned({("s", 0): 1.0}, episodes=[episode("old")]))
+        log.append((decision(),), learned({("s", 0): 1.0}, agent="ops/scaler"))
+        if durable:
+            log.flush(SOON_S)
+        log.append((), learned({("t", 0): 2.0}, episodes=[episode("new")], replace=True))
+        log.append((decision(),), learned({("u", 0): 3.0}))
+        expected = (learned({("t", 0): 2.0, ("u", 0): 3.0}, episodes=[episode("new")]), 3)
+        for log in self.before_and_after(log):  # noqa: B020, PLR1704 - as above
+            assert log.learned(AGENT) == expected
+            assert log.open_episodes(AGENT) == [episode("new")]
+            assert log.learned("ops/scaler") == (learned({("s", 0): 1.0}, agent="ops/scaler"), 2)
+        log.close()
+
+    def test_changing_a_value_after_the_append_changes_nothing(self, log: Log) -> None:
+        changes = learned({("s", 0): 1.0})
+        log.append((decision(),), changes)
+        changes.entries.clear()
+        changes.states.clear()
+        log.flush(SOON_S)
+        assert log.learned(AGENT) == (learned({("s", 0): 1.0}), 1)
+
+    def test_episodes_end(self, log: Log) -> None:
+        log.append((decision(),), learned(episodes=[episode("a", started_at=2.0), episode("b", started_at=1.0)]))
+        assert log.open_episodes(AGENT) == [episode("b", started_at=1.0), episode("a", started_at=2.0)]
+        log.flush(SOON_S)
+        log.append((decision(),), learned(episodes=[episode("b", started_at=1.0, ended_at=3.0)]))
+        for log in self.before_and_after(log):  # noqa: B020, PLR1704 - as above
+            assert log.open_episodes(AGENT) == [episode("a", started_at=2.0)]
+            assert log.open_episodes("ops/scaler") == []
+        log.close()
+
+    # audit and kill switches
+
+    def test_audit_is_newest_first(self, log: Log) -> None:
+        log.append((event("a"), event("b")))
+        log.flush(SOON_S)
+        log.append((event("c"),))
+        assert [each.subject for each in log.audit()] == ["c", "b", "a"]
+        assert [each.subject for each in log.audit(2)] == ["c", "b"]
+
+    def test_the_last_word_for_each_scope_holds(self, log: Log) -> None:
+        log.append((switch("*"), switch("qe"), switch("*", active=False, at=2.0)))
+        expected = [switch("*", active=False, at=2.0), switch("qe")]
+        for log in self.before_and_after(log):  # noqa: B020, PLR1704 - as above
+            assert log.kill_switches() == expected
+        log.append((switch("qe", active=False, at=3.0),))
+        assert log.kill_switches() == [expected[0], switch("qe", active=False, at=3.0)]
+        log.close()
+
+    def test_events_take_no_position(self, log: Log) -> None:
+        log.append((event("a"), switch("*"), decision(), event("b"))).wait(SOON_S)
+        assert log.position == 1
+
+    # coming back
+
+    def test_everything_is_there_after_opening_again(self, log: Log) -> None:
+        made = [decision(at=1_000.0 + i) for i in range(20)]
+        log.append(made)
+        log.append([outcome(each) for each in made[:10]], learned({("s", 0): 1.0}))
+        log = self.reopen(log)
+        assert log.position == 30
+        assert list(log.rows()) == [*made, *(outcome(each) for each in made[:10])]
+        assert log.recent(AGENT, 2) == made[:-3:-1]
+        assert log.waiting(AGENT, 2_000.0) == made[10:]
+        assert (log.decision_count(AGENT), log.agents()) == (20, [AGENT])
+        log.append((outcome(made[10]),))
+        assert log.position == 31
+        assert len(log.waiting(AGENT, 2_000.0)) == 9
+        log.close()
