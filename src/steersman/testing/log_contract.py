@@ -1,4 +1,5 @@
 """What every log must do. Derive a test class from `LogContract` and say how to open one."""
+# ruff: noqa: S101, D102 - these are tests: they assert, and the name of each is its sentence
 
 import threading
 from abc import ABC, abstractmethod
@@ -8,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 import pytest
 from msgspec.structs import replace
 
-from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, Overloaded, StoreError
+from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
 from steersman.core.ports import Log, Receipt
 from steersman.core.values import AuditEvent, Decision, KillSwitch, Outcome
 from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome
@@ -213,10 +214,21 @@ class LogContract(ABC):
         log.append((first, outcome(first)))
         if durable:
             log.flush(SOON_S)
-        for rows in ((second, outcome(first, reward=0.9)), (outcome(second), outcome(second))):
+        for rows in ((second, outcome(first, reward=0.9)), (second, outcome(second), outcome(second))):
             with pytest.raises(Conflict):
                 log.append(rows)
         assert list(log.rows()) == [first, outcome(first)]
+
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_an_outcome_needs_its_decision(self, log: Log, durable: bool) -> None:
+        first, unknown = decision(), decision()
+        log.append((first,))
+        if durable:
+            log.flush(SOON_S)
+        with pytest.raises(NotFound):
+            log.append((outcome(first), outcome(unknown)))
+        assert list(log.rows()) == [first]
+        log.append((outcome(first), unknown, outcome(unknown))).wait(SOON_S)
 
     def test_ids_need_not_rise(self, log: Log) -> None:
         made = [decision(f"00000000-0000-7000-8000-00000000000{digit}") for digit in (5, 3, 8, 1)]
@@ -243,7 +255,7 @@ class LogContract(ABC):
 
     def test_text_that_is_no_unicode_is_refused(self, log: Log) -> None:
         with pytest.raises(InvalidInput):
-            log.append((outcome(decision(), source="\ud800"),))
+            log.append((made := decision(), outcome(made, source="\ud800")))
         log.append((decision(),)).wait(SOON_S)
 
     def test_the_queue_is_bounded_and_takes_all_or_nothing(self, log: Log) -> None:

@@ -1,0 +1,1 @@
+"""Pure functions, arrays in and arrays out, each with its formula, shapes and source."""
