@@ -1,0 +1,53 @@
+"""Every learning rule, through the product's own code, against what planning knows. All 20 seeds: benchmarks/known_answers."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from steersman.testing.training import train
+from steersman.testing.worlds import additive_bandit_world, cliff_world
+
+
+def _benchmark() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "known_answers.py"
+    spec = importlib.util.spec_from_file_location("benchmark_known_answers", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+BENCHMARK = _benchmark()
+SEEDS = (0, 1)
+
+
+@pytest.mark.parametrize(("world", "method"), BENCHMARK.cases())
+def test_a_rule_comes_within_one_per_cent_of_the_best(world: str, method: str) -> None:
+    for seed in SEEDS:
+        assert BENCHMARK.regret(world, method, seed) <= BENCHMARK.TOLERANCE
+
+
+def test_too_little_training_is_seen_as_such() -> None:
+    """The check can fail: after 500 steps nobody knows the way along the cliff."""
+    assert train(cliff_world(), {}, steps=500, seed=0).regret > BENCHMARK.TOLERANCE
+
+
+@pytest.mark.parametrize("policy", ["thompson", "ucb", "softmax"])
+def test_other_ways_to_explore_find_the_best_action_too(policy: str) -> None:
+    settings = {
+        "learning": {"alpha": 0.3, "alpha_schedule": "visits", "alpha_floor": 0.001},
+        "exploration": {"policy": policy, "temperature": 0.05, "ucb_width": 0.2},
+    }
+    world = additive_bandit_world()
+    assert max(train(world, settings, steps=6_000, seed=seed).regret for seed in range(2)) <= 0.1
+
+
+@pytest.mark.parametrize("schedule", ["exponential", "step", "reward", "rbed"])
+def test_every_schedule_ends_with_little_exploration_and_a_good_policy(schedule: str) -> None:
+    settings = {"learning": {"alpha": 0.1}, "exploration": {"schedule": schedule, "epsilon": 0.2}}
+    assert train(cliff_world(), settings, steps=30_000, seed=0).regret <= BENCHMARK.TOLERANCE
