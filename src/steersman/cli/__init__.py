@@ -3,7 +3,7 @@
 import sys
 
 from steersman.cli.output import EXIT_INTERRUPTED, show_error
-from steersman.core.errors import SteersmanError
+from steersman.core.errors import InvalidInput, SteersmanError
 
 
 def main() -> None:
@@ -17,11 +17,14 @@ def main() -> None:
         code = error.exit_code
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    except Exception as error:
-        import click
-
-        if not isinstance(error, click.ClickException):
-            raise
-        error.show()
-        code = 3
+    except _usage_errors() as error:
+        error.show()  # type: ignore[attr-defined]  # all of them show themselves
+        code = InvalidInput.exit_code
     sys.exit(code or 0)
+
+
+def _usage_errors() -> tuple[type[Exception], ...]:
+    """Return what typer raises for a command line that it cannot read: the family of BadParameter."""
+    import typer
+
+    return tuple(each for each in typer.BadParameter.__bases__ if issubclass(each, Exception))

@@ -5,7 +5,6 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +68,8 @@ class Catalog:
     def packs(self) -> Mapping[str, Pack]:
         """Installed packs by name; entry points are read once, on first use."""
         if self._packs is None:
+            from importlib.metadata import entry_points  # costs 25 ms, and agents of one's own need none of it
+
             found = {each.name: each for each in entry_points(group=ENTRY_POINTS)}
             self._packs = {name: found[name].load() for name in sorted(found)}
         return self._packs

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Every published number, one script after the other. BIN names the folder of the interpreter to use.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+python="${BIN:-.venv/bin}/python"
+failed=0
+run() {
+  echo "== $*"
+  "$python" "$@" || { echo "FAILED: $*"; failed=1; }
+}
+run benchmarks/imports.py --size
+run benchmarks/decide.py
+run benchmarks/refold.py
+run benchmarks/ingest.py
+run benchmarks/safety.py
+run benchmarks/crash.py --kills 500 --cuts 300
+run benchmarks/qe_executor.py
+exit "$failed"

@@ -1,0 +1,124 @@
+"""Does test-executor learn to run real suites better than the usual rule? On three libraries, at equal CPU.
+
+    python benchmarks/qe_executor.py [--cycles 80] [--seeds 3] [--libraries toolz,zict,mpmath] [--json]
+
+For each library and seed, `steersman qe run` works on a copy of the installed library with the tests that its wheel
+ships. In duels both policies run on the same change; the last 16 cycles are all duels, with learning nearly over. The
+table pools the duels of the last block over seeds: paired differences (learned − baseline) with 95 % intervals by
+bootstrap over duels, and faults found for each CPU minute, which is what an equal CPU budget buys. What the baseline
+wins is printed just the same.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RULE = "failed first, all tests, no retries, one worker for each core"
+MEASURES = (("reward", ""), ("answer_s", "s"), ("wall_s", "s"), ("cpu_s", "s"), ("missed", "share"), ("false_alarms", "tests"))
+# Suites of some seconds: the files of two larger ones that neither sleep nor run for minutes, and pass as installed.
+ONLY = {
+    "mpmath": ("bitwise", "division", "trig", "matrices", "linalg", "power", "identify", "rootfinding"),
+    "zict": ("buffer", "cache", "common", "file", "func", "lru", "zip"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cycles", type=int, default=80)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--libraries", default="toolz,zict,mpmath")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for library in options.libraries.split(","):
+            project = build(library, Path(folder) / library)
+            duels = [
+                pair for seed in range(options.seeds) for pair in play(project, options.cycles, seed, Path(folder) / f"{seed}.db")
+            ]
+            results[library] = summary(duels)
+            if not options.json:
+                show(library, results[library], options)
+    if options.json:
+        print(json.dumps(results, indent=2))
+
+
+def build(library: str, target: Path) -> Path:
+    """Copy an installed library, tests and all, into a project of its own."""
+    found = importlib.util.find_spec(library)
+    if found is None or not found.submodule_search_locations:
+        sys.exit(f"{library} is not installed: pip install -r requirements-bench.txt")
+    source = Path(next(iter(found.submodule_search_locations)))
+    shutil.copytree(source, target / library, ignore=shutil.ignore_patterns("__pycache__"))
+    kept = ONLY.get(library)
+    if kept:
+        for path in (target / library / "tests").glob("test_*.py"):
+            if path.stem.removeprefix("test_") not in kept:
+                path.unlink()
+    if library == "toolz":
+        tlz = importlib.util.find_spec("tlz")
+        if tlz is not None and tlz.submodule_search_locations:
+            shutil.copytree(Path(next(iter(tlz.submodule_search_locations))), target / "tlz")
+    (target / "pyproject.toml").write_text(f'[tool.pytest.ini_options]\ntestpaths = ["{library}"]\n')
+    return target
+
+
+def play(project: Path, cycles: int, seed: int, store: Path) -> list[dict[str, dict[str, float]]]:
+    """Run the product on a project and return the duels of the last block."""
+    store.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "steersman", "qe", "run", str(project), "--cycles", str(cycles), "--seed", str(seed)]
+    command += ["--python", sys.executable, "--store", str(store), "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "CI": "1"})
+    duels: dict[int, dict[str, dict[str, float]]] = {}
+    for row in json.loads(done.stdout)["log"]:
+        if row["pair"] >= 0 and row["final"]:
+            measured = {**row["measurements"], "reward": row["reward"]}
+            measured["missed"] = float(measured["faults_active"] > 0 and measured["faults_found"] == 0)
+            duels.setdefault(row["pair"], {})[row["arm"]] = measured
+    return [each for each in duels.values() if len(each) == 2]
+
+
+def summary(duels: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """Return means, paired differences with intervals, and faults found for each CPU minute."""
+    rng = np.random.default_rng(0)
+    picks = rng.integers(0, len(duels), (4_000, len(duels)))
+    found: dict[str, Any] = {"duels": len(duels)}
+    for name, _ in MEASURES:
+        learned, baseline = (np.array([each[arm][name] for each in duels]) for arm in ("learned", "baseline"))
+        low, high = np.percentile((learned - baseline)[picks].mean(axis=1), [2.5, 97.5])
+        found[name] = {"learned": learned.mean(), "baseline": baseline.mean(), "low": low, "high": high}
+    rates = {}
+    for arm in ("learned", "baseline"):
+        faults, cpu = (np.array([each[arm][name] for each in duels]) for name in ("faults_found", "cpu_s"))
+        rates[arm] = 60.0 * faults[picks].sum(axis=1) / cpu[picks].sum(axis=1)
+        found[f"faults_per_cpu_minute_{arm}"] = 60.0 * faults.sum() / cpu.sum()
+    low, high = np.percentile(rates["learned"] / np.maximum(rates["baseline"], 1e-9), [2.5, 97.5])
+    found["ratio"] = {"low": low, "high": high}
+    return found
+
+
+def show(library: str, found: dict[str, Any], options: argparse.Namespace) -> None:
+    """Print one library's table."""
+    print(f"\n{library}: {found['duels']} duels, {options.seeds} seeds of {options.cycles} cycles; baseline: {RULE}")
+    print(f"  {'measure':<24} {'learned':>9} {'baseline':>9}   95 % interval of the difference")
+    for name, unit in MEASURES:
+        each = found[name]
+        label = f"{name} ({unit})" if unit else name
+        print(f"  {label:<24} {each['learned']:>9.2f} {each['baseline']:>9.2f}   {each['low']:+.2f} to {each['high']:+.2f}")
+    learned, baseline = found["faults_per_cpu_minute_learned"], found["faults_per_cpu_minute_baseline"]
+    span = f"{found['ratio']['low']:.2f} to {found['ratio']['high']:.2f}"
+    ratio = learned / max(baseline, 1e-9)
+    print(f"  {'faults per CPU minute':<24} {learned:>9.1f} {baseline:>9.1f}   ratio {ratio:.2f}, 95 % interval {span}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

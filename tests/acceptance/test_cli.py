@@ -1,0 +1,189 @@
+"""The command line from the outside: what it prints, its exit codes, and what it does with bad input."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+AGENT = """
+from steersman import ActionSpace, AgentSpec, Flag, Number, Reward, StateSchema
+
+mine = AgentSpec(
+    name="mine/backup",
+    description="Decides when a backup is made.",
+    state=StateSchema(name="backup", fields=(Number(name="load", low=0, high=100, edges=(50,)), Flag(name="night"))),
+    actions=ActionSpace.flat("now", "later"),
+    reward=Reward.plain(-1.0, 1.0),
+    baseline=lambda state: "now" if state["night"] else "later",
+    safe_action="later",
+    settings={"learning": {"gamma": 0.0}},
+)
+"""
+STATE = '{"load": 10, "night": true}'
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(AGENT)
+    (tmp_path / "steersman.toml").write_text('agent_files = ["mine.py"]\n')
+    return tmp_path
+
+
+def test_the_whole_loop(cli: Callable[..., Any], mine: Path) -> None:
+    made = cli("decide", "mine/backup", STATE, "--json")
+    assert made.code == 0, made.err
+    decision = made.json
+    assert decision["executed"]["action"] in ("now", "later")
+    assert 0 < decision["propensity"] <= 1
+    name = decision["id"]
+
+    assert cli("report", name, '{"reward": 0.5}').code == 0
+    assert cli("report", name, '{"reward": 0.5}').code == 0  # again: harmless
+    clash = cli("report", name, '{"reward": 0.6}')
+    assert clash.code == 7
+    assert "already has another outcome" in clash.err
+    assert cli("report", name, '{"reward": 0.6}', "--correct", "--json").json["revision"] == 1
+
+    explained = cli("explain", name)
+    assert explained.code == 0
+    for word in ("mine/backup", "propensity", "night", "Outcome", "0.6"):
+        assert word in explained.out
+    replayed = cli("replay", name, "--json")
+    assert (replayed.code, replayed.json["identical"]) == (0, True)
+
+    doctor = cli("doctor", "--json")
+    assert doctor.code == 2  # too few updates to judge anything
+    assert doctor.json[0]["outcomes"] == 1
+    assert cli("audit", "--json").json[0]["event"] == "outcome refused"
+    listed = {each["agent"]: each for each in cli("agents", "--json").json}
+    assert listed["mine/backup"]["decisions"] == 1
+    assert "qe/test-executor" in listed
+
+
+def test_a_log_moves_to_another_store(cli: Callable[..., Any], mine: Path) -> None:
+    for _ in range(3):
+        name = cli("decide", "mine/backup", STATE, "--json").json["id"]
+        assert cli("report", name, '{"reward": 0.5}').code == 0
+    for file in ("log.jsonl", "log.parquet"):
+        assert cli("export", file).code == 0
+        moved = cli("import", file, "--store", f"{file}.db", "--json")
+        assert (moved.code, moved.json) == (0, {"imported": 6})
+        assert cli("import", file, "--store", f"{file}.db", "--json").json == {"imported": 0}
+        assert cli("replay", name, "--store", f"{file}.db").code == 0
+        assert cli("export", "--store", f"{file}.db").out == cli("export").out
+
+
+def test_a_damaged_export_changes_nothing(cli: Callable[..., Any], mine: Path) -> None:
+    cli("decide", "mine/backup", STATE)
+    lines = cli("export").out.splitlines()
+    damaged = [
+        lines[:1] + [lines[1].replace('"step":0', '"step":NaN')],
+        lines[:1] + [lines[1][:-9]],
+        ['{"format":"other","version":1}', *lines[1:]],
+        lines[1:],
+        lines[:1] + ['{"outcome":null}'],
+    ]
+    for content in damaged:
+        done = cli("import", "-", "--store", "other.db", stdin="\n".join(content))
+        assert done.code == 3, done.err
+        assert cli("export", "--store", "other.db").out.count("\n") == 1
+
+
+def test_the_kill_switch_from_the_command_line(cli: Callable[..., Any], mine: Path) -> None:
+    cli("decide", "mine/backup", STATE)
+    assert cli("kill", "mine", "--reason", "drill").code == 0
+    stopped = cli("decide", "mine/backup", STATE, "--json").json
+    assert stopped["arm"] == "safe"
+    assert "drill" in stopped["reason"]
+    assert cli("kill", "mine", "--off").code == 0
+    assert cli("decide", "mine/backup", STATE, "--json").json["arm"] != "safe"
+    assert [each["event"] for each in cli("audit", "--json").json][:2] == ["kill switch off", "kill switch on"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("decide", "mine/bakup", STATE), 6, "Did you mean 'mine/backup'"),
+        (("decide", "mine/backup", '{"load": 10, "nigt": true}'), 3, "field 'night' is missing"),
+        (("decide", "mine/backup", '{"load": 10, "night": true, "x": 1}'), 3, "unknown field 'x'"),
+        (("decide", "mine/backup", '{"load": NaN, "night": true}'), 3, "state"),
+        (("decide", "mine/backup", '{"load": 1e999, "night": true}'), 3, "state"),
+        (("decide", "mine/backup", '{"load": "nan", "night": true}'), 3, "expected a number"),
+        (("decide", "mine/backup", "[1]"), 3, "JSON object"),
+        (("report", "nothing", "{}"), 6, "no decision 'nothing'"),
+        (("explain", "nothing"), 6, "no decision"),
+        (("decide", "mine/backup", STATE, "--store", "postgresql://here"), 3, "no backend"),
+        (("decide", "mine/backup", STATE, "--store", "no/such/folder/x.db"), 1, "no/such/folder"),
+        (("decide", "mine/backup", STATE, "--settings", "none.toml"), 6, "no settings file"),
+        (("import", "none.jsonl"), 6, "no file"),
+        (("check", "pack", "qee"), 6, "Did you mean 'qe'"),
+        (("qe", "run", "no/such/project"), 6, "no/such/project"),
+        (("qe", "run", ".", "--cycles", "0"), 3, "cycles"),
+        (("nonsense",), 3, "nonsense"),
+        (("decide", "--nonsense"), 3, "nonsense"),
+    ],
+)
+def test_bad_input_is_answered_with_the_way_out(
+    cli: Callable[..., Any], mine: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    cli("decide", "mine/backup", STATE)
+    done = cli(*arguments)
+    assert message in done.err
+    assert done.code == code
+    assert "Traceback" not in done.err
+
+
+def test_errors_are_json_where_that_is_asked_for(cli: Callable[..., Any], mine: Path) -> None:
+    done = cli("decide", "nobody", STATE, "--json")
+    assert json.loads(done.err)["exit_code"] == done.code == 6
+
+
+def test_a_corrupt_store_and_one_of_a_newer_version_are_refused_untouched(cli: Callable[..., Any], mine: Path) -> None:
+    cli("decide", "mine/backup", STATE, "--store", "good.db")
+    (mine / "corrupt.db").write_bytes(b"not a database, but long enough to look like one" * 100)
+    before = (mine / "corrupt.db").read_bytes()
+    done = cli("decide", "mine/backup", STATE, "--store", "corrupt.db")
+    assert done.code == 1
+    assert "corrupt.db" in done.err
+    assert (mine / "corrupt.db").read_bytes() == before
+    with sqlite3.connect(mine / "good.db") as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    connection.close()
+    done = cli("decide", "mine/backup", STATE, "--store", "good.db")
+    assert done.code == 1
+    assert "newer Steersman" in done.err
+
+
+def test_a_store_has_one_owner(cli: Callable[..., Any], mine: Path) -> None:
+    from steersman.app import Steersman
+
+    with Steersman.open(mine / "owned.db", settings={}):
+        done = cli("decide", "mine/backup", STATE, "--store", "owned.db")
+        assert done.code == 7
+        assert "process" in done.err
+        assert cli("kill", "*", "--store", "owned.db").code == 0  # a person's hand needs no ownership
+        assert cli("agents", "--store", "owned.db").code == 0
+
+
+def test_packs_are_checked(cli: Callable[..., Any], mine: Path) -> None:
+    done = cli("check", "pack", "qe", "--json")
+    assert done.code == 0, done.out
+    assert set(done.json) == {"qe/test-executor"}
+    assert cli("check", "pack", "mine.py").code == 0
+    (mine / "bad.py").write_text(AGENT.replace('"now" if state["night"] else "later"', '"sometimes"'))
+    bad = cli("check", "pack", "bad.py")
+    assert bad.code == 1
+    assert "✗" in bad.out
+
+
+def test_settings_show_where_they_come_from(cli: Callable[..., Any], mine: Path) -> None:
+    done = cli("settings", "mine/backup", "--json", env={"STEERSMAN_LEARNING__ALPHA": "0.3"})
+    rows = {each["setting"]: each for each in done.json}
+    assert (rows["learning.alpha"]["value"], rows["learning.alpha"]["from"]) == (0.3, "environment")
+    assert rows["learning.gamma"]["from"] == "agent mine/backup"
+    wrong = cli("settings", env={"STEERSMAN_LEARNING__ALHPA": "0.3"})
+    assert wrong.code == 3
+    assert "Did you mean 'alpha'" in wrong.err
