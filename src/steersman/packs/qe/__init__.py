@@ -1,0 +1,10 @@
+"""The qe pack: agents that decide how a real Python project is tested."""
+
+from steersman.core.catalog import Pack
+
+pack = Pack(
+    name="qe",
+    description="Decides how a Python project's tests are run, on a sandbox copy, and learns from what was found.",
+    agents={"qe/test-executor": "steersman.packs.qe.test_executor:agent"},
+    commands={"run": "steersman.packs.qe.run:run", "demo": "steersman.packs.qe.demo:demo"},
+)

@@ -1,0 +1,222 @@
+"""What a Python project is made of: its package, its tests, its interpreter and the tools that this interpreter has."""
+
+import fnmatch
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from steersman.core.errors import InvalidInput, NotFound
+
+LEFT_OUT = frozenset(
+    {".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", "node_modules", "__pycache__", ".mypy_cache", ".idea"}
+    | {".ruff_cache", ".pytest_cache", ".hypothesis", ".eggs", "htmlcov", ".vscode", "__pypackages__"}
+)
+_LEFT_OUT_ON_TOP = frozenset({"build", "dist", "site"})
+_NOT_PACKAGES = frozenset({"docs", "doc", "examples", "example", "benchmarks", "scripts", "tools"})
+_NOT_MODULES = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
+_TEST_FOLDERS = frozenset({"tests", "test", "testing"})
+_TEST_PATTERNS = ("test_*.py", "*_test.py")
+_PLUGIN_WORDS = ("hypothesis", "--cov", "timeout", "flaky", "-n", "asyncio", "benchmark", "anyio")
+_CONFIG_FILES = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
+_ASK_TOOLS = """
+import importlib.metadata as m, json, sys
+def v(name):
+    try: return m.version(name)
+    except m.PackageNotFoundError: return ""
+names = {"pytest": "pytest", "xdist": "pytest-xdist", "rerunfailures": "pytest-rerunfailures", "coverage": "coverage",
+         "cov_plugin": "pytest-cov", "hypothesis": "hypothesis"}
+print(json.dumps({"python": sys.version.split()[0], **{k: v(n) for k, n in names.items()}}))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """The versions of what an interpreter has for testing; "" stands for missing."""
+
+    interpreter: str
+    python: str
+    pytest: str
+    xdist: str = ""
+    rerunfailures: str = ""
+    coverage: str = ""
+    cov_plugin: str = ""
+    hypothesis: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A Python project with a pytest suite. Paths of files are relative to `root`, with forward slashes.
+
+    `source_root` is the folder that has to be on the path ("" or "src"), `packages` the import names under test,
+    `sources` the files that belong to them without tests, `tests` the test files, `words` the names of pytest plugins
+    that the tests or the configuration speak of.
+    """
+
+    root: Path
+    source_root: str
+    packages: tuple[str, ...]
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+    words: frozenset[str]
+    tools: Tools
+
+    @property
+    def name(self) -> str:
+        """What to call the project in a report."""
+        sizes = {name: sum(name in file.split("/") for file in self.sources) for name in self.packages}
+        return max(sizes, key=lambda name: sizes[name])
+
+
+def discover(path: str | Path, python: str | None = None) -> Project:
+    """Return the project at `path`, with `python` or the project's own virtual environment as its interpreter.
+
+    Raises NotFound where there is no such folder, no test file, or no package; InvalidInput where the path is a file or
+    a package itself, or the interpreter is unusable or lacks pytest.
+    """
+    root = Path(path).expanduser()
+    if not root.exists():
+        raise NotFound(f"there is no folder {str(path)!r}. Give the root folder of a Python project.")
+    if not root.is_dir():
+        raise InvalidInput(f"{str(path)!r} is a file. Give the root folder of a Python project.")
+    root = root.resolve()
+    if (root / "__init__.py").exists():
+        raise InvalidInput(f"{root} is a package, not a project. Give the folder that holds it: {root.parent}")
+    files = sorted(python_files(root))
+    patterns = (*_TEST_PATTERNS, *_configured_patterns(root))
+    tests = tuple(each for each in files if _is_test(each, patterns))
+    if not tests:
+        raise NotFound(
+            f"{root} has no tests: no file matches {', '.join(dict.fromkeys(patterns))}. "
+            "Give the root of a project with a pytest suite, or try `steersman demo`."
+        )
+    source_root, packages = _packages(root)
+    sources = tuple(each for each in files if _is_source(each, source_root, packages, patterns))
+    if not sources:
+        raise NotFound(f"{root} has tests but no package or module beside them to test (looked in {root} and src/).")
+    words = _words(root, tests)
+    tools = ask_tools(interpreter_of(root, python))
+    return Project(
+        root=root, source_root=source_root, packages=packages, sources=sources, tests=tests, words=words, tools=tools
+    )
+
+
+def interpreter_of(root: Path, python: str | None = None) -> str:
+    """Return the interpreter to use: `python`, else the project's .venv or venv, else the one that runs now."""
+    if python:
+        return python
+    for name in (".venv", "venv"):
+        for inside in ("bin/python", "Scripts/python.exe"):
+            candidate = root / name / inside
+            if candidate.exists():
+                return str(candidate)
+    return sys.executable
+
+
+def ask_tools(interpreter: str) -> Tools:
+    """Return which tools an interpreter has. Raises InvalidInput where it does not run or has no pytest."""
+    try:
+        answer = subprocess.run(
+            [interpreter, "-c", _ASK_TOOLS], capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL
+        )
+        found: dict[str, str] = json.loads(answer.stdout.strip().splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        raise InvalidInput(f"the interpreter {interpreter!r} does not run: {error}. Give another with --python.") from error
+    if not found["pytest"]:
+        raise InvalidInput(
+            f"the interpreter {interpreter} has no pytest. Run `{interpreter} -m pip install pytest`, "
+            "or give the project's own interpreter with --python."
+        )
+    return Tools(interpreter=interpreter, **found)
+
+
+def is_left_out(folder: Path, root: Path) -> bool:
+    """Return whether a folder is no part of the project: caches, virtual environments, version control, build output."""
+    on_top = folder.parent == root and folder.name in _LEFT_OUT_ON_TOP and not (folder / "__init__.py").exists()
+    return folder.name in LEFT_OUT or on_top or (folder / "pyvenv.cfg").exists()
+
+
+def python_files(root: Path) -> Iterator[str]:
+    """Yield the Python files that belong to a project, relative to its root."""
+    for folder, folders, names in os.walk(root):
+        here = Path(folder)
+        folders[:] = sorted(each for each in folders if not is_left_out(here / each, root))
+        for name in names:
+            if name.endswith(".py"):
+                yield (here / name).relative_to(root).as_posix()
+
+
+def module_name(file: str, source_root: str = "") -> str:
+    """Return the dotted import name of a source file: "src/a/b.py" under "src" is "a.b"."""
+    inner = file.removeprefix(f"{source_root}/") if source_root else file
+    return inner.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _is_test(file: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatch(file.rsplit("/", 1)[-1], pattern) for pattern in patterns)
+
+
+def _is_source(file: str, source_root: str, packages: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    parts = file.split("/")
+    name = parts[-1]
+    if _is_test(file, patterns) or name in _NOT_MODULES or _TEST_FOLDERS & set(parts[:-1]):
+        return False
+    return module_name(file, source_root).split(".")[0] in packages and (not source_root or parts[0] == source_root)
+
+
+def _packages(root: Path) -> tuple[str, tuple[str, ...]]:
+    source_root = "src" if (root / "src").is_dir() and not (root / "src" / "__init__.py").exists() else ""
+    top = root / source_root
+    names = [
+        each.parent.name
+        for each in sorted(top.glob("*/__init__.py"))
+        if each.parent.name not in _TEST_FOLDERS | _NOT_PACKAGES and not is_left_out(each.parent, root)
+    ]
+    names += [
+        each.stem
+        for each in sorted(top.glob("*.py"))
+        if each.name not in _NOT_MODULES and not _is_test(each.name, _TEST_PATTERNS)
+    ]
+    return source_root, tuple(names)
+
+
+def _configured_patterns(root: Path) -> tuple[str, ...]:
+    """Return the project's own `python_files`, from pyproject.toml or an ini file."""
+    try:
+        tables = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        found = tables.get("tool", {}).get("pytest", {}).get("ini_options", {}).get("python_files", ())
+    except (OSError, ValueError):
+        found = ()
+    if not found:
+        for name in _CONFIG_FILES[1:]:
+            match = re.search(r"^python_files\s*=\s*(.+)$", _read(root / name), re.MULTILINE)
+            if match:
+                found = match[1]
+                break
+    return tuple(found.split() if isinstance(found, str) else found)
+
+
+def _words(root: Path, tests: tuple[str, ...]) -> frozenset[str]:
+    """Return the words that say which optional pytest plugins the project needs."""
+    found: set[str] = set()
+    config = "\n".join(_read(root / name) for name in _CONFIG_FILES)
+    options = " ".join(re.findall(r"addopts[^\n]*(?:\n[ \t]+[^\n]*)*", config)).replace('"', " ").replace("'", " ")
+    found.update(word for word in ("--cov", "-n") if re.search(rf"(^|\s){word}", options))
+    conftests = [each.relative_to(root).as_posix() for each in root.glob("**/conftest.py")]
+    for file in (*tests, *conftests):
+        text = _read(root / file)
+        found.update(word for word in _PLUGIN_WORDS[:1] + _PLUGIN_WORDS[2:4] + _PLUGIN_WORDS[5:] if word in text)
+    found.update(word for word in ("timeout", "asyncio", "hypothesis", "anyio", "reruns") if word in config)
+    return frozenset(found)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

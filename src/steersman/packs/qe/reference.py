@@ -1,0 +1,81 @@
+"""The reference: what the whole suite does on unchanged code, in file order with one worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound
+from steersman.core.ports import Progress
+from steersman.packs.qe.coverage_map import CoverageMap, measure_coverage
+from steersman.packs.qe.suite import Plan, RunResult, Suite
+
+_REPEAT_BELOW_S = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """The suite as it is: tests in file order, when each is done (s), wall and CPU time (s), and the coverage map.
+
+    `failing` fail in every run, and are left out of all that follows; `flaky` failed in some.
+    """
+
+    collected: tuple[str, ...]
+    at_s: Mapping[str, float]
+    durations_s: Mapping[str, float]
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    coverage: CoverageMap
+    failing: frozenset[str]
+    flaky: frozenset[str]
+
+    def expected_s(self, killers: frozenset[str]) -> float:
+        """Return when the reference run knows the first of the killers; its whole time where there is none."""
+        return min((self.at_s[name] for name in killers if name in self.at_s), default=self.wall_s)
+
+
+def measure_reference(suite: Suite, *, timeout_s: float, progress: Progress) -> Reference:
+    """Run the suite under coverage.py, and then once or twice plainly.
+
+    Raises DeadlineExceeded where the suite hangs, NotFound where pytest collects no test, InvalidInput where no test
+    passes or a file cannot be imported.
+    """
+    first, coverage = measure_coverage(suite, timeout_s=timeout_s)
+    progress.step(f"{len(first.tests)} tests in {first.wall_s:.1f} s" + (", with coverage" if coverage.available else ""))
+    _check(suite, first, timeout_s)
+    plain = [suite.run(Plan(), timeout_s=timeout_s) for _ in range(2 if first.wall_s < _REPEAT_BELOW_S else 1)]
+    for run in plain:
+        _check(suite, run, timeout_s)
+    last = min(plain, key=lambda run: run.wall_s)
+    progress.step(f"reference: {last.wall_s:.2f} s on one worker, {last.cpu_s:.2f} s CPU")
+    failed = [frozenset(run.failures) for run in (first, *plain)]
+    always = failed[0].intersection(*failed)
+    return Reference(
+        collected=tuple(name for name in last.tests if name not in always),
+        at_s={name: each.at_s for name, each in last.tests.items()},
+        durations_s={name: each.duration_s for name, each in last.tests.items()},
+        wall_s=last.wall_s,
+        cpu_s=sum(run.cpu_s for run in plain) / len(plain),
+        peak_mb=last.peak_mb,
+        coverage=coverage,
+        failing=always,
+        flaky=frozenset().union(*failed) - always,
+    )
+
+
+def _check(suite: Suite, run: RunResult, timeout_s: float) -> None:
+    root = suite.sandbox.project.root
+    if run.timed_out:
+        raise DeadlineExceeded(
+            f"the suite of {root} did not end within {timeout_s:.0f} s after {len(run.tests)} tests; it was killed with its "
+            "children. If it is slow rather than hanging, allow more with --timeout."
+        )
+    if not run.tests and not run.uncollected:
+        raise NotFound(
+            f"pytest collects no test in {root}. Does its configuration (testpaths) fit? {run.tail.strip()[-400:]}"
+        )
+    if not any(each.outcome == "passed" for each in run.tests.values()):
+        why = "; ".join(f"{file}: {text.strip().splitlines()[-1]}" for file, text in list(run.uncollected.items())[:3])
+        raise InvalidInput(
+            f"no test of {root} passes with {suite.sandbox.project.tools.interpreter}, so nothing can be learned. "
+            f"{why or run.tail.strip()[-400:]} Give the project's own interpreter with --python."
+        )

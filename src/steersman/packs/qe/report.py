@@ -1,0 +1,163 @@
+"""What a run reports: the table of learned against baseline, the cycles, and what it would do next and why."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from steersman.core.actions import Choice
+from steersman.core.ports import AgentHandle
+from steersman.core.state import StateValues
+from steersman.packs.qe.comparison import Row, compare
+from steersman.packs.qe.test_executor import ACTIONS, GUARDS, REWARD, baseline
+
+_SCORES_KEPT = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleRow:
+    """One decision of a run: the change, who decided, the action, what was measured and the reward it earned.
+
+    `pair` numbers the duel that it belongs to (−1: none), `final` marks the last block of duels. `scores` holds the
+    ranking expert's scores of the tests that it put first.
+    """
+
+    cycle: int
+    change: str
+    arm: str
+    decision_id: str
+    action: Mapping[str, Choice]
+    measurements: Mapping[str, float]
+    reward: float
+    components: Mapping[str, float]
+    tests_run: int
+    pair: int = -1
+    final: bool = False
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceValue:
+    """What was learned about one choice in the last state: its value (a summand of the reward), and from how many runs."""
+
+    choice: Choice
+    value: float
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Next:
+    """What the learned values say for the last state, why, and what the baseline rule would do."""
+
+    state: Mapping[str, Any]
+    action: Mapping[str, Choice]
+    baseline: Mapping[str, Choice]
+    values: Mapping[str, tuple[ChoiceValue, ...]]
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """The result of `qe run`. `rows` compare on the final block of duels, `all_rows` on all duels since the start."""
+
+    project: str
+    path: str
+    tests: int
+    reference_s: float
+    seed: int
+    cycles: int
+    stopped: str
+    interval: str
+    rows: tuple[Row, ...]
+    all_rows: tuple[Row, ...]
+    verdict: str
+    next: Next
+    world: Mapping[str, object]
+    notes: tuple[str, ...]
+    log: tuple[CycleRow, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain dictionaries and lists."""
+        return asdict(self)
+
+
+def score(measurements: Mapping[str, float]) -> tuple[float, dict[str, float]]:
+    """Return reward and components of measurements, by the agent's own definition."""
+    scored = REWARD.score(REWARD.check(measurements))
+    return scored.reward, scored.components
+
+
+def top_scores(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the highest scores, rounded, as kept with a cycle."""
+    first = sorted(scores.items(), key=lambda item: -item[1])[:_SCORES_KEPT]
+    return {name: round(value, 4) for name, value in first}
+
+
+def comparison_rows(log: Iterable[CycleRow], *, final: bool) -> tuple[Row, ...]:
+    """Return the table over the duels, or over the final block of them."""
+    duels: dict[int, dict[str, CycleRow]] = {}
+    for row in log:
+        if row.pair >= 0 and (row.final or not final):
+            duels.setdefault(row.pair, {})[row.arm] = row
+    pairs = [(each["learned"], each["baseline"]) for each in duels.values() if len(each) == 2]
+    faulty = [pair for pair in pairs if pair[0].measurements["faults_active"] > 0]
+    both = [(a, b) for a, b in faulty if a.measurements["faults_found"] > 0 and b.measurements["faults_found"] > 0]
+    return (
+        compare("reward", "", [(a.reward, b.reward) for a, b in pairs], higher_is_better=True),
+        _row("time to first failure", "s", both, "answer_s", higher=False),
+        compare("faults found", "share", [(_found(a), _found(b)) for a, b in faulty], higher_is_better=True),
+        compare("missed (nothing found)", "share", [(_missed(a), _missed(b)) for a, b in faulty], higher_is_better=False),
+        _row("false alarms", "tests", pairs, "false_alarms", higher=False),
+        _row("wall time", "s", pairs, "wall_s", higher=False),
+        _row("CPU time", "s", pairs, "cpu_s", higher=False),
+    )
+
+
+def next_action(handle: AgentHandle, state: StateValues) -> Next:
+    """Return the best known allowed action for a state, with the values behind it."""
+    learned = handle.values(state)
+    values = {
+        dimension: tuple(
+            ChoiceValue(choice=choice, value=round(entry.value, 3), runs=entry.visits) for choice, entry in each.items()
+        )
+        for dimension, each in learned.items()
+    }
+    refused = [dict(refusal.where) for guard in GUARDS for refusal in guard.refuse(state)]
+    allowed = [a for a in ACTIONS.actions if not any(all(a[k] == v for k, v in where.items()) for where in refused)]
+    rule = dict(ACTIONS.action(baseline(state)))
+    known = {(dimension, each.choice): each for dimension, choices in values.items() for each in choices if each.runs}
+    tried = [action for action in allowed if all((k, v) in known for k, v in action.items())]
+    if not tried:
+        why = "This state was hardly seen, so the baseline rule would decide."
+        return Next(state=dict(state), action=rule, baseline=rule, values=values, why=why)
+    best = max(tried, key=lambda action: sum(known[item].value for item in action.items()))
+    return Next(state=dict(state), action=dict(best), baseline=rule, values=values, why=_why(best, values, tried))
+
+
+def _why(
+    best: Mapping[str, Choice],
+    values: Mapping[str, Sequence[ChoiceValue]],
+    tried: Sequence[Mapping[str, Choice]],
+) -> str:
+    parts = []
+    for dimension, choice in best.items():
+        open_choices = {action[dimension] for action in tried}
+        known = sorted((each for each in values[dimension] if each.choice in open_choices), key=lambda each: -each.value)
+        mine = next(each for each in known if each.choice == choice)
+        others = [each for each in known if each.choice != choice]
+        text = f"{dimension} {choice} ({mine.value:+.1f}, {mine.runs} runs)"
+        if others:
+            text += f" before {others[0].choice} ({others[0].value:+.1f}, {others[0].runs} runs)"
+        parts.append(text)
+    return "; ".join(parts) + ". Values add up over the dimensions to the expected reward."
+
+
+def _row(name: str, unit: str, pairs: Sequence[tuple[CycleRow, CycleRow]], key: str, *, higher: bool) -> Row:
+    return compare(name, unit, [(a.measurements[key], b.measurements[key]) for a, b in pairs], higher_is_better=higher)
+
+
+def _found(row: CycleRow) -> float:
+    return row.measurements["faults_found"] / row.measurements["faults_active"]
+
+
+def _missed(row: CycleRow) -> float:
+    return float(row.measurements["faults_found"] == 0)

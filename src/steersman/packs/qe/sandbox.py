@@ -1,0 +1,169 @@
+"""A copy of the project in a temporary folder. The user's tree is read, never written."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from steersman.core.errors import InvalidInput, NotPermitted, StoreError
+from steersman.packs.qe.project import Project, is_left_out
+
+_MARGIN_BYTES = 32 * 1024 * 1024
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FOREIGN = ("PYTEST_", "COV_CORE_", "COVERAGE_", "STEERSMAN_", "HYPOTHESIS_")
+_ASK_ORIGIN = """
+import importlib, json, sys
+found = {}
+for name in sys.argv[1:]:
+    try:
+        module = importlib.import_module(name)
+        found[name] = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", [])), "")
+    except BaseException as error:
+        found[name] = "!" + type(error).__name__ + ": " + str(error)
+print("\\n" + json.dumps(found))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """A copy of a project: `root` is the copy, `scratch` a folder beside it for plans, results and logs."""
+
+    project: Project
+    root: Path
+    scratch: Path
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment for the project's interpreter: the copy first on the path, nothing of ours in it."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        path = [str(self.scratch), str(self.root / self.project.source_root), kept.get("PYTHONPATH", "")]
+        return kept | {
+            "PYTHONPATH": os.pathsep.join(each for each in path if each),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONHASHSEED": "0",
+            "PWD": str(self.root),
+        }
+
+    def read(self, file: str) -> str:
+        """Return the text of a file of the copy."""
+        with (self.root / file).open(encoding="utf-8", newline="") as stream:
+            return stream.read()
+
+    def write(self, file: str, text: str) -> None:
+        """Replace a file of the copy."""
+        path = self.root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+
+    def restore(self, file: str) -> None:
+        """Put a file back as it is in the user's tree."""
+        shutil.copyfile(self.project.root / file, self.root / file)
+
+
+@contextmanager
+def open_sandbox(project: Project, parent: Path | None = None) -> Iterator[Sandbox]:
+    """Copy a project into a fresh temporary folder, check that it is what will be tested, and remove it at the end.
+
+    Raises StoreError where there is not enough space, InvalidInput where the package under test would not be imported
+    from inside the copy.
+    """
+    with bare_sandbox(project, parent) as sandbox:
+        verify(sandbox)
+        yield sandbox
+
+
+@contextmanager
+def bare_sandbox(project: Project, parent: Path | None = None) -> Iterator[Sandbox]:
+    """Copy a project as `open_sandbox` does, without asking where its packages are imported from."""
+    try:
+        home = Path(tempfile.mkdtemp(prefix="steersman-qe-", dir=parent)).resolve()
+    except OSError as error:
+        raise StoreError(f"cannot make a temporary folder: {error}. Set TMPDIR to a folder you can write.") from error
+    try:
+        sandbox = Sandbox(project=project, root=home / "project", scratch=home / "scratch")
+        _check_space(project.root, home)
+        _copy(project.root, sandbox.root)
+        sandbox.scratch.mkdir()
+        shutil.copyfile(Path(__file__).with_name("probe.py"), sandbox.scratch / "steersman_probe.py")
+        yield sandbox
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise StoreError(f"no space left for the sandbox in {home.parent}: {error}. {_WAY_OUT}") from error
+        raise
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+_WAY_OUT = "Free some space, or set TMPDIR to a folder on a larger disk. Your project was not touched."
+
+
+def verify(sandbox: Sandbox) -> None:
+    """Import the packages under test as pytest will. Raises InvalidInput unless they come from inside the sandbox."""
+    project = sandbox.project
+    try:
+        answer = subprocess.run(
+            [project.tools.interpreter, "-c", _ASK_ORIGIN, *project.packages],
+            cwd=sandbox.root,
+            env=sandbox.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+        origins: dict[str, str] = json.loads(answer.stdout.strip().splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        raise InvalidInput(f"cannot import {', '.join(project.packages)} in the sandbox: {error}.") from error
+    for name, origin in origins.items():
+        if origin and not origin.startswith("!") and not Path(origin).resolve().is_relative_to(sandbox.root):
+            raise InvalidInput(
+                f"package {name!r} is imported from {origin}, not from the sandbox: an editable install or a path hook "
+                f"points back to it, so faults would not be seen. Use an interpreter without it: --python PATH."
+            )
+    broken = [f"{name} ({origin[1:]})" for name, origin in origins.items() if origin.startswith("!")]
+    if len(broken) == len(origins):
+        raise InvalidInput(
+            f"no package of the project can be imported: {'; '.join(broken)}. "
+            "Give an interpreter that has its dependencies with --python, or build its extensions in place first."
+        )
+
+
+def _check_space(source: Path, target: Path) -> None:
+    needed = sum(_size(path) for path, _ in _files(source)) + _MARGIN_BYTES
+    free = shutil.disk_usage(target).free
+    if free < needed:
+        raise StoreError(
+            f"the sandbox needs {needed / 1e6:.0f} MB in {target.parent}, which has {free / 1e6:.0f} MB left. {_WAY_OUT}"
+        )
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for path, relative in _files(source):
+        to = target / relative
+        to.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copy2(path, to)
+        except PermissionError as error:
+            raise NotPermitted(f"cannot read {path}: {error.strerror}. Make it readable, or move it away.") from error
+
+
+def _files(source: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the regular files to copy. Linked folders are left out: writing through them would leave the sandbox."""
+    for folder, folders, names in os.walk(source):
+        here = Path(folder)
+        folders[:] = [each for each in folders if not is_left_out(here / each, source)]
+        for name in names:
+            path = here / name
+            if path.is_file() and not name.endswith((".pyc", ".pyo")):
+                yield path, path.relative_to(source)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size

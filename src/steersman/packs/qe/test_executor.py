@@ -1,0 +1,173 @@
+"""qe/test-executor: how to run a test suite after a change: workers × selection × order × retry."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from steersman.core.actions import Action, ActionSpace, Choice
+from steersman.core.agent import AgentSpec
+from steersman.core.guards import Guard, Refusal, limit
+from steersman.core.reward import Component, Measurement, Measurements, Reward
+from steersman.core.state import Number, StateSchema, StateValues
+from steersman.packs.qe.ranking import ORDERS
+from steersman.packs.qe.selection import SELECTIONS
+
+WORKERS = (1, 2, 4, 8, 16)
+RETRIES = (0, 1, 3)
+MISSED_FAULT = -50.0
+FALSE_ALARM = -25.0
+
+# Fields with edges make up the table's key: a project stays in one bin of size, duration and cores, and moves to the
+# upper bin of flaky rate once a flaky test was seen, so that some eighty runs teach something. The others are recorded
+# for explanations and for networks; edges on them would multiply the states that have to be learned one by one.
+STATE = StateSchema(
+    name="test-executor",
+    fields=(
+        Number(name="tests", low=0, high=10_000, edges=(50, 500, 2000)),
+        Number(name="duration_s", low=0, high=36_000, edges=(2, 15, 120), unit="s"),
+        Number(name="cores", low=1, high=256, edges=(2, 4, 8)),
+        Number(name="flaky_rate", low=0, high=1, edges=(0.0001,), unit="share of tests"),
+        Number(name="previous_failures", low=0, high=10_000),
+        Number(name="changed_files", low=0, high=10_000),
+        Number(name="changed_lines", low=0, high=1_000_000),
+        Number(name="complexity", low=0, high=100, unit="branches per function"),
+        Number(name="mean_test_s", low=0, high=36_000, unit="s"),
+        Number(name="memory_mb", low=0, high=16_777_216, unit="MB"),
+        Number(name="worker_mb", low=1, high=1_048_576, unit="MB"),
+        Number(name="time_left_s", low=0, high=864_000, unit="s"),
+        Number(name="ci", low=0, high=1),
+        Number(name="has_xdist", low=0, high=1),
+        Number(name="has_rerunfailures", low=0, high=1),
+        Number(name="has_coverage", low=0, high=1),
+    ),
+)
+
+ACTIONS = ActionSpace({"workers": WORKERS, "selection": SELECTIONS, "order": ORDERS, "retry": RETRIES})
+SAFE: dict[str, Choice] = {"workers": 1, "selection": "all", "order": "file", "retry": 0}
+
+
+def baseline(state: StateValues) -> Action:
+    """Failed first, all tests, no retries, one worker for each core (the nearest choice that is not above)."""
+    workers = max(each for each in WORKERS if each <= max(float(state["cores"]), 1.0))
+    if not state["has_xdist"]:
+        workers = 1
+    return {"workers": workers, "selection": "all", "order": "failed_first", "retry": 0}
+
+
+def _faults(m: Measurements) -> float | None:
+    """Return the share of the active faults that the run showed, 0–100; it does not apply without a fault."""
+    return 100.0 * m["faults_found"] / m["faults_active"] if m["faults_active"] else None
+
+
+def _speed(m: Measurements) -> float:
+    """Return (expected/actual − 1)·50 of the time to the answer: the first true failure, or the end of a run without one.
+
+    Expected is what the reference run (all tests, file order, one worker) took to the same answer, so that a fault that
+    is easy to reach earns no more than one that is hard to reach.
+    """
+    return _ratio(m["expected_s"], m["answer_s"])
+
+
+def _cost(m: Measurements) -> float:
+    """Return (expected/actual − 1)·50 of the CPU time."""
+    return _ratio(m["expected_cpu_s"], m["cpu_s"])
+
+
+def _ratio(expected: float, actual: float) -> float:
+    return (expected / max(actual, 1e-3) - 1.0) * 50.0
+
+
+def _trust(m: Measurements) -> float:
+    """Return −25 for each test that failed without a fault behind it."""
+    return FALSE_ALARM * m["false_alarms"]
+
+
+def _failure(m: Measurements) -> float | None:
+    """Return −50 for a run that let every active fault through, or that had to be killed."""
+    missed = m["faults_active"] > 0 and m["faults_found"] == 0
+    return MISSED_FAULT if missed or m["timed_out"] >= 0.5 else None
+
+
+REWARD = Reward(
+    measurements=(
+        Measurement(name="faults_active", low=0),
+        Measurement(name="faults_found", low=0),
+        Measurement(name="answer_s", unit="s", low=0),
+        Measurement(name="expected_s", unit="s", low=0),
+        Measurement(name="wall_s", unit="s", low=0),
+        Measurement(name="cpu_s", unit="s", low=0),
+        Measurement(name="expected_cpu_s", unit="s", low=0),
+        Measurement(name="false_alarms", low=0),
+        Measurement(name="timed_out", low=0, high=1),
+    ),
+    components=(
+        Component(name="faults", low=0.0, high=100.0, weight=0.25, value=_faults),
+        Component(name="speed", low=-50.0, high=50.0, weight=0.15, value=_speed),
+        Component(name="cost", low=-50.0, high=50.0, weight=0.10, value=_cost),
+        Component(name="trust", low=-50.0, high=0.0, weight=0.10, value=_trust),
+    ),
+    low=-50.0,
+    high=100.0,
+    failure=_failure,
+)
+
+
+def _memory_workers(state: StateValues) -> float:
+    return max(1.0, math.floor(float(state["memory_mb"]) / float(state["worker_mb"])))
+
+
+def _missing_tools(state: StateValues) -> Iterable[Refusal]:
+    if not state["has_xdist"]:
+        for each in WORKERS[1:]:
+            yield Refusal(where={"workers": each}, reason="more than one worker needs pytest-xdist")
+    if not state["has_rerunfailures"]:
+        for each in RETRIES[1:]:
+            yield Refusal(where={"retry": each}, reason="retries need pytest-rerunfailures")
+    if not state["has_coverage"]:
+        yield Refusal(where={"selection": "affected"}, reason="'affected' needs a coverage map, and so coverage.py")
+
+
+def _time_budget(state: StateValues) -> Iterable[Refusal]:
+    """Refuse what would, by its size, run over the time that is left: retries first, then the whole suite.
+
+    The whole suite is spread over at most `cores` workers. Where even a narrow selection may not fit, nothing more is
+    refused: the run itself is killed at the limit.
+    """
+    left, whole = float(state["time_left_s"]), float(state["duration_s"])
+    if left < 2.0 * whole:
+        for each in RETRIES[1:]:
+            reason = f"{left:.0f} s are left, too little to repeat a run of {whole:.0f} s"
+            yield Refusal(where={"retry": each}, reason=reason)
+    for each in WORKERS:
+        if left < whole / min(each, float(state["cores"])):
+            where: dict[str, Choice] = {"selection": "all", "workers": each}
+            yield Refusal(where=where, reason=f"{left:.0f} s are left; all tests take {whole:.0f} s on one worker")
+
+
+GUARDS = (
+    limit("cores", "workers", WORKERS, lambda state: float(state["cores"]), "cores"),
+    limit("memory", "workers", WORKERS, _memory_workers, "workers that fit into the free memory"),
+    Guard(name="tools", refuse=_missing_tools),
+    Guard(name="time-budget", refuse=_time_budget),
+)
+
+# A bandit: each run is an episode of its own. In a space of four dimensions a step of 1/4 for each slot is a full step
+# for the sum; falling with visits, the values end as means. Exploration starts high and is nearly over after 80 runs.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "learning": {"gamma": 0.0, "alpha": 0.25, "alpha_schedule": "visits"},
+    "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
+    "serving": {"cold_visits": 5},
+    "episodes": {"max_steps": 1},
+}
+
+agent = AgentSpec(
+    name="qe/test-executor",
+    description="Decides how a test suite is run after a change: workers, selection, order and retries.",
+    state=STATE,
+    actions=ACTIONS,
+    reward=REWARD,
+    baseline=baseline,
+    safe_action=SAFE,
+    guards=GUARDS,
+    settings=SETTINGS,
+)

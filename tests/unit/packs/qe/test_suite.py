@@ -1,0 +1,153 @@
+"""The probe orders, selects and records; a suite that hangs is killed with its children."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound
+from steersman.core.ports import Progress
+from steersman.packs.qe.coverage_map import measure_coverage
+from steersman.packs.qe.project import discover
+from steersman.packs.qe.reference import measure_reference
+from steersman.packs.qe.sandbox import open_sandbox
+from steersman.packs.qe.suite import NOTHING, Plan, Suite
+
+Make = Callable[[Path, Mapping[str, str]], Path]
+CART = "tests/test_cart.py"
+SHOP = "tests/test_shop.py"
+
+
+@pytest.fixture
+def suite(shop: Path) -> Iterator[Suite]:
+    with open_sandbox(discover(shop)) as sandbox:
+        yield Suite(sandbox)
+
+
+def test_everything_in_file_order_without_a_plan(suite: Suite) -> None:
+    result = suite.run(Plan(), timeout_s=60)
+    assert list(result.tests)[:3] == [f"{CART}::test_member", f"{CART}::test_guest", f"{SHOP}::test_price[1]"]
+    assert len(result.tests) == 8
+    assert not result.failures
+    assert result.cpu_s > 0
+    assert 0 < result.tests[f"{CART}::test_member"].at_s < result.wall_s
+
+
+def test_the_plan_selects_and_orders(suite: Suite) -> None:
+    order = (f"{SHOP}::test_stock", f"{CART}::test_guest", f"{SHOP}::test_price[50]")
+    assert tuple(suite.run(Plan(order=order, rest=False), timeout_s=60).tests) == order
+    rest = suite.run(Plan(order=order), timeout_s=60)
+    assert tuple(rest.tests)[:3] == order
+    assert len(rest.tests) == 8
+    whole = suite.run(Plan(order=(f"{CART}::test_guest",), whole=(SHOP,), rest=False), timeout_s=60)
+    assert len(whole.tests) == 7
+    assert suite.run(Plan(rest=False), timeout_s=60) == NOTHING
+
+
+def test_two_workers_run_the_same_tests(suite: Suite) -> None:
+    order = (f"{SHOP}::test_stock", f"{CART}::test_guest", f"{SHOP}::test_price[50]")
+    result = suite.run(Plan(order=order, rest=False, workers=2), timeout_s=60)
+    assert set(result.tests) == set(order)
+    assert not result.failures
+
+
+def test_failures_and_their_times(suite: Suite) -> None:
+    suite.sandbox.write("cart.py", suite.sandbox.read("cart.py").replace(">= 20", "> 20"))
+    result = suite.run(Plan(order=(f"{CART}::test_member",)), timeout_s=60)
+    assert list(result.failures) == [f"{CART}::test_member"]
+    assert result.failures[f"{CART}::test_member"] == result.tests[f"{CART}::test_member"].at_s
+
+
+def test_retries_tell_a_flaky_test_from_a_fault(suite: Suite) -> None:
+    text = "tries = []\ndef test_second():\n    tries.append(1)\n    assert len(tries) > 1\n"
+    suite.sandbox.write("tests/test_retry.py", text + "def test_never():\n    assert 0\n")
+    result = suite.run(Plan(whole=("tests/test_retry.py",), rest=False, retry=1), timeout_s=60)
+    second, never = (result.tests[f"tests/test_retry.py::test_{name}"] for name in ("second", "never"))
+    assert (second.outcome, second.reruns) == ("passed", 1)
+    assert (never.outcome, never.reruns) == ("failed", 1)
+
+
+def test_a_file_that_cannot_be_imported_is_a_failure_of_that_file(suite: Suite) -> None:
+    suite.sandbox.write("cart.py", "def cart(:\n")
+    result = suite.run(Plan(), timeout_s=60)
+    assert list(result.uncollected) == [CART]
+    assert CART in result.failures
+    assert len(result.tests) == 6
+
+
+def test_a_usage_error_is_no_test_failure(suite: Suite) -> None:
+    suite.sandbox.write("pytest.ini", "[pytest]\naddopts = --no-such-option\n")
+    with pytest.raises(InvalidInput, match="no-such-option"):
+        suite.run(Plan(), timeout_s=60)
+
+
+def test_a_package_imported_from_elsewhere_is_refused(suite: Suite, shop: Path) -> None:
+    suite.sandbox.write("conftest.py", f"import sys\nsys.path.insert(0, {str(shop)!r})\n")
+    with pytest.raises(InvalidInput, match="not from the sandbox"):
+        suite.run(Plan(), timeout_s=60)
+
+
+HANG = """
+import pathlib, subprocess, sys, time
+
+def test_hangs():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    pathlib.Path(__file__).with_name("child.pid").write_text(str(child.pid))
+    time.sleep(600)
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs /proc")
+def test_a_hanging_suite_is_killed_with_its_children(suite: Suite) -> None:
+    suite.sandbox.write("tests/test_hang.py", HANG)
+    started = time.monotonic()
+    result = suite.run(Plan(whole=("tests/test_hang.py",), order=(f"{CART}::test_guest",), rest=False), timeout_s=2.5)
+    assert result.timed_out
+    assert time.monotonic() - started < 10
+    assert f"{CART}::test_guest" in result.tests, "what was known before the end is kept"
+    child = int((suite.sandbox.root / "tests" / "child.pid").read_text(encoding="utf-8"))
+    deadline = time.monotonic() + 5
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not alive(child)
+
+
+def test_the_coverage_map_says_which_test_runs_which_line(suite: Suite) -> None:
+    _, coverage = measure_coverage(suite, timeout_s=60)
+    lines = suite.sandbox.read("shop.py").splitlines()
+    discount = next(i for i, line in enumerate(lines, 1) if "total - 10" in line)
+    assert coverage.tests_of("shop.py", [discount]) == frozenset({f"{SHOP}::test_price[101]", f"{SHOP}::test_price[200]"})
+    definition = next(i for i, line in enumerate(lines, 1) if line.startswith("def price"))
+    assert coverage.tests_of("shop.py", [definition]) is None, "it runs at import: any test may see it"
+    assert f"{CART}::test_guest" in coverage.tests_of_file("shop.py")
+
+
+def test_the_reference_leaves_out_what_fails_already(suite: Suite, progress: Progress) -> None:
+    suite.sandbox.write("tests/test_old.py", "def test_broken():\n    assert 0\n")
+    reference = measure_reference(suite, timeout_s=60, progress=progress)
+    assert reference.failing == {"tests/test_old.py::test_broken"}
+    assert len(reference.collected) == 8
+    assert reference.expected_s(frozenset()) == reference.wall_s
+    assert reference.expected_s(frozenset({f"{CART}::test_guest"})) < reference.wall_s
+
+
+def test_a_reference_needs_tests_that_end_and_pass(suite: Suite, progress: Progress) -> None:
+    suite.sandbox.write("tests/test_hang.py", HANG)
+    with pytest.raises(DeadlineExceeded, match=r"killed with its children.*--timeout"):
+        measure_reference(suite, timeout_s=2, progress=progress)
+    for name in ("hang", "cart", "shop"):
+        suite.sandbox.write(f"tests/test_{name}.py", "")
+    with pytest.raises(NotFound, match="collects no test"):
+        measure_reference(suite, timeout_s=60, progress=progress)
+    suite.sandbox.write("tests/test_cart.py", "def test_no():\n    assert 0\n")
+    with pytest.raises(InvalidInput, match="no test of"):
+        measure_reference(suite, timeout_s=60, progress=progress)
