@@ -9,6 +9,7 @@ runs in the same process meanwhile.
 """
 
 import argparse
+import importlib
 import json
 import random
 import sys
@@ -130,7 +131,7 @@ def _both(steersman: Steersman) -> Callable[[dict[str, Any]], None]:
 
 def _vowpal() -> Callable[[dict[str, Any]], None] | None:
     try:
-        import vowpalwabbit
+        vowpalwabbit = importlib.import_module("vowpalwabbit")
     except ImportError:
         print("Vowpal Wabbit is not installed: pip install -r requirements-bench.txt", file=sys.stderr)
         return None

@@ -23,7 +23,14 @@ from typing import Any
 import numpy as np
 
 RULE = "failed first, all tests, no retries, one worker for each core"
-MEASURES = (("reward", ""), ("answer_s", "s"), ("wall_s", "s"), ("cpu_s", "s"), ("missed", "share"), ("false_alarms", "tests"))
+MEASURES = (
+    ("reward", ""),
+    ("answer_s", "s"),
+    ("wall_s", "s"),
+    ("cpu_s", "s"),
+    ("missed", "share"),
+    ("false_alarms", "tests"),
+)
 # Suites of some seconds: the files of two larger ones that neither sleep nor run for minutes, and pass as installed.
 ONLY = {
     "mpmath": ("bitwise", "division", "trig", "matrices", "linalg", "power", "identify", "rootfinding"),
@@ -43,7 +50,9 @@ def main() -> None:
         for library in options.libraries.split(","):
             project = build(library, Path(folder) / library)
             duels = [
-                pair for seed in range(options.seeds) for pair in play(project, options.cycles, seed, Path(folder) / f"{seed}.db")
+                pair
+                for seed in range(options.seeds)
+                for pair in play(project, options.cycles, seed, Path(folder) / f"{seed}.db")
             ]
             results[library] = summary(duels)
             if not options.json:
@@ -117,7 +126,10 @@ def show(library: str, found: dict[str, Any], options: argparse.Namespace) -> No
     learned, baseline = found["faults_per_cpu_minute_learned"], found["faults_per_cpu_minute_baseline"]
     span = f"{found['ratio']['low']:.2f} to {found['ratio']['high']:.2f}"
     ratio = learned / max(baseline, 1e-9)
-    print(f"  {'faults per CPU minute':<24} {learned:>9.1f} {baseline:>9.1f}   ratio {ratio:.2f}, 95 % interval {span}", flush=True)
+    print(
+        f"  {'faults per CPU minute':<24} {learned:>9.1f} {baseline:>9.1f}   ratio {ratio:.2f}, 95 % interval {span}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

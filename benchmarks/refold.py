@@ -1,6 +1,6 @@
 """How fast a log is folded into a table, in sequence and to the bit: interpreted, compiled, and from a real store.
 
-    python benchmarks/refold.py [--updates 3000000] [--stored 50000]
+python benchmarks/refold.py [--updates 3000000] [--stored 50000]
 """
 
 import argparse

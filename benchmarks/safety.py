@@ -19,7 +19,7 @@ import numpy as np
 
 from steersman import Steersman
 from steersman.core.guards import Guard, Refusal
-from steersman.core.values import KillSwitch
+from steersman.core.values import Arm, KillSwitch
 from steersman.stages.decide.choose import Situation
 from steersman.testing.sampling import sample_state
 from steersman.testing.specs import small_agent
@@ -69,7 +69,7 @@ def violations(seed: int, count: int, *, unmasked: bool = False) -> Found:
     agent = Steersman.open("memory:", settings={}, seed=seed).agent(small_agent(guards=_guards(broken)))
     runtime = agent._runtime
     log = _NoLog(runtime.log)
-    runtime.log = log  # type: ignore[assignment]  # the harness's own
+    runtime.log = log
     if unmasked:
         _remove_mask(runtime)
     rng = np.random.default_rng(seed)
@@ -78,12 +78,12 @@ def violations(seed: int, count: int, *, unmasked: bool = False) -> Found:
         key = runtime.encoder.key(runtime.encoder.bins(state))
         runtime.fold.table.intern(key, {})
     bad = 0
-    arms = (None, "champion", "baseline")
+    arms: tuple[Arm | None, ...] = (None, "champion", "baseline")
     for index in range(count):
         if index % 97 == 0:
             _disturb(runtime, log, broken, rng, index)
         state = states[int(rng.integers(2_048))]
-        decision = agent.decide(state, arm=arms[index % 3])  # type: ignore[arg-type]
+        decision = agent.decide(state, arm=arms[index % 3])
         runtime.open.clear()
         bad += not permitted(state, str(decision.executed["action"]), killed=bool(log.switches), broken=broken[0])
     return Found(decisions=count, violations=bad)
@@ -149,7 +149,7 @@ def propensity_rejected(seed: int, draws: int, *, wrong: bool = False) -> bool:
     from scipy import stats
 
     policy = ("epsilon_greedy", "softmax", "ucb", "thompson")[seed % 4]
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "learning": {"gamma": 0.0, "alpha_schedule": "visits", "alpha": 0.5},
         "exploration": {"policy": policy, "schedule": "constant", "epsilon": 0.3, "temperature": 0.3},
         "serving": {"baseline_share": 0.1},
@@ -160,7 +160,7 @@ def propensity_rejected(seed: int, draws: int, *, wrong: bool = False) -> bool:
     states = [sample_state(agent.spec.state, rng) for _ in range(50)]
     for index in range(400):
         agent.report(agent.decide(states[index % 50]), {"reward": float(rng.uniform(-1, 1))})
-    runtime.log = _NoLog(runtime.log)  # type: ignore[assignment]  # the harness's own
+    runtime.log = _NoLog(runtime.log)
     names = [str(each["action"]) for each in runtime.spec.actions.actions]
     statistic, freedom = 0.0, 0
     for state in states:

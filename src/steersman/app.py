@@ -365,7 +365,7 @@ def open_log(url: str | os.PathLike[str] | None, *, queue_rows: int, read_only: 
 
 
 def _target(url: str | os.PathLike[str] | None) -> str:
-    return os.fspath(url) if url is not None else os.environ.get("STEERSMAN_STORE", DEFAULT_STORE)
+    return os.fspath(url) if url is not None else os.environ.get("STEERSMAN_STORE") or DEFAULT_STORE
 
 
 def _store_file(url: str | os.PathLike[str] | None, *, must_exist: bool) -> Path:
@@ -373,6 +373,8 @@ def _store_file(url: str | os.PathLike[str] | None, *, must_exist: bool) -> Path
     scheme, found, rest = target.partition("://")
     if found and scheme != "sqlite":
         raise InvalidInput(f"no backend for {scheme}://. Use a file, sqlite:///FILE or memory:.")
+    if not target:
+        raise InvalidInput("the store's name is empty. Name a file, or leave the option out.")
     path = Path(rest.removeprefix("/") if found else target)  # sqlite:///relative, sqlite:////absolute
     if must_exist and not path.exists():
         raise NotFound(f"no store at {path}. Name one with --store or STEERSMAN_STORE, or make one by deciding.")

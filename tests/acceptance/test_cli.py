@@ -80,11 +80,11 @@ def test_a_damaged_export_changes_nothing(cli: Callable[..., Any], mine: Path) -
     cli("decide", "mine/backup", STATE)
     lines = cli("export").out.splitlines()
     damaged = [
-        lines[:1] + [lines[1].replace('"step":0', '"step":NaN')],
-        lines[:1] + [lines[1][:-9]],
+        [*lines[:1], lines[1].replace('"step":0', '"step":NaN')],
+        [*lines[:1], lines[1][:-9]],
         ['{"format":"other","version":1}', *lines[1:]],
         lines[1:],
-        lines[:1] + ['{"outcome":null}'],
+        [*lines[:1], '{"outcome":null}'],
     ]
     for content in damaged:
         done = cli("import", "-", "--store", "other.db", stdin="\n".join(content))

@@ -6,11 +6,16 @@ from typing import Any
 import numpy as np
 
 from steersman.app import Agent, Steersman
+from steersman.core.values import Arm
 from steersman.maths.statistics import mean_interval
 from steersman.testing.sampling import sample_state
 from steersman.testing.specs import small_agent
 
-SETTINGS = {"learning": {"gamma": 0.0, "alpha_schedule": "visits", "alpha": 0.5}, "serving": {"baseline_share": 0.1}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "learning": {"gamma": 0.0, "alpha_schedule": "visits", "alpha": 0.5},
+    "serving": {"baseline_share": 0.1},
+}
+ARMS: tuple[Arm, Arm] = ("champion", "baseline")
 BEST = {0: "steady", 1: "light", 2: "steady", 3: "rest"}
 
 
@@ -33,8 +38,8 @@ def _duel(agent: Agent, rng: np.random.Generator, count: int) -> np.ndarray[Any,
     for _ in range(count):
         state = sample_state(agent.spec.state, rng)
         rewards = {}
-        for arm in ("champion", "baseline"):
-            decision = agent.decide(state, arm=arm)  # type: ignore[arg-type]  # both are arms
+        for arm in ARMS:
+            decision = agent.decide(state, arm=arm)
             rewards[arm] = _reward(state, str(decision.choice), rng)
         differences.append(rewards["champion"] - rewards["baseline"])
     return np.array(differences)

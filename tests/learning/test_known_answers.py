@@ -1,9 +1,10 @@
-"""Every learning rule, through the product's own code, against what planning knows. All 20 seeds: benchmarks/known_answers."""
+"""Every learning rule, through the product's own code, against what planning knows; 20 seeds in the benchmark."""
 
 import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_too_little_training_is_seen_as_such() -> None:
 
 @pytest.mark.parametrize("policy", ["thompson", "ucb", "softmax"])
 def test_other_ways_to_explore_find_the_best_action_too(policy: str) -> None:
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "learning": {"alpha": 0.3, "alpha_schedule": "visits", "alpha_floor": 0.001},
         "exploration": {"policy": policy, "temperature": 0.05, "ucb_width": 0.2},
     }

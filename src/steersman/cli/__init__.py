@@ -1,5 +1,6 @@
 """The command line: `steersman COMMAND --help` tells more."""
 
+import signal
 import sys
 
 from steersman.cli.output import EXIT_INTERRUPTED, show_error
@@ -10,6 +11,7 @@ def main() -> None:
     """Run the command line and exit with its code (0 ok, 1 error, 2 warning, 3 to 7 by the kind of error)."""
     from steersman.cli.app import app
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill cleans up as Ctrl-C does
     try:
         code = app(standalone_mode=False)
     except SteersmanError as error:

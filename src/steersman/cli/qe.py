@@ -77,7 +77,7 @@ def run(
 
 def project_store(path: Path) -> str:
     """Return the store of a project: outside its tree, which is never written to."""
-    if "STEERSMAN_STORE" in os.environ:
+    if os.environ.get("STEERSMAN_STORE"):
         return os.environ["STEERSMAN_STORE"]
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "steersman" / "qe"
     home.mkdir(parents=True, exist_ok=True)

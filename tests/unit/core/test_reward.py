@@ -51,7 +51,7 @@ def test_impossible_measurements_are_refused(bad: Any) -> None:
 def test_missing_and_unknown_measurements_are_refused() -> None:
     with pytest.raises(InvalidInput, match="'found' is missing"):
         REWARD.check({"seconds": 1})
-    with pytest.raises(InvalidInput, match="unknown measurement 'secs'.*Did you mean 'seconds'"):
+    with pytest.raises(InvalidInput, match=r"unknown measurement 'secs'.*Did you mean 'seconds'"):
         REWARD.check({"seconds": 1, "found": 1, "secs": 1})
 
 

@@ -45,8 +45,8 @@ def test_the_hash_follows_values_and_not_their_source() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"learnin": {}}, "unknown section .*Did you mean 'learning'"),
-        ({"learning": {"alhpa": 1}}, "unknown setting learning.alhpa. Did you mean 'alpha'"),
+        ({"learnin": {}}, r"unknown section .*Did you mean 'learning'"),
+        ({"learning": {"alhpa": 1}}, r"unknown setting learning.alhpa\. Did you mean 'alpha'"),
         ({"learning": {"alpha": 2}}, "learning.alpha: 2.0 lies outside"),
         ({"learning": {"alpha": "much"}}, "expected a number"),
         ({"learning": {"alpha": float("nan")}}, "lies outside"),
@@ -64,7 +64,7 @@ def test_a_broken_or_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no settings file"):
         SettingsFile.read(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("[learning")
-    with pytest.raises(InvalidInput, match="bad.toml"):
+    with pytest.raises(InvalidInput, match=r"bad\.toml"):
         SettingsFile.read(tmp_path / "bad.toml")
 
 

@@ -13,7 +13,7 @@ from steersman.policies.encoding import Encoder, describe
 
 LOAD = Number(name="load", low=0, high=100, edges=(20, 50), unit="%")
 SCHEMA = StateSchema(name="s", fields=(LOAD, Flag(name="busy"), Category(name="kind", options=("unit", "system"))))
-GOOD = {"load": 10, "busy": True, "kind": "unit"}
+GOOD: dict[str, Any] = {"load": 10, "busy": True, "kind": "unit"}
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0, 0), (19.999, 0), (20, 1), (49, 1), (50, 2), (100, 2), (-0.0, 0)])

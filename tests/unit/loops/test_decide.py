@@ -34,7 +34,7 @@ def _boom(*args: Any, **kwargs: Any) -> Any:
     raise RuntimeError("fault")
 
 
-STEPS = {
+STEPS: dict[str, Any] = {
     "encoding": lambda runtime, patch: patch.setattr(runtime.encoder, "bins", _boom),
     "keys": lambda runtime, patch: patch.setattr(runtime.encoder, "key", _boom),
     "guards": lambda runtime, patch: patch.setattr(runtime.guards, "narrow", _boom),

@@ -183,6 +183,6 @@ def test_rewards_bound_the_values(agent: Agent) -> None:
             for _ in range(900):
                 episode.report(episode.decide(STATE), {"reward": 1.0}, next_state=STATE)
         values = [entry.value for entry in agent.values(STATE)["action"].values()]
-        assert (low, high) == (pytest.approx(-20.0), pytest.approx(20.0))
+        assert [low, high] == pytest.approx([-20.0, 20.0])
         assert max(values) <= high
         assert max(values) > 19.0

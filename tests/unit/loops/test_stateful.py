@@ -86,10 +86,10 @@ class Reports(RuleBasedStateMachine):
             expected[key] = (value + ALPHA * (reward - value), visits + 1)
         table = self.agent._runtime.fold.table
         found: dict[tuple[int, str], tuple[float, int]] = {}
-        for key, row in table.rows.items():
+        for name, row in table.rows.items():
             for slot, action in enumerate(ACTIONS):
                 if table.visits[row, slot]:
-                    where = (table.bins[key]["load"], action)
+                    where = (table.bins[name]["load"], action)
                     found[where] = (float(table.value[row, slot]), int(table.visits[row, slot]))
         assert found.keys() == expected.keys()
         for key, (value, visits) in expected.items():

@@ -244,8 +244,8 @@ def test_the_block_gives_what_the_fold_gives() -> None:
     columns: list[list[float]] = [[], [], [], [], []]
     for each in steps:
         row = rows.setdefault(each.key, len(rows))
-        following = -1 if each.next_key is None else rows.get(each.next_key, -2)
-        for column, value in zip(columns, (row, each.action, each.reward or 0.0, following, each.at), strict=True):
+        then = -1 if each.next_key is None else rows.get(each.next_key, -2)
+        for column, value in zip(columns, (row, each.action, each.reward or 0.0, then, each.at), strict=True):
             column.append(value)
     shape = (len(rows), 2)
     arrays = [np.zeros(shape), np.zeros(shape, dtype=np.int64), *(np.zeros(shape) for _ in range(4))]

@@ -1,0 +1,117 @@
+"""`steersman qe run` and `steersman demo` from the outside, on real projects with real runs of pytest."""
+
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHOP = """
+def total(prices, discount=0):
+    result = 0
+    for price in prices:
+        if price < 0:
+            raise ValueError("negative")
+        result += price
+    return result - discount
+
+
+def cheapest(prices):
+    best = None
+    for price in prices:
+        if best is None or price < best:
+            best = price
+    return best
+"""
+TESTS = """
+import pytest
+from shop import cheapest, total
+
+
+@pytest.mark.parametrize("prices", [[1, 2], [5], []])
+def test_total(prices):
+    assert total(prices) == sum(prices)
+
+
+def test_discount():
+    assert total([5, 5], 3) == 7
+
+
+def test_negative():
+    with pytest.raises(ValueError):
+        total([-1])
+
+
+def test_cheapest():
+    assert cheapest([3, 1, 2]) == 1
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    (root / "tests").mkdir(parents=True)
+    (root / "shop.py").write_text(SHOP)
+    (root / "tests" / "test_shop.py").write_text(TESTS)
+    (root / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["."]\n')
+    return root
+
+
+def _digest(root: Path) -> dict[str, str]:
+    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob("*") if p.is_file()}
+
+
+def test_a_run_on_a_small_project(cli: Callable[..., Any], project: Path) -> None:
+    before = _digest(project)
+    done = cli("qe", "run", str(project), "--cycles", "6", "--python", sys.executable, "--json", "--store", "run.db")
+    assert done.code == 0, done.err
+    report = done.json
+    assert report["tests"] >= 6
+    assert {row["arm"] for row in report["log"]} >= {"learned", "baseline"}
+    assert report["verdict"] in ("better", "worse", "cannot tell yet")
+    assert all(row["measurements"]["wall_s"] > 0 for row in report["log"])
+    assert _digest(project) == before
+    name = report["log"][-1]["decision_id"]
+    assert "workers" in cli("explain", name, "--store", "run.db").out
+    assert cli("replay", name, "--store", "run.db", "--json").json["identical"]
+    listed = {each["agent"]: each for each in cli("agents", "--store", "run.db", "--json").json}
+    assert listed["qe/test-executor"]["outcomes"] == len(report["log"])
+
+
+def test_the_report_for_people(cli: Callable[..., Any], project: Path) -> None:
+    done = cli("qe", "run", str(project), "--cycles", "3", "--python", sys.executable)
+    assert done.code == 0, done.err
+    for word in ("Verdict", "Baseline: failed first", "next, it would", "because", "steersman explain"):
+        assert word in done.out
+    assert "3/3" in done.err, "plain progress lines where nobody watches"
+
+
+def test_a_project_without_tests_is_told(cli: Callable[..., Any], project: Path) -> None:
+    (project / "tests" / "test_shop.py").unlink()
+    done = cli("qe", "run", str(project), "--python", sys.executable)
+    assert done.code in (3, 6)
+    assert "test" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_suite_that_hangs_is_killed(cli: Callable[..., Any], project: Path) -> None:
+    (project / "tests" / "test_hang.py").write_text("import time\n\n\ndef test_hang():\n    time.sleep(600)\n")
+    done = cli("qe", "run", str(project), "--python", sys.executable, "--timeout", "5", timeout_s=60)
+    assert done.code == 4, done.err
+    assert "5 s" in done.err
+
+
+def test_an_interpreter_that_is_not_there_is_told(cli: Callable[..., Any], project: Path) -> None:
+    done = cli("qe", "run", str(project), "--python", "/no/such/python")
+    assert done.code in (3, 6)
+    assert "/no/such/python" in done.err
+
+
+def test_the_demo_in_short(cli: Callable[..., Any]) -> None:
+    done = cli("demo", "--cycles", "3", "--json")
+    assert done.code == 0, done.err
+    assert done.json["project"] == "toolz"
+    assert done.json["tests"] > 150
+    assert done.json["store"] == "memory:"
