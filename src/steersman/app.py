@@ -1,6 +1,7 @@
 """The composition root: the one file that picks backends and packs by name and puts an agent together."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,11 +22,12 @@ from steersman.loops import decide as decide_loop
 from steersman.loops import exchange, learn, report
 from steersman.loops import explain as explain_loop
 from steersman.loops.doctor import Diagnosis, diagnose
-from steersman.loops.explain import Explanation, Replay
+from steersman.loops.explain import Explanation, Replay, note_settings
 from steersman.loops.runtime import Runtime, World
 from steersman.loops.steer import Call, steered
 
 DEFAULT_STORE = ".steersman/log.db"
+SWEEP_S = 60.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -151,6 +153,10 @@ class Agent:
             agent.position = agent.log.position
             return receipt
 
+    def note_failure(self, error: Exception) -> None:
+        """Keep a failure for `diagnose` to tell."""
+        self._runtime.failed(error)
+
     def _decision(self, decision_id: str) -> Decision:
         found = self._runtime.log.decision(decision_id)
         if found is None or found.agent != self.spec.name:
@@ -203,6 +209,7 @@ class Steersman:
         self._overrides = overrides or {}
         self._world = World(log=log, clock=clock, ids=ids or TimeOrderedIds(clock), seed=seed)
         self._agents: dict[str, Agent] = {}
+        self._closing = threading.Event()
 
     @classmethod
     def open(
@@ -233,7 +240,10 @@ class Steersman:
             catalog.add(spec)
         queue_rows = file.settings("", {}, values).store.queue_rows
         log = open_log(url, queue_rows=queue_rows, read_only=read_only)
-        return cls(log, catalog=catalog, settings=file, overrides=values, seed=seed, clock=clock, ids=ids)
+        steersman = cls(log, catalog=catalog, settings=file, overrides=values, seed=seed, clock=clock, ids=ids)
+        if not read_only:
+            threading.Thread(target=steersman._sweep, daemon=True, name="steersman-sweep").start()
+        return steersman
 
     def agent(self, agent: str | AgentSpec) -> Agent:
         """Return an agent by name, or by a definition of your own. Raises NotFound, naming the nearest."""
@@ -246,6 +256,7 @@ class Steersman:
             check_settings(spec, settings)
             runtime = Runtime(spec, settings, self._world, isolated(spec))
             learn.restore(runtime)
+            note_settings(runtime)
             self._agents[name] = Agent(runtime)
         return self._agents[name]
 
@@ -332,7 +343,17 @@ class Steersman:
 
     def close(self) -> None:
         """Make everything durable and release the store. Raises StoreError if something could not be made durable."""
+        self._closing.set()
         self.log.close()
+
+    def _sweep(self) -> None:
+        """Every minute, close the decisions that waited too long for an outcome."""
+        while not self._closing.wait(SWEEP_S):
+            for agent in list(self._agents.values()):
+                try:
+                    agent.expire()
+                except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again in a minute
+                    agent.note_failure(error)
 
     def __enter__(self) -> "Steersman":
         return self

@@ -12,7 +12,6 @@ from steersman.app import Steersman
 from steersman.cli.output import (
     JsonOption,
     SettingsOption,
-    StoreOption,
     TerminalProgress,
     plain,
     say,
@@ -37,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     seed: SeedOption = 0,
     cycles: Annotated[int, typer.Option(help="Changes to make.")] = 64,
-    store: StoreOption = None,
+    store: Annotated[str | None, typer.Option(metavar="URL", help="Keep the log there (default: in memory).")] = None,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,

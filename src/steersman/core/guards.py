@@ -27,7 +27,7 @@ class Guard:
 
     name: str
     refuse: Callable[[StateValues], Iterable[Refusal]]
-    deadline_ms: float = 5.0
+    deadline_ms: float = 25.0
     blocking: bool = False
 
 

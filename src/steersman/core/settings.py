@@ -138,9 +138,16 @@ class Settings:
 
     @property
     def hash(self) -> str:
-        """16 hexadecimal digits that change whenever a setting does."""
-        plain = {f"{section}.{each.name}": value for section, each, value in self.items()}
-        return hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()[:16]
+        """16 hexadecimal digits that change whenever a setting does that bears on decisions or on what is learned."""
+        return hashlib.sha256(msgspec.json.encode(self.plain(), order="sorted")).hexdigest()[:16]
+
+    def plain(self) -> dict[str, dict[str, Any]]:
+        """Return the values by section, without those of the store, as `with_values` takes them back."""
+        values: dict[str, dict[str, Any]] = {}
+        for section, each, value in self.items():
+            if section != "store":
+                values.setdefault(section, {})[each.name] = value
+        return values
 
     def with_values(self, values: Mapping[str, Any], source: str) -> "Settings":
         """Return settings with `values` ({"section": {"name": value}}) laid over these.

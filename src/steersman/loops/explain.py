@@ -1,16 +1,23 @@
 """Explain and replay: what was known when a decision was made, and whether the same code still makes it."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from steersman.core.values import Decision, Outcome
+from steersman.core.errors import StoreError
+from steersman.core.settings import Settings
+from steersman.core.values import AuditEvent, Decision, Outcome
 from steersman.loops.learn import refold
 from steersman.loops.runtime import Runtime
 from steersman.maths.randomness import key_for, uniforms
 from steersman.policies.encoding import describe
 from steersman.stages.decide.choose import Situation
+
+_SETTINGS = "settings in force"
+_AUDIT_EVENTS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +66,10 @@ def replay(agent: Runtime, decision: Decision) -> Replay:
     """Make the decision again from the log alone, and compare action, propensity, values and refusals to the bit."""
     differences: list[str] = []
     if decision.settings_hash != agent.settings_hash:
-        differences.append(
-            f"settings: made under {decision.settings_hash}, now {agent.settings_hash}; put the old settings back"
-        )
+        old = _settings_of(agent, decision.settings_hash)
+        if old is not None:
+            return replay(Runtime(agent.spec, old, agent.world), decision)
+        differences.append(f"settings: made under {decision.settings_hash}, which this store does not know")
     if decision.arm == "safe":
         if decision.executed != agent.safe_action:
             differences.append(f"safe action: {decision.executed} then, {agent.safe_action} now")
@@ -102,3 +110,26 @@ def replay(agent: Runtime, decision: Decision) -> Replay:
         differences=differences,
         learned_from=decision.table_position,
     )
+
+
+def note_settings(agent: Runtime) -> None:
+    """Keep the settings in the audit trail, once for each hash, so that decisions made under them can be replayed."""
+    if _settings_of(agent, agent.settings_hash) is not None:
+        return
+    event = AuditEvent(
+        at=agent.world.clock(),
+        actor="steersman",
+        event=_SETTINGS,
+        subject=f"{agent.spec.name} {agent.settings_hash}",
+        detail=msgspec.json.encode(agent.settings.plain()).decode(),
+    )
+    with contextlib.suppress(StoreError):  # a store that is only read takes no notes
+        agent.log.append((event,))
+
+
+def _settings_of(agent: Runtime, settings_hash: str) -> Settings | None:
+    subject = f"{agent.spec.name} {settings_hash}"
+    for event in agent.log.audit(_AUDIT_EVENTS):
+        if event.event == _SETTINGS and event.subject == subject:
+            return Settings().with_values(msgspec.json.decode(event.detail), "audit trail")
+    return None

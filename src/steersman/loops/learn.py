@@ -13,7 +13,8 @@ _RECENT = 1_000
 def learn(agent: Runtime, decision: Decision, outcome: Outcome) -> Learned:
     """Apply one first revision and return what changed, to be appended with the outcome."""
     agent.fold.apply(agent.recorder.transition(decision, outcome))
-    return agent.fold.changes()
+    replace, agent.replace_stored = agent.replace_stored, False
+    return agent.fold.changes(replace=replace)
 
 
 def refold(agent: Runtime, until: int | None = None, revision: Outcome | None = None) -> Fold:
@@ -41,22 +42,33 @@ def transitions(agent: Runtime, until: int | None = None, revision: Outcome | No
 def relearn(agent: Runtime, revision: Outcome | None = None) -> Learned:
     """Fold the whole log anew, take the result into service and return it, to stand in for what is stored."""
     agent.fold = refold(agent, revision=revision)
+    agent.replace_stored = False
     return agent.fold.changes(replace=True)
 
 
 def restore(agent: Runtime) -> None:
-    """Take up what is stored, when the agent is opened; where steps of open episodes wait, fold the log again."""
+    """Take up what is stored, when the agent is opened.
+
+    The log is folded anew where what is stored is not the fold of the log under the settings in force: they were
+    changed, the log was imported, or steps of open episodes wait in memory that is gone.
+    """
     stored = agent.log.learned(agent.spec.name)
-    if stored is None and agent.log.decision_count(agent.spec.name):
-        agent.fold = refold(agent)  # an imported log that was never learned from
-    elif stored is not None:
+    if stored is None:
+        if agent.log.decision_count(agent.spec.name):
+            _refold_later_stored(agent)
+    else:
         learned, agent.position = stored
         open_episodes = agent.log.open_episodes(agent.spec.name)
-        if open_episodes and agent.fold.keeps_trajectories:
-            agent.fold = refold(agent)
-            agent.fold.changes()
-        else:
-            agent.fold.restore(learned, open_episodes)
+        agent.fold.restore(learned, open_episodes)
+        changed = agent.fold.carry.settings_hash != agent.settings_hash
+        if changed or (open_episodes and agent.fold.keeps_trajectories):
+            _refold_later_stored(agent)
     for each in reversed(agent.log.recent(agent.spec.name, _RECENT)):
         if each.episode != each.id:
             agent.episodes[each.episode] = EpisodeState(step=each.step + 1, epsilon=each.epsilon)
+
+
+def _refold_later_stored(agent: Runtime) -> None:
+    """Fold the log anew; the next outcome's transaction puts the result in the place of what is stored."""
+    agent.fold = refold(agent)
+    agent.replace_stored = True

@@ -63,6 +63,7 @@ class Runtime:
         self.policy = f"{settings.learning.method}/{settings.exploration.policy}"
         self.fold = self.new_fold()
         self.position = 0
+        self.replace_stored = False
         self.draws = Draws(key_for(world.seed, spec.name), world.log.decision_count(spec.name))
         self.open: OrderedDict[str, Decision] = OrderedDict()
         self.episodes: OrderedDict[str, EpisodeState] = OrderedDict()
@@ -74,7 +75,7 @@ class Runtime:
 
     def new_fold(self) -> Fold:
         """Return a fold that has learned nothing."""
-        key = key_for(self.world.seed, f"{self.spec.name}/learn")
+        key = key_for(0, f"{self.spec.name}/learn")  # no seed: what is learned depends on the log and the settings alone
         return Fold(self.spec, self.settings, lambda count: float(uniforms(key, count, 1)[0]))
 
     def remember(self, decision: Decision) -> None:

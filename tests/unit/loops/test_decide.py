@@ -189,6 +189,8 @@ def test_the_logged_propensity_is_true(exploration: dict[str, Any]) -> None:
             expected: dict[str, float] = {}
             for _ in range(draws):
                 decision = agent.decide(STATE)
+                if decision.arm == "safe":  # a machine that stalled for a guard's deadline is no news about chances
+                    continue
                 counts[str(decision.choice)] = counts.get(str(decision.choice), 0) + 1
             now = _situation(runtime)
             champion, _ = runtime.chooser.probabilities(runtime.fold.table, now, runtime.fold.table.slot_values(now.row))
@@ -196,7 +198,7 @@ def test_the_logged_propensity_is_true(exploration: dict[str, Any]) -> None:
                 rule = 1.0 if index == now.baseline else 0.0
                 expected[str(action["action"])] = 0.2 * rule + 0.8 * float(champion[index])
             assert all(expected[name] > 0 for name in counts)
-            rejected += _p_value(counts, expected, draws) < 0.05
+            rejected += _p_value(counts, expected, sum(counts.values())) < 0.05
     assert rejected <= 6  # of 30; 1.5 expected, and more than 6 has a chance of 0.0006
 
 

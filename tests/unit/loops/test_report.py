@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,3 +187,44 @@ def test_rewards_bound_the_values(agent: Agent) -> None:
         assert [low, high] == pytest.approx([-20.0, 20.0])
         assert max(values) <= high
         assert max(values) > 19.0
+
+
+def test_a_change_of_settings_learns_the_log_again_and_old_decisions_still_replay(tmp_path: Path) -> None:
+    """What is learned is a fold of the log under the settings in force; what was decided stays explainable."""
+    store = tmp_path / "log.db"
+    with Steersman.open(store, settings={}) as steersman:
+        agent = steersman.agent(small_agent())
+        first = [agent.decide(STATE) for _ in range(20)]
+        for decision in first:
+            agent.report(decision, {"reward": 0.5})
+        old = agent.values(STATE)
+    changed = {"learning": {"alpha": 0.5}}
+    with Steersman.open(store, settings=changed) as steersman:
+        agent = steersman.agent(small_agent())
+        new = agent.values(STATE)
+        assert new != old
+        assert new["action"]["light"].visits == old["action"]["light"].visits
+        second = agent.decide(STATE)
+        agent.report(second, {"reward": 0.5}).wait()
+        expected = _values(agent)
+    with Steersman.open(store, settings=changed) as steersman:
+        agent = steersman.agent(small_agent())
+        assert _values(agent) == expected == refold(agent._runtime).changes(replace=True).entries
+        assert all(agent.replay(each.id).identical for each in (*first, second))
+
+
+def test_the_sweep_expires_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    from steersman import app
+
+    monkeypatch.setattr(app, "SWEEP_S", 0.02)
+    settings = {"episodes": {"reward_wait_s": 0.05}}
+    with Steersman.open("memory:", settings=settings) as steersman:
+        agent = steersman.agent(small_agent())
+        decision = agent.decide(STATE)
+        deadline = time.monotonic() + 10
+        while not steersman.outcomes(decision.id):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert steersman.outcomes(decision.id)[0].kind == "expired"

@@ -87,9 +87,7 @@ class Chooser:
         cold = now.row is None or not table.visited(now.row, self._serving.cold_visits)
         if cold and self._serving.cold_visits and now.allowed[now.baseline]:
             visits = 0 if now.row is None else table.state_visits(now.row)
-            return self._explorer.cold(
-                now.baseline, now.allowed, now.epsilon
-            ), f"cold state ({visits} visits): baseline"
+            return self._explorer.cold(now.baseline, now.allowed, now.epsilon), f"cold state ({visits} visits): baseline"
         values = table.action_values(slot_values)
         return self._explorer.distribution(table, now.row, values, now.allowed, now.epsilon), "learned values"
 

@@ -18,9 +18,10 @@ from steersman.stages.learn.schedule import Schedule, ScheduleState
 
 
 class Carry(msgspec.Struct, kw_only=True):
-    """The part of a fold that is neither table nor episode: counts and the exploration schedule."""
+    """The part of a fold that is neither table nor episode: its settings, counts and the exploration schedule."""
 
     schedule: ScheduleState
+    settings_hash: str = ""
     transitions: int = 0
     updates: int = 0
     states_refused: int = 0
@@ -67,7 +68,7 @@ class Fold:
         base = spec.actions.slots
         self._slots = [(base + each * self.table.width).tolist() for each in range(self._method.estimators)]
         self._alpha_scale = learning.alpha_scale if learning.alpha_schedule == "visits" else 0.0
-        self.carry = Carry(schedule=self._schedule.start())
+        self.carry = Carry(schedule=self._schedule.start(), settings_hash=settings.hash)
         self.episodes: dict[str, OpenEpisode] = {}
         self._dirty: set[tuple[str, int, int]] = set()
         self._new: dict[str, dict[str, int]] = {}

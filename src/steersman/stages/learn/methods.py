@@ -76,9 +76,7 @@ class _Base:
         """Return Σ π(a|s′)·Q(s′, a) under the policy that is followed, with the episode's ε; 0 if nothing is allowed."""
         row = table.rows.get(transition.next_key or "")
         values = table.action_values(table.slot_values(row))
-        allowed = (
-            transition.next_allowed if transition.next_allowed is not None else np.ones(len(values), dtype=np.bool_)
-        )
+        allowed = transition.next_allowed if transition.next_allowed is not None else np.ones(len(values), dtype=np.bool_)
         if not allowed.any():
             return 0.0
         return float(self._explorer.distribution(table, row, values, allowed, transition.epsilon) @ values)

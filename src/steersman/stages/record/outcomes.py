@@ -23,9 +23,7 @@ class Report:
     source: str
 
 
-def outcome(
-    decision: Decision, report: Report, *, reward: Reward, episodes: Episodes, gamma: float, at: float
-) -> Outcome:
+def outcome(decision: Decision, report: Report, *, reward: Reward, episodes: Episodes, gamma: float, at: float) -> Outcome:
     """Return the first revision of a decision's outcome.
 
     A decision without an episode of its own naming ends with its outcome unless a next state is given. An episode is
@@ -59,9 +57,7 @@ def outcome(
     )
 
 
-def silent(
-    decision: Decision, *, reward: Reward, at: float, kind: OutcomeKind = "expired", revision: int = 0
-) -> Outcome:
+def silent(decision: Decision, *, reward: Reward, at: float, kind: OutcomeKind = "expired", revision: int = 0) -> Outcome:
     """Return the outcome of a decision of which nothing is known: expired with the default reward, or withdrawn."""
     return Outcome(
         decision_id=decision.id,
