@@ -1,0 +1,212 @@
+"""`MemoryLog`: the log as plainly as it can be written. What the other backends must do, read here."""
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from steersman.backends.memory.table import Table, check_finite
+from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
+from steersman.core.ports import Row
+from steersman.core.values import AuditEvent, Decision, EpisodeRecord, KillSwitch, Learned, Outcome
+
+
+class MemoryReceipt:
+    """Done once the log is not stalled, or has been since."""
+
+    def __init__(self, log: "MemoryLog", ticket: int) -> None:
+        self._log = log
+        self._ticket = ticket
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return once the rows count as durable. Raises DeadlineExceeded, or StoreError if they never will."""
+        self._log.wait_for(self._ticket, timeout_s)
+
+    def done(self) -> bool:
+        """Return whether the rows count as durable."""
+        return self._log.durable >= self._ticket
+
+
+class MemoryLog:
+    """The `Log` port without a disk. `stall` makes it behave as a log whose disk is full, until `resume`."""
+
+    def __init__(self, *, queue_rows: int = 100_000) -> None:
+        self._queue_rows = queue_rows
+        self._changed = threading.Condition(threading.RLock())
+        self._rows: list[Decision | Outcome] = []
+        self._decisions: dict[str, tuple[int, Decision]] = {}
+        self._outcomes: dict[str, list[Outcome]] = {}
+        self._tables: dict[str, Table] = {}
+        self._audit: list[AuditEvent] = []
+        self._switches: dict[str, KillSwitch] = {}
+        self._stalled = ""
+        self._closed = False
+        self._waiting_rows = 0
+        self._ticket = 0
+        self.durable = 0
+
+    def append(self, rows: Sequence[Row], learned: Learned | None = None) -> MemoryReceipt:
+        """Put rows at the end. Raises Overloaded, Conflict, NotFound or InvalidInput: nothing was taken then."""
+        with self._changed:
+            if self._closed:
+                raise StoreError("the log is closed. Open the store again to append.")
+            if learned is None:
+                self.reserve(len(rows))
+            else:
+                check_finite(learned)
+            kept = [_read_back(row) for row in rows]
+            self._refuse_known(kept)
+            for row in kept:
+                self._take(row)
+            if learned is not None:
+                self._tables.setdefault(learned.agent, Table()).learn(learned, self.position)
+            self._ticket += bool(rows) or learned is not None
+            self._waiting_rows += len(rows)
+            self._settle()
+            return MemoryReceipt(self, self._ticket)
+
+    def reserve(self, rows: int = 1) -> None:
+        """Return if there is room for rows. Raises Overloaded if not."""
+        if self._waiting_rows + rows > self._queue_rows:
+            raise Overloaded(f"{self._waiting_rows} rows wait and the queue holds {self._queue_rows}. Try again later.")
+
+    @property
+    def position(self) -> int:
+        """The position of the last row."""
+        return len(self._rows)
+
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Wait until all that was appended counts as durable. Raises DeadlineExceeded or StoreError."""
+        self.wait_for(self._ticket, timeout_s)
+
+    def health(self) -> str:
+        """Return "" or why the log is stalled."""
+        return self._stalled
+
+    def decision(self, decision_id: str) -> Decision | None:
+        """Return a decision, or None."""
+        found = self._decisions.get(decision_id)
+        return None if found is None else found[1]
+
+    def outcomes(self, decision_id: str) -> list[Outcome]:
+        """Return all revisions of an outcome, oldest first."""
+        return sorted(self._outcomes.get(decision_id, []), key=lambda each: each.revision)
+
+    def history(self, agent: str, until: int | None = None) -> Iterator[tuple[int, Decision, Outcome]]:
+        """Yield (position, decision, outcome) for each outcome of an agent whose decision is known, in log order."""
+        for position, row in enumerate(self._rows[:until], start=1):
+            if isinstance(row, Outcome) and row.agent == agent and row.decision_id in self._decisions:
+                yield position, self._decisions[row.decision_id][1], row
+
+    def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
+        """Yield decisions and outcomes in log order."""
+        return (row for row in list(self._rows) if agent is None or row.agent == agent)
+
+    def recent(self, agent: str, limit: int) -> list[Decision]:
+        """Return the last decisions of an agent, newest first."""
+        return self._made(agent)[::-1][:limit]
+
+    def waiting(self, agent: str, before: float) -> list[Decision]:
+        """Return decisions made before a time without an outcome, oldest first."""
+        return [each for each in self._made(agent) if each.decided_at < before and each.id not in self._outcomes]
+
+    def open_episodes(self, agent: str) -> list[EpisodeRecord]:
+        """Return the episodes that have not ended, oldest first."""
+        found = self._tables[agent].open_episodes() if agent in self._tables else []
+        return sorted(found, key=lambda each: (each.started_at, each.episode))
+
+    def decision_count(self, agent: str) -> int:
+        """Return how many decisions an agent has made."""
+        return len(self._made(agent))
+
+    def agents(self) -> list[str]:
+        """Return the names of the agents that have decided, sorted."""
+        return sorted({each.agent for _, each in self._decisions.values()})
+
+    def learned(self, agent: str) -> tuple[Learned, int] | None:
+        """Return the agent's working table with its open episodes, and the position up to which it has learned."""
+        return self._tables[agent].whole(agent) if agent in self._tables else None
+
+    def audit(self, limit: int = 100) -> list[AuditEvent]:
+        """Return the newest audit events, newest first."""
+        return self._audit[::-1][:limit]
+
+    def kill_switches(self) -> list[KillSwitch]:
+        """Return the latest word for each scope, by scope."""
+        return [self._switches[scope] for scope in sorted(self._switches)]
+
+    def close(self) -> None:
+        """End the log. Raises StoreError if it is stalled and rows wait."""
+        with self._changed:
+            lost, self._closed = self._waiting_rows, True
+            self._changed.notify_all()
+        if lost:
+            raise StoreError(f"{lost} rows could not be stored and were not acknowledged: {self._stalled}.")
+
+    def stall(self, reason: str) -> None:
+        """Acknowledge nothing from now on, as if the disk were full."""
+        self._stalled = reason
+
+    def resume(self) -> None:
+        """Acknowledge what waits."""
+        with self._changed:
+            self._stalled = ""
+            self._settle()
+
+    def wait_for(self, ticket: int, timeout_s: float | None) -> None:
+        """Return once everything up to a ticket counts as durable."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.durable >= ticket or self._closed, timeout_s):
+                raise DeadlineExceeded(f"not durable after {timeout_s} s: {self._stalled}.")
+            if self.durable < ticket:
+                raise StoreError(f"the rows were not stored: {self._stalled}. Report them again.")
+
+    def _made(self, agent: str) -> list[Decision]:
+        made = [each for each in self._decisions.values() if each[1].agent == agent]
+        return [each for _, each in sorted(made, key=lambda placed: (placed[1].decided_at, placed[0]))]
+
+    def _take(self, row: Row) -> None:
+        if isinstance(row, Decision):
+            self._rows.append(row)
+            self._decisions[row.id] = (len(self._rows), row)
+        elif isinstance(row, Outcome):
+            self._rows.append(row)
+            self._outcomes.setdefault(row.decision_id, []).append(row)
+        elif isinstance(row, AuditEvent):
+            self._audit.append(row)
+        else:
+            self._switches[row.scope] = row
+
+    def _refuse_known(self, rows: Sequence[Row]) -> None:
+        """Raise Conflict for a decision or a revision that the log holds, NotFound for an outcome of no decision."""
+        given: set[object] = set()
+        for row in rows:
+            if isinstance(row, Decision | Outcome):
+                key = row.id if isinstance(row, Decision) else (row.decision_id, row.revision)
+                if key in given or self._holds(row):
+                    raise Conflict(f"the log already holds {key}; rows are never changed. Nothing was taken.")
+                given.add(key)
+        for row in rows:
+            if isinstance(row, Outcome) and row.decision_id not in given and row.decision_id not in self._decisions:
+                raise NotFound(f"there is no decision {row.decision_id!r} for an outcome. Nothing was taken.")
+
+    def _holds(self, row: Decision | Outcome) -> bool:
+        if isinstance(row, Decision):
+            return row.id in self._decisions
+        return any(each.revision == row.revision for each in self._outcomes.get(row.decision_id, ()))
+
+    def _settle(self) -> None:
+        if not self._stalled:
+            self.durable, self._waiting_rows = self._ticket, 0
+            self._changed.notify_all()
+
+
+def _read_back(row: Row) -> Row:
+    """Return a row as a store would give it back. Raises InvalidInput where that is another one: NaN, or a wrong type."""
+    try:
+        kept = msgspec.json.decode(msgspec.json.encode(row), type=type(row))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"a row cannot be stored: {error}.") from error
+    if kept != row:
+        raise InvalidInput(f"a row holds NaN or infinity, or would not read back the same: {row}.")
+    return kept

@@ -1,0 +1,205 @@
+"""`SqliteLog`: the log in one SQLite file, with one owner, one writer and any number of readers."""
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+from steersman.backends.sql import connect, fork, store
+from steersman.backends.sql.owner import Owner
+from steersman.backends.sql.queue import Queue, QueueReceipt
+from steersman.backends.sql.readers import Readers
+from steersman.backends.sql.reads import Reads
+from steersman.backends.sql.rows import check_learned, encode
+from steersman.backends.sql.statements import SQL
+from steersman.backends.sql.writer import Writer
+from steersman.core.errors import StoreError
+from steersman.core.ports import Row
+from steersman.core.values import AuditEvent, Decision, EpisodeRecord, KillSwitch, Learned, Outcome
+
+
+class SqliteLog:
+    """The `Log` port on SQLite: WAL, synchronous=FULL, group commit by one writer thread.
+
+    path: the store's file; made if it does not exist. queue_rows: how many rows may wait for the disk. read_only: read
+    beside the process that owns the store; needs no lock, sees what is durable and cannot append. linger_s: how long
+    the writer waits for more rows while nobody waits for a receipt.
+
+    Raises Conflict if another process owns the store, StoreError or StoreVersionError if it cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        queue_rows: int = 100_000,
+        read_only: bool = False,
+        linger_s: float = 0.005,
+    ) -> None:
+        self.path = Path(path)
+        self._owned = None if read_only else _Owned(self.path, queue_rows, linger_s)
+        queue = None if self._owned is None else self._owned.queue
+        if queue is None:
+            _check_readable(self.path)
+        self._readers = Readers(self.path)
+        self._reads = Reads(self._readers, queue)
+        self._finalizer = None if self._owned is None else weakref.finalize(self, self._owned.close)
+        fork.track(self)
+
+    def append(self, rows: Sequence[Row], learned: Learned | None = None) -> QueueReceipt:
+        """Put rows at the end and return at once.
+
+        Raises Overloaded when the queue is full (not where something was learned), Conflict for an id or revision that
+        the log holds, NotFound for an outcome of no decision, InvalidInput for a number that is not finite: nothing was
+        taken then.
+        """
+        owned = self._writable()
+        columns = encode(rows)
+        if learned is not None:
+            check_learned(learned)
+        return owned.queue.put(rows, columns, learned)
+
+    def reserve(self, rows: int = 1) -> None:
+        """Return if the queue has room for rows. Raises Overloaded if not."""
+        self._writable().queue.reserve(rows)
+
+    @property
+    def position(self) -> int:
+        """The position of the last row."""
+        return self._reads.position()
+
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Wait until all that was appended is durable. Raises DeadlineExceeded or StoreError."""
+        queue = self._writable().queue
+        QueueReceipt(queue, queue.ticket).wait(timeout_s)
+
+    def health(self) -> str:
+        """Return "" when the log is writing, else what keeps it from writing."""
+        return "" if self._owned is None else self._owned.queue.health()
+
+    def decision(self, decision_id: str) -> Decision | None:
+        """Return a decision, durable or not; None if there is none of that id."""
+        return self._reads.decision(decision_id)
+
+    def outcomes(self, decision_id: str) -> list[Outcome]:
+        """Return all revisions of a decision's outcome, oldest first."""
+        return self._reads.outcomes(decision_id)
+
+    def history(self, agent: str, until: int | None = None) -> Iterator[tuple[int, Decision, Outcome]]:
+        """Yield (position, decision, outcome) for each outcome row of an agent in log order, up to a position."""
+        return self._reads.history(agent, until)
+
+    def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
+        """Yield all decisions and outcomes in log order."""
+        return self._reads.rows(agent)
+
+    def recent(self, agent: str, limit: int) -> list[Decision]:
+        """Return the last decisions of an agent, newest first."""
+        return self._reads.recent(agent, limit)
+
+    def waiting(self, agent: str, before: float) -> list[Decision]:
+        """Return the agent's decisions made before a time that have no outcome yet, oldest first."""
+        return self._reads.waiting(agent, before)
+
+    def open_episodes(self, agent: str) -> list[EpisodeRecord]:
+        """Return the agent's episodes that have not ended, oldest first."""
+        return self._reads.open_episodes(agent)
+
+    def decision_count(self, agent: str) -> int:
+        """Return how many decisions of the agent are in the log, durable or not."""
+        return self._reads.decision_count(agent)
+
+    def agents(self) -> list[str]:
+        """Return the names of the agents that have decided, sorted."""
+        return self._reads.agents()
+
+    def learned(self, agent: str) -> tuple[Learned, int] | None:
+        """Return the agent's working table with its open episodes, and the position up to which it has learned."""
+        return self._reads.learned(agent)
+
+    def audit(self, limit: int = 100) -> list[AuditEvent]:
+        """Return the newest audit events, newest first."""
+        return self._reads.audit(limit)
+
+    def kill_switches(self) -> list[KillSwitch]:
+        """Return the latest word for each scope, as written by any process."""
+        return self._reads.kill_switches()
+
+    def close(self) -> None:
+        """Make everything durable and release the store. Raises StoreError naming how many rows could not be."""
+        self._readers.close()
+        if self._finalizer is not None and self._finalizer.detach() is not None:
+            assert self._owned is not None  # noqa: S101 - the finalizer is its
+            self._owned.close()
+
+    def abandon(self) -> None:
+        """Let go without touching the store: it belongs to the process that this one was forked from."""
+        connections = self._readers.connections()
+        self._readers.closed = True
+        if self._finalizer is not None and self._owned is not None:
+            self._finalizer.detach()
+            connections += self._owned.abandon()
+        fork.leak(connections)
+
+    def _writable(self) -> "_Owned":
+        if self._owned is None:
+            raise StoreError(f"the log {self.path} was opened read-only. Open it without read_only to append.")
+        if self._owned.owner.pid != os.getpid():
+            raise StoreError(
+                f"the log {self.path} belongs to process {self._owned.owner.pid}, which this one was forked from. Open "
+                "a store after forking."
+            )
+        return self._owned
+
+
+class _Owned:
+    """What only the owner of a store has: the lock, the queue and the writer."""
+
+    def __init__(self, path: Path, queue_rows: int, linger_s: float) -> None:
+        self.owner = Owner(path)
+        try:
+            store.prepare(path)
+            self._reader = connect.reader(path)
+            position, commits = self._reader.execute(SQL.head).fetchone()
+            self.queue = Queue(self._reader, position=position, commits=commits, capacity=queue_rows, linger_s=linger_s)
+            self._writer = Writer(self.queue, lambda: connect.writer(path))
+        except (sqlite3.Error, OSError) as error:
+            self.owner.release()
+            raise connect.unusable(path, error) from error
+        except BaseException:
+            self.owner.release()
+            raise
+        self._path = path
+        self._writer.start()
+
+    def close(self) -> None:
+        self.queue.stop()  # from now on nobody uses the reader
+        with suppress(sqlite3.Error):
+            self._reader.close()
+        self._writer.join()  # its connection closes last: only one that can write tidies the WAL away
+        self.owner.release()
+        if lost := self.queue.unwritten:
+            raise StoreError(
+                f"{lost} rows could not be stored in {self._path} and were not acknowledged: {self.queue.error}. Free "
+                "space or mend the disk, open the store again and report them again."
+            )
+
+    def abandon(self) -> list[sqlite3.Connection]:
+        self.owner.release()
+        connections = [self._reader]
+        if self._writer.connection is not None:
+            connections.append(self._writer.connection)
+        return connections
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        revision = store.inspect(path)
+        if revision is None:
+            raise StoreError(f"there is no store at {path} to read. Name another file.")
+        with closing(connect.reader(path)) as connection:
+            connection.execute(SQL.head).fetchone()
+    except (sqlite3.Error, OSError) as error:
+        raise connect.unusable(path, error) from error

@@ -1,0 +1,35 @@
+"""Bring a store of an older version up to date. Imported only when that is due."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine
+
+_SCRIPTS = Path(__file__).with_name("migrations")
+
+
+def upgrade(path: Path, revision: str = "head") -> None:
+    """Run the migrations that are due, in one transaction."""
+    engine = create_engine(f"sqlite:///{path}")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver by itself would commit before each definition
+            command.upgrade(_config(connection), revision)
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def revisions() -> tuple[str, ...]:
+    """Return the names of the migrations, oldest first."""
+    scripts = ScriptDirectory.from_config(_config(None))
+    return tuple(each.revision for each in reversed(list(scripts.walk_revisions())))
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,127 @@
+"""Rows as the tables hold them: a tuple for the columns, and the whole row as JSON in the last one."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from steersman.core.errors import InvalidInput
+from steersman.core.ports import Row
+from steersman.core.values import AuditEvent, Decision, Entry, EpisodeRecord, KillSwitch, Learned, Outcome
+
+_encoder = msgspec.json.Encoder()
+_decision = msgspec.json.Decoder(Decision)
+_outcome = msgspec.json.Decoder(Outcome)
+_LARGEST = 2**63 - 1
+
+Columns = tuple[Any, ...]
+
+
+def encode(rows: Sequence[Row]) -> list[Columns]:
+    """Return the columns of each row, but for the position. Raises InvalidInput for what would not read back the same."""
+    try:
+        return [_columns(row) for row in rows]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"a row cannot be stored: {error}. Use plain numbers, and text that is valid Unicode.") from error
+
+
+def _columns(row: Row) -> Columns:
+    if isinstance(row, Decision):
+        _check_whole(row.step)
+        body = _body(row, (row.proposed is None) + (row.propensity is None))
+        action = text(row.executed)
+        return row.id, row.agent, row.episode, row.step, row.arm, action, row.decided_at, body
+    if isinstance(row, Outcome):
+        _check_whole(row.revision)
+        body = _body(row, (row.reward is None) + (row.next_state is None) + (row.executed is None))
+        return row.decision_id, row.revision, row.agent, row.kind, row.reward, row.reported_at, body
+    _body(row, 0)
+    if isinstance(row, AuditEvent):
+        return row.at, row.actor, row.event, row.subject, row.detail
+    return row.scope, row.active, row.actor, row.reason, row.at
+
+
+def _body(row: Row, nones: int) -> str:
+    """Return a row as JSON. NaN and infinity become null there, so more nulls than Nones ask for a closer look."""
+    encoded = _encoder.encode(row)
+    if encoded.count(b"null") > nones and not _reads_back(encoded, row):
+        raise InvalidInput(f"a row of {_name(row)} holds NaN or infinity, which would poison the log: {row}.")
+    return encoded.decode()
+
+
+def _reads_back(encoded: bytes, row: Row) -> bool:
+    try:
+        return bool(msgspec.json.decode(encoded, type=type(row)) == row)
+    except msgspec.ValidationError:
+        return False
+
+
+def _name(row: Row) -> str:
+    return row.agent if isinstance(row, Decision | Outcome) else type(row).__name__
+
+
+def _check_whole(value: int) -> None:
+    if not -_LARGEST <= value <= _LARGEST:
+        raise InvalidInput(f"{value} does not fit 64 bits.")
+
+
+def check_learned(learned: Learned) -> None:
+    """Raise InvalidInput if a learned number is not finite: stored once, it would come back for ever."""
+    for key, entry in learned.entries.items():
+        numbers = (entry.value, entry.td_variance, entry.reward_mean, entry.reward_m2, entry.updated_at)
+        if not all(map(math.isfinite, numbers)):
+            raise InvalidInput(f"{learned.agent}: the learned entry {key} is not finite: {entry}.")
+        _check_whole(entry.visits)
+
+
+def text(value: object) -> str:
+    """Return a value as JSON text."""
+    return _encoder.encode(value).decode()
+
+
+def decision(body: str) -> Decision:
+    """Return a decision from its body."""
+    return _decision.decode(body)
+
+
+def outcome(body: str) -> Outcome:
+    """Return an outcome from its body."""
+    return _outcome.decode(body)
+
+
+def episode(columns: Columns) -> EpisodeRecord:
+    """Return an episode from its columns."""
+    agent, name, started_at, ended_at, steps, total_reward, total_return, complete = columns
+    return EpisodeRecord(
+        agent=agent,
+        episode=name,
+        started_at=started_at,
+        ended_at=ended_at,
+        steps=steps,
+        total_reward=total_reward,
+        total_return=total_return,
+        complete=bool(complete),
+    )
+
+
+def audit_event(columns: Columns) -> AuditEvent:
+    """Return an audit event from its columns."""
+    at, actor, event, subject, detail = columns
+    return AuditEvent(at=at, actor=actor, event=event, subject=subject, detail=detail)
+
+
+def kill_switch(columns: Columns) -> KillSwitch:
+    """Return a kill switch from its columns."""
+    scope, active, actor, reason, at = columns
+    return KillSwitch(scope=scope, active=bool(active), actor=actor, reason=reason, at=at)
+
+
+def episode_columns(records: Iterable[EpisodeRecord]) -> list[Columns]:
+    """Return the columns of episodes."""
+    return [msgspec.structs.astuple(each) for each in records]
+
+
+def entry_columns(agent: str, entries: Iterable[tuple[tuple[str, int], Entry]]) -> list[Columns]:
+    """Return the columns of entries."""
+    return [(agent, *key, *msgspec.structs.astuple(entry)) for key, entry in entries]

@@ -1,0 +1,106 @@
+"""The store file: made new, looked at before it is used, and brought up to date."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
+
+from steersman.backends.sql import connect, schema
+from steersman.core.errors import StoreError, StoreVersionError
+
+_MAGIC = b"SQLite format 3\x00"
+_QUICK_CHECK_BYTES = 32 * 2**20
+
+
+def prepare(path: Path) -> None:
+    """Make the store if there is none, else check it and bring it up to date. The caller owns it.
+
+    Raises StoreError for what is no store of ours or is damaged, and StoreVersionError for one of a newer version; the
+    file is untouched then.
+    """
+    try:
+        revision = inspect(path)
+        if revision is None:
+            create(path)
+        elif revision != schema.REVISIONS[-1]:
+            from steersman.backends.sql.migrate import upgrade
+
+            upgrade(path)
+    except (sqlite3.Error, OSError) as error:
+        raise connect.unusable(path, error) from error
+
+
+def inspect(path: Path) -> str | None:
+    """Return the revision of the store, or None where there is nothing yet. Raises as `prepare` does."""
+    if not path.exists() or not path.stat().st_size:
+        return None
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise connect.unusable(path, sqlite3.DatabaseError("the file is not an SQLite database"))
+    with closing(connect.reader(path)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables:
+            return None  # a store whose making was cut short
+        _check_ours(path, connection, tables)
+        revision = str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+        _check_revision(path, revision)
+        if path.stat().st_size <= _QUICK_CHECK_BYTES:
+            _check_pages(path, connection)
+    return revision
+
+
+def verify(path: Path) -> list[str]:
+    """Return what SQLite finds wrong in the whole store; reads all of it. Empty if nothing is."""
+    try:
+        with closing(connect.reader(path)) as connection:
+            found = [str(line) for (line,) in connection.execute("PRAGMA integrity_check")]
+    except sqlite3.Error as error:
+        return [str(error)]
+    return [] if found == ["ok"] else found
+
+
+def create(path: Path) -> None:
+    """Make the tables of the newest revision in one transaction, and stamp them, without importing Alembic."""
+    with closing(connect.creator(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        for statement in definitions():
+            connection.execute(statement)
+        connection.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (schema.REVISIONS[-1],))
+        connection.execute("INSERT INTO log_head (id, position, commits) VALUES (1, 0, 0)")
+        connection.execute("COMMIT")
+
+
+def definitions() -> list[str]:
+    """Return the statements that make all tables and indexes."""
+    tables = [*schema.metadata.sorted_tables, schema.alembic_version]
+    indexes = sorted((each for table in tables for each in table.indexes), key=lambda each: str(each.name))
+    return [_ddl(CreateTable(each)) for each in tables] + [_ddl(CreateIndex(each)) for each in indexes]
+
+
+def _ddl(element: DDLElement) -> str:
+    return str(element.compile(dialect=sqlite.dialect()))
+
+
+def _check_ours(path: Path, connection: sqlite3.Connection, tables: set[str]) -> None:
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    if mark != schema.APPLICATION_ID or "alembic_version" not in tables:
+        raise StoreError(f"{path} is the database of another program. Nothing was changed. Name another file.")
+
+
+def _check_revision(path: Path, revision: str) -> None:
+    if revision not in schema.REVISIONS:
+        raise StoreVersionError(
+            f"{path} was written by a newer Steersman (schema {revision}; this one knows up to {schema.REVISIONS[-1]}). "
+            "Nothing was changed. Upgrade with `pip install -U steersman`, or name another file."
+        )
+
+
+def _check_pages(path: Path, connection: sqlite3.Connection) -> None:
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise connect.unusable(path, sqlite3.DatabaseError(str(found).replace("\n", " ")))

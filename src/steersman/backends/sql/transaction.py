@@ -1,0 +1,65 @@
+"""One batch, one transaction: rows, learned values and the log's head move together or not at all."""
+
+import sqlite3
+from collections import Counter
+from contextlib import suppress
+
+from steersman.backends.sql.batch import Batch, Changes
+from steersman.backends.sql.rows import entry_columns, episode_columns, text
+from steersman.backends.sql.statements import SQL, insert_many
+from steersman.core.values import AuditEvent, KillSwitch
+
+
+def write(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Store a batch durably. Raises sqlite3.Error, and then nothing of it is there, unless the commit itself failed."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        write_rows(connection, batch)
+        write_learned(connection, batch)
+        connection.execute(SQL.move_head, (batch.position, batch.number))
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        with suppress(sqlite3.Error):  # after SQLITE_FULL it is rolled back already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def write_rows(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Write decisions, outcomes and what hangs on them."""
+    insert_many(connection, SQL.add_decision, batch.decision_columns)
+    insert_many(connection, SQL.add_outcome, batch.outcome_columns)
+    answered = batch.outcomes.keys()
+    waiting = [(each.id, each.agent, each.decided_at) for key, each in batch.decisions.items() if key not in answered]
+    insert_many(connection, SQL.open_decision, waiting)
+    if settled := [key for key in answered if key not in batch.decisions]:
+        connection.execute(SQL.settle_decisions, (text(settled),))
+    counts = Counter(each.agent for each in batch.decisions.values())
+    insert_many(connection, SQL.count_decisions, list(counts.items()))
+    write_events(connection, batch.audit, batch.switches)
+
+
+def write_events(connection: sqlite3.Connection, audit: list[AuditEvent], switches: list[KillSwitch]) -> None:
+    """Write what has no place in the log's order."""
+    insert_many(connection, SQL.add_audit, [(e.at, e.actor, e.event, e.subject, e.detail) for e in audit])
+    insert_many(connection, SQL.add_switch, [(s.scope, s.active, s.actor, s.reason, s.at) for s in switches])
+
+
+def write_learned(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Write what was learned, with the position up to which it was."""
+    for agent, changes in batch.learned.items():
+        _write_changes(connection, agent, changes)
+        connection.execute(SQL.put_learned, (agent, changes.position, changes.carry))
+
+
+def _write_changes(connection: sqlite3.Connection, agent: str, changes: Changes) -> None:
+    if changes.replace:
+        for statement in SQL.forget_agent:
+            connection.execute(statement, (agent,))
+    elif changes.removed:
+        keys = text(sorted(changes.removed))
+        for statement in SQL.remove_states:
+            connection.execute(statement, (agent, keys))
+    for each in changes.entries.values():
+        insert_many(connection, SQL.put_entry, entry_columns(agent, each.items()))
+    insert_many(connection, SQL.put_state, [(agent, key, text(bins)) for key, bins in changes.states.items()])
+    insert_many(connection, SQL.put_episode, episode_columns(changes.episodes.values()))

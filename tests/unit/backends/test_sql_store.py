@@ -1,0 +1,162 @@
+"""The store file: made, checked and migrated; what does not fit is refused and left as it was."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from steersman.backends.sql import SqliteLog, migrate, schema, store, verify
+from steersman.core.errors import Conflict, StoreError, StoreVersionError
+from steersman.testing.log_rows import decision
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.db"
+
+
+def filled(path: Path, rows: int = 50) -> bytes:
+    """Fill a store, close it and return its bytes."""
+    log = SqliteLog(path)
+    log.append([decision() for _ in range(rows)])
+    log.close()
+    return path.read_bytes()
+
+
+def definitions(path: Path) -> dict[str, str]:
+    """Return the names and columns of everything in a store, without Alembic's own table and without line breaks."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {name: " ".join(sql.split()) for name, sql in found if name != "alembic_version"}
+
+
+def refused(path: Path, error: type[StoreError], words: str) -> None:
+    """Check that a store cannot be opened, in either way, and is untouched afterwards."""
+    before = path.read_bytes()
+    for read_only in (False, True):
+        with pytest.raises(error, match=words):
+            SqliteLog(path, read_only=read_only)
+    assert path.read_bytes() == before
+
+
+def test_migrations_equal_the_schema(path: Path) -> None:
+    migrated = path.with_name("migrated.db")
+    migrate.upgrade(migrated)
+    store.create(path)
+    engine = create_engine(f"sqlite:///{migrated}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+    engine.dispose()
+    assert definitions(migrated) == definitions(path)
+
+
+def test_a_migrated_store_works(path: Path) -> None:
+    migrate.upgrade(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
+        connection.execute("PRAGMA journal_mode = WAL")
+    filled(path)
+    assert store.inspect(path) == schema.REVISIONS[-1]
+
+
+def test_the_known_revisions_are_the_migrations() -> None:
+    assert migrate.revisions() == schema.REVISIONS
+
+
+def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.create(path)
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+    called: list[Path] = []
+    monkeypatch.setattr(migrate, "upgrade", called.append)
+    SqliteLog(path).close()
+    assert called == [path]
+
+
+def test_opening_does_not_import_alembic_nor_the_package_sqlalchemy(path: Path) -> None:
+    code = (
+        "import sys, steersman.app; assert 'sqlalchemy' not in sys.modules\n"
+        "from steersman.backends.sql import SqliteLog; SqliteLog(sys.argv[1]).close()\n"
+        "assert 'alembic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+
+def test_a_store_of_a_newer_version_is_refused(path: Path) -> None:
+    filled(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    refused(path, StoreVersionError, r"newer Steersman \(schema 9999.*pip install -U")
+
+
+def test_the_database_of_another_program_is_refused(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    refused(path, StoreError, "another program")
+
+
+def test_what_is_no_database_is_refused(path: Path) -> None:
+    path.write_bytes(b"hello, I am a text\n" * 400)
+    refused(path, StoreError, "not an SQLite database")
+
+
+def test_a_damaged_store_is_refused(path: Path) -> None:
+    whole = filled(path, rows=500)
+    path.write_bytes(whole[:4096] + b"\xff" * 8192 + whole[12288:])
+    refused(path, StoreError, "damaged")
+    assert verify(path)
+
+
+def test_a_truncated_store_is_refused(path: Path) -> None:
+    path.write_bytes(filled(path, rows=500)[:20_000])
+    refused(path, StoreError, "damaged")
+
+
+def test_a_whole_store_verifies(path: Path) -> None:
+    filled(path)
+    assert verify(path) == []
+
+
+def test_a_store_whose_making_was_cut_short_is_made_again(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    filled(path)
+
+
+@pytest.mark.parametrize("folder", ["missing", "a-file"])
+def test_a_folder_that_cannot_hold_a_store_is_named(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "a-file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot use the store .*folder"):
+        SqliteLog(tmp_path / folder / "log.db")
+
+
+def test_a_folder_on_a_read_only_file_system_is_named() -> None:
+    with pytest.raises(StoreError, match="cannot use the store"):
+        SqliteLog("/proc/log.db")
+
+
+def test_reading_needs_a_store(path: Path) -> None:
+    with pytest.raises(StoreError, match="no store"):
+        SqliteLog(path, read_only=True)
+    assert not path.exists()
+
+
+def test_a_store_has_one_owner(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steersman.backends.sql.owner.WAIT_S", 0.1)
+    log = SqliteLog(path)
+    with pytest.raises(Conflict, match=r"in use by process \d+"):
+        SqliteLog(path)
+    log.close()
+    SqliteLog(path).close()
+
+
+def test_bodies_are_readable_with_json_extract(path: Path) -> None:
+    filled(path, rows=1)
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT json_extract(body, '$.state.files'), action FROM decisions").fetchone()
+    assert found == (3, '{"workers":2,"order":"recent"}')
