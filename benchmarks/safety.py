@@ -1,16 +1,19 @@
-"""P7 and P11: guards are never bypassed, and the logged propensity is true. The checker is separate code.
+"""P7, P8, P11 and P15: guards are never bypassed and fail closed in time, propensities are true, memory is bounded.
 
-    python benchmarks/safety.py [--decisions 10000000] [--seeds 1000] [--draws 10000] [--processes 2]
+    python benchmarks/safety.py [--decisions 10000000] [--seeds 1000] [--draws 10000] [--hangs 100] [--processes 2]
 
 P7 makes random decisions in process with NaN and infinite values, corrupt rows, exploration, forced arms, guards that
 raise or are late, and a kill switch that flips; an independent predicate says what may be done. A seeded bug (choosing
 without the mask) must be caught, or the harness proves nothing. P11 draws from `decide` in 50 contexts for each seed and
 compares frequencies with the logged propensities by χ²; 27 to 73 of 1,000 may be rejected at 5 %. A seeded bug (a wrong
-logged ε) must be caught.
+logged ε) must be caught. P8 lets a guard hang (holding its interpreter) behind a deadline of 50 ms and times `decide`.
+P15 learns about a million states that were never seen before and looks at the memory of the process.
 """
 
 import argparse
 import math
+import resource
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +22,7 @@ import numpy as np
 
 from steersman import Steersman
 from steersman.core.guards import Guard, Refusal
+from steersman.core.transition import Transition
 from steersman.core.values import Arm, KillSwitch
 from steersman.stages.decide.choose import Situation
 from steersman.testing.sampling import sample_state
@@ -199,6 +203,68 @@ def _expected(runtime: Any, state: Any, due: Any, draws: int, *, wrong: bool) ->
     due[4 + now.baseline] = 0.1 * draws
 
 
+def hang(state: Any) -> list[Refusal]:
+    """A guard that never answers at a high load."""
+    while state["load"] > 50:
+        pass
+    return []
+
+
+def late_decisions_ms(count: int) -> list[float]:
+    """Return how long `decide` took each time that a guard with a deadline of 50 ms hung, in milliseconds."""
+    guard = Guard(name="hanging", refuse=hang, deadline_ms=50.0, blocking=True)
+    calm: dict[str, Any] = {"load": 1.0, "backlog": 1.0, "weekend": False}
+    found = []
+    with Steersman.open("memory:", settings={}) as steersman:
+        agent = steersman.agent(small_agent(guards=(guard,)))
+        for _ in range(count):
+            while agent.decide(calm).arm == "safe":  # its process is being started again
+                time.sleep(0.02)
+            began = time.perf_counter()
+            decision = agent.decide({**calm, "load": 90.0})
+            found.append((time.perf_counter() - began) * 1000)
+            if decision.executed != {"action": "rest"}:
+                raise SystemExit("P8: a guard that hung did not end in the safe action")
+    return found
+
+
+def unseen_states(count: int) -> tuple[float, bool]:
+    """Return the growth in MB over that many states beyond the cap, and whether known ones answer as before."""
+    agent = Steersman.open("memory:", settings={}).agent(small_agent())
+    fold = agent._runtime.fold
+    _learn_about(fold, range(2_000))
+    before = {key: fold.table.value[row].tolist() for key, row in fold.table.rows.items()}
+    fold.changes()
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for first in range(2_000, 2_000 + count, 10_000):
+        _learn_about(fold, range(first, first + 10_000))
+        fold.changes()
+    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024
+    return growth, before == {key: fold.table.value[row].tolist() for key, row in fold.table.rows.items()}
+
+
+def _learn_about(fold: Any, states: range) -> None:
+    for state in states:
+        fold.apply(
+            Transition(
+                decision_id="",
+                episode=str(state),
+                step=0,
+                key=str(state),
+                bins={},
+                action=state % 4,
+                reward=0.5,
+                next_key=None,
+                next_allowed=None,
+                terminated=True,
+                truncated=False,
+                epsilon=0.1,
+                decided_at=0.0,
+                at=0.0,
+            )
+        )
+
+
 def _violations(arguments: tuple[int, int]) -> Found:
     return violations(*arguments)
 
@@ -212,12 +278,18 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=10_000_000)
     parser.add_argument("--seeds", type=int, default=1_000)
     parser.add_argument("--draws", type=int, default=10_000)
+    parser.add_argument("--hangs", type=int, default=100)
+    parser.add_argument("--unseen", type=int, default=1_000_000)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     caught = violations(0, 20_000, unmasked=True)
     print(f"P7 seeded bug (choice without the mask): {caught.violations} of {caught.decisions} caught")
     wrong = sum(propensity_rejected(seed, options.draws, wrong=True) for seed in range(0, 80, 4))
     print(f"P11 seeded bug (logged ε 20 % too low): {wrong} of 20 runs rejected")
+    late = np.array(late_decisions_ms(options.hangs))
+    print(f"P8: {options.hangs} hangs, deadline 50 ms: p50 {np.median(late):.1f} ms, p99 {np.percentile(late, 99):.1f} ms")
+    growth, same = unseen_states(options.unseen)
+    print(f"P15: {options.unseen:,} unseen states: {growth:.1f} MB more, known states answer as before: {same}")
     with ProcessPoolExecutor(options.processes) as pool:
         blocks = [(seed, min(BLOCK, options.decisions - seed * BLOCK)) for seed in range(-(-options.decisions // BLOCK))]
         done = list(pool.map(_violations, blocks))
@@ -225,7 +297,7 @@ def main() -> None:
         print(f"P7: {bad} violations in {total:,} decisions (rate ≤ {3 / total:.1e} at 95 % if 0)")
         rejected = sum(pool.map(_rejected, [(seed, options.draws) for seed in range(options.seeds)]))
         print(f"P11: {rejected} of {options.seeds} rejected at 5 %, {options.draws} draws each")
-    if bad or not caught.violations or wrong < 15:
+    if bad or not same or not caught.violations or wrong < 15:
         raise SystemExit(1)
 
 
