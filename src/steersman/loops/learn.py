@@ -1,7 +1,9 @@
 """Learn: the working table follows the log. Live outcomes are applied as they come; a revision folds the log again."""
 
+import contextlib
 from collections.abc import Iterator
 
+from steersman.core.errors import StoreError
 from steersman.core.transition import Transition
 from steersman.core.values import Decision, Learned, Outcome
 from steersman.loops.runtime import EpisodeState, Runtime
@@ -44,6 +46,12 @@ def relearn(agent: Runtime, revision: Outcome | None = None) -> Learned:
     agent.fold = refold(agent, revision=revision)
     agent.replace_stored = False
     return agent.fold.changes(replace=True)
+
+
+def unlearn(agent: Runtime) -> None:
+    """Go back to what the log says, after an outcome that was learned could not be appended."""
+    with contextlib.suppress(StoreError):  # a log that is closed tells nothing, and takes nothing more either
+        _refold_later_stored(agent)
 
 
 def restore(agent: Runtime) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from steersman.core.actions import Action, Choice
-from steersman.core.errors import Conflict, InvalidInput, NotFound
+from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
 from steersman.core.ports import Receipt
 from steersman.core.state import StateValues
 from steersman.core.values import AuditEvent, Decision, Outcome
-from steersman.loops.learn import learn, relearn
+from steersman.loops.learn import learn, relearn, unlearn
 from steersman.loops.runtime import Runtime
 from steersman.stages.record.outcomes import Report, check_time, outcome, same, silent
 
@@ -124,7 +124,11 @@ def _check(
 def _append_first(agent: Runtime, decision: Decision, new: Outcome) -> Receipt:
     agent.log.reserve()
     learned = learn(agent, decision, new)
-    receipt = agent.log.append((new,), learned)
+    try:
+        receipt = agent.log.append((new,), learned)
+    except SteersmanError:
+        unlearn(agent)
+        raise
     agent.position = agent.log.position
     agent.open.pop(decision.id, None)
     if (new.terminated or new.truncated) and decision.episode in agent.episodes:

@@ -228,3 +228,20 @@ def test_the_sweep_expires_in_the_background(monkeypatch: pytest.MonkeyPatch) ->
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert steersman.outcomes(decision.id)[0].kind == "expired"
+
+
+def test_what_could_not_be_appended_is_not_learned(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent.report(agent.decide(STATE), {"reward": 0.5}).wait()
+    before = _values(agent)
+    decision = agent.decide(STATE)
+    with monkeypatch.context() as patch:
+
+        def closed(*args: Any) -> Any:
+            raise Conflict("somebody was faster")
+
+        patch.setattr(agent._runtime.log, "append", closed)
+        with pytest.raises(Conflict, match="faster"):
+            agent.report(decision, {"reward": 1.0})
+    assert _values(agent) == before
+    agent.report(decision, {"reward": 1.0}).wait()
+    assert _values(agent) != before
