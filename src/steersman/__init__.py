@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from steersman.app import Agent, Steersman
     from steersman.core.actions import ActionSpace
     from steersman.core.agent import AgentSpec
-    from steersman.core.errors import SteersmanError
-    from steersman.core.guards import Guard, Refusal
+    from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
+    from steersman.core.guards import Guard, Refusal, limit
     from steersman.core.reward import Component, Measurement, Reward
-    from steersman.core.state import Category, Flag, Number, StateSchema
+    from steersman.core.state import Category, Flag, Number, StateSchema, StateValues
+    from steersman.core.values import Decision, Outcome
     from steersman.loops.steer import Call
 
 __version__ = "0.1.0"
@@ -24,7 +25,14 @@ _HOMES = {
     "Steersman": "app",
     "ActionSpace": "core.actions",
     "AgentSpec": "core.agent",
+    "Conflict": "core.errors",
+    "InvalidInput": "core.errors",
+    "NotFound": "core.errors",
     "SteersmanError": "core.errors",
+    "limit": "core.guards",
+    "Decision": "core.values",
+    "Outcome": "core.values",
+    "StateValues": "core.state",
     "Guard": "core.guards",
     "Refusal": "core.guards",
     "Component": "core.reward",
@@ -44,15 +52,22 @@ __all__ = [
     "Call",
     "Category",
     "Component",
+    "Conflict",
+    "Decision",
     "Flag",
     "Guard",
+    "InvalidInput",
     "Measurement",
+    "NotFound",
     "Number",
+    "Outcome",
     "Refusal",
     "Reward",
     "StateSchema",
+    "StateValues",
     "Steersman",
     "SteersmanError",
+    "limit",
 ]
 
 

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 from steersman.core.actions import Action, Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.catalog import Catalog, load_file
-from steersman.core.errors import InvalidInput, NotFound, StoreError
+from steersman.core.errors import InvalidInput, NotFound, StoreError, nearest
 from steersman.core.ids import IdSource, TimeOrderedIds
 from steersman.core.ports import Clock, Log, Progress, Receipt
 from steersman.core.settings import Settings, SettingsFile
@@ -60,8 +60,8 @@ class Agent:
         """Decide for a state and return at once; `decision.action` is what to do.
 
         `subject` is whom sticky assignment follows; `arm` asks for one arm by design of an experiment. Raises
-        InvalidInput for a state that does not fit and Conflict for an episode that is over; any other failure answers
-        with the safe action and says why in `reason`.
+        InvalidInput for a state that does not fit, Conflict for an episode that is over and StoreError for a store that
+        is closed or only read; any other failure answers with the safe action and says why in `reason`.
         """
         return decide_loop.decide(self._runtime, state, episode=episode, subject=subject, arm=arm)
 
@@ -115,7 +115,7 @@ class Agent:
         """Decorate a callable so that the agent chooses its keyword arguments, one for each dimension of the actions.
 
         `state` gets the call's arguments; `measure` gets what came of it, and may answer None to report nothing. When
-        learning is off or fails, the callable runs as it was called.
+        deciding fails, the callable runs as it was called; under a kill switch it gets the safe action.
         """
         return steered(self, state, measure)
 
@@ -226,12 +226,12 @@ class Steersman:
         """Open a store and return the agents on it.
 
         url: a file for the embedded store (default: STEERSMAN_STORE, else `.steersman/log.db` here; `sqlite:///…` is
-        the same), or "memory:". agents: definitions of your own. settings: a TOML file, or values by section. seed: the
-        same seed gives the same decisions. Raises StoreError, StoreVersionError, Conflict (owned by another process),
-        or InvalidInput, each with the way out.
+        the same), or "memory:". agents: definitions of your own. settings: a TOML file (default: `steersman.toml`
+        here), or values by section instead of a file. seed: the same seed gives the same decisions. Raises
+        StoreError, StoreVersionError, Conflict (owned by another process), or InvalidInput, each with the way out.
         """
         values = settings if isinstance(settings, Mapping) else None
-        file = SettingsFile.read(None if isinstance(settings, Mapping) else settings)
+        file = SettingsFile.from_environment() if isinstance(settings, Mapping) else SettingsFile.read(settings)
         catalog = Catalog()
         for path in file.agent_files:
             for spec in load_file(path):
@@ -264,7 +264,7 @@ class Steersman:
         """Return a decision and its agent. Raises NotFound."""
         found = self.log.decision(decision_id)
         if found is None:
-            raise NotFound(f"no decision {decision_id!r} in this store. `steersman agents` shows the recent ones.")
+            raise NotFound(f"no decision {decision_id!r} in this store. `steersman export` prints all of them.")
         return self.agent(found.agent), found
 
     def outcomes(self, decision_id: str) -> list[Outcome]:
@@ -297,7 +297,15 @@ class Steersman:
     def kill_in(
         url: str | os.PathLike[str] | None, scope: str = "*", *, actor: str, reason: str = "", active: bool = True
     ) -> KillSwitch:
-        """Flip a kill switch in a store that another process may own, and audit it. Raises NotFound without a store."""
+        """Flip a kill switch in a store that another process may own, and audit it.
+
+        Raises NotFound without a store, and for a scope that is no agent or pack.
+        """
+        with Steersman.open(url, read_only=True) as steersman:
+            agents = {*steersman.catalog.names(), *steersman.log.agents()}
+        scopes = {"*", *agents, *(name.partition("/")[0] for name in agents)}
+        if scope not in scopes:
+            raise NotFound(f"no agent or pack {scope!r} to stop.{nearest(scope, scopes)}")
         rows = _switched(scope, active, actor, reason, time.time())
         from steersman.backends.sql import append_unowned
 

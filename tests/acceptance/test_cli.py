@@ -107,7 +107,7 @@ def test_the_kill_switch_from_the_command_line(cli: Callable[..., Any], mine: Pa
     ("arguments", "code", "message"),
     [
         (("decide", "mine/bakup", STATE), 6, "Did you mean 'mine/backup'"),
-        (("decide", "mine/backup", '{"load": 10, "nigt": true}'), 3, "field 'night' is missing"),
+        (("decide", "mine/backup", '{"load": 10, "nigt": true}'), 3, "unknown field 'nigt'. Did you mean 'night'?"),
         (("decide", "mine/backup", '{"load": 10, "night": true, "x": 1}'), 3, "unknown field 'x'"),
         (("decide", "mine/backup", '{"load": NaN, "night": true}'), 3, "state"),
         (("decide", "mine/backup", '{"load": 1e999, "night": true}'), 3, "state"),
@@ -187,3 +187,34 @@ def test_settings_show_where_they_come_from(cli: Callable[..., Any], mine: Path)
     wrong = cli("settings", env={"STEERSMAN_LEARNING__ALHPA": "0.3"})
     assert wrong.code == 3
     assert "Did you mean 'alpha'" in wrong.err
+
+
+def test_a_typing_mistake_in_the_kill_switch_is_told(cli: Callable[..., Any], mine: Path) -> None:
+    cli("decide", "mine/backup", STATE)
+    done = cli("kill", "mine/bakup")
+    assert done.code == 6
+    assert "Did you mean 'mine/backup'" in done.err
+
+
+def test_agents_of_others_are_listed_without_their_definition(cli: Callable[..., Any], mine: Path) -> None:
+    cli("decide", "mine/backup", STATE)
+    (mine / "steersman.toml").unlink()
+    listed = {each["agent"]: each for each in cli("agents", "--json").json}
+    assert listed["mine/backup"]["decisions"] == 1
+    assert "agent_files" in cli("doctor").err
+
+
+def test_a_report_can_be_taken_back_without_measurements(cli: Callable[..., Any], mine: Path) -> None:
+    name = cli("decide", "mine/backup", STATE, "--json").json["id"]
+    assert cli("report", name, '{"reward": 0.5}').code == 0
+    assert cli("report", name, "--withdraw", "--json").json["kind"] == "withdrawn"
+
+
+def test_mistakes_in_the_settings_file_are_told(cli: Callable[..., Any], mine: Path) -> None:
+    for content, message in (
+        ("[agents.'mine/backup'.learning]\nalhpa = 1\n", "Did you mean 'alpha'"),
+        ("agent_file = ['mine.py']\n", "Did you mean 'agent_files'"),
+    ):
+        (mine / "steersman.toml").write_text(content)
+        done = cli("settings")
+        assert (done.code, message in done.err) == (3, True), done.err

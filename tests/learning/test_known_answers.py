@@ -50,5 +50,5 @@ def test_other_ways_to_explore_find_the_best_action_too(policy: str) -> None:
 
 @pytest.mark.parametrize("schedule", ["exponential", "step", "reward", "rbed"])
 def test_every_schedule_ends_with_little_exploration_and_a_good_policy(schedule: str) -> None:
-    settings = {"learning": {"alpha": 0.1}, "exploration": {"schedule": schedule, "epsilon": 0.2}}
+    settings: dict[str, dict[str, Any]] = {"learning": {"alpha": 0.1}, "exploration": {"schedule": schedule, "epsilon": 0.2}}
     assert train(cliff_world(), settings, steps=30_000, seed=0).regret <= BENCHMARK.TOLERANCE

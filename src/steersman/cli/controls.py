@@ -1,6 +1,7 @@
 """kill: a person's hand on the switch."""
 
 import getpass
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -37,8 +38,6 @@ def audit(
     json: JsonOption = False,
 ) -> None:
     """Show who did what, and what was refused; newest first."""
-    from datetime import UTC, datetime
-
     with Steersman.open(store, read_only=True) as steersman:
         events = steersman.log.audit(limit)
     if json:
@@ -47,5 +46,13 @@ def audit(
     show_table(
         "",
         ("at (UTC)", "actor", "event", "subject", "detail"),
-        [(f"{datetime.fromtimestamp(e.at, UTC):%Y-%m-%d %H:%M:%S}", e.actor, e.event, e.subject, e.detail) for e in events],
+        [(_time(e.at), e.actor, e.event, e.subject, _short(e.detail)) for e in events],
     )
+
+
+def _time(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -50,7 +50,7 @@ def decide(
 
 def report(
     decision: DecisionArgument,
-    measurements: Annotated[str, typer.Argument(help='What was measured, as JSON: {"wall_s": 3.2, …}. "-" reads it.')],
+    measurements: Annotated[str, typer.Argument(help='What was measured, as JSON: {"wall_s": 3.2}; "-" reads it.')] = "{}",
     next_state: Annotated[str | None, typer.Option(help="Where it led, as JSON, when the episode goes on.")] = None,
     terminated: Annotated[bool, typer.Option("--terminated", help="The episode is over.")] = False,
     truncated: Annotated[bool, typer.Option("--truncated", help="Watching stopped, the episode is not over.")] = False,
@@ -106,7 +106,7 @@ def explain(
             "confidence": made.confidence,
             "exploration": f"epsilon {made.epsilon:.3f}",
             "learned from": f"the log up to position {made.table_position}",
-            "best by value": found.best or "unknown",
+            "best by value": found.best or "none: all are equal",
             "latency": f"{made.latency_us:.0f} µs",
         }
     )
@@ -140,7 +140,8 @@ def replay(
     if json:
         show_json(found)
     elif found.identical:
-        say(f"Identical: action, propensity, values and refusals, learned again from position 1 to {found.learned_from}.")
+        learned = f"learned again up to position {found.learned_from}" if found.learned_from else "nothing was learned yet"
+        say(f"Identical: action, propensity, values and refusals; {learned}.")
     else:
         say("Not identical:")
         for each in found.differences:

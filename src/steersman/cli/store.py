@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,9 +41,7 @@ def agents(store: StoreOption = None, settings: SettingsOption = None, json: Jso
         used = set(steersman.log.agents())
         found = []
         for name in sorted({*steersman.catalog.names(), *used}):
-            agent = steersman.agent(name)
-            facts = agent.diagnose()
-            found.append({"agent": name, "description": agent.spec.description, **plain(facts)})
+            found.append({"agent": name, **_facts(steersman, name)})
     if json:
         show_json(found)
         return
@@ -52,6 +50,16 @@ def agents(store: StoreOption = None, settings: SettingsOption = None, json: Jso
         ("agent", "decides", "decisions", "outcomes", "states", "epsilon"),
         [(f["agent"], f["description"], f["decisions"], f["outcomes"], f["states_seen"], f["epsilon"]) for f in found],
     )
+
+
+def _facts(steersman: Steersman, name: str) -> dict[str, Any]:
+    """Return what is known of an agent, also of one whose definition is elsewhere."""
+    if name not in steersman.catalog.names():
+        unknown = "(its definition is not here: list its file under agent_files in steersman.toml)"
+        blank = dict.fromkeys(("outcomes", "states_seen", "epsilon"))
+        return {"description": unknown, "decisions": steersman.log.decision_count(name), **blank}
+    agent = steersman.agent(name)
+    return {"description": agent.spec.description, **plain(agent.diagnose())}
 
 
 def doctor(
@@ -144,14 +152,11 @@ def import_(
     json: JsonOption = False,
 ) -> None:
     """Take in an exported log and learn from it. All or nothing; rows that are already here are skipped."""
+    if file != "-" and not Path(file).is_file():
+        raise NotFound(f"no file {file}.")
     with Steersman.open(store, settings=settings) as steersman:
-        if file == "-":
-            count = steersman.import_lines(sys.stdin.buffer)
-        else:
-            path = Path(file)
-            if not path.is_file():
-                raise NotFound(f"no file {file}.")
-            count = steersman.import_lines(steersman.read_file(path))
+        lines = sys.stdin.buffer if file == "-" else steersman.read_file(Path(file))
+        count = steersman.import_lines(lines)
     if json:
         show_json({"imported": count})
         return

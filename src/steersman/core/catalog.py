@@ -90,7 +90,10 @@ class Catalog:
             if name in pack.agents:
                 spec: AgentSpec = load(pack.agents[name])
                 return spec
-        raise NotFound(f"no agent {name!r}.{nearest(name, self.names())}")
+        raise NotFound(
+            f"no agent {name!r}.{nearest(name, self.names())} For one of your own, list its file under agent_files in "
+            "steersman.toml, or pass its definition to Steersman.open(agents=[…])."
+        )
 
     def command(self, pack: str, name: str) -> Any:
         """Return a pack's command. Raises NotFound, naming the nearest one."""

@@ -24,7 +24,7 @@ class Measurement:
         """Return the value, with true as 1. Raises InvalidInput unless it is a finite number within [low, high]."""
         number = finite(int(value) if isinstance(value, bool) else value, name=self.name)
         if not self.low <= number <= self.high:
-            raise InvalidInput(f"{self.name}: {number} {self.unit} lies outside [{self.low}, {self.high}].")
+            raise InvalidInput(f"{self.name}: {f'{number} {self.unit}'.rstrip()} lies outside [{self.low}, {self.high}].")
         return number
 
 
@@ -93,13 +93,17 @@ class Reward:
             if each.name in measurements:
                 checked[each.name] = each.check(measurements[each.name])
             elif not each.optional:
+                self._refuse_unknown(measurements)
                 raise InvalidInput(f"measurement {each.name!r} is missing. Expected: {self._names()}.")
         if len(checked) != len(measurements):
-            unknown = next(iter(set(measurements) - set(checked)))
-            raise InvalidInput(
-                f"unknown measurement {unknown!r}.{nearest(unknown, [each.name for each in self.measurements])}"
-            )
+            self._refuse_unknown(measurements)
         return checked
+
+    def _refuse_unknown(self, measurements: Mapping[str, object]) -> None:
+        known = [each.name for each in self.measurements]
+        for name in measurements:
+            if name not in known:
+                raise InvalidInput(f"unknown measurement {name!r}.{nearest(str(name), known)}")
 
     def score(self, measurements: Measurements) -> Score:
         """Return the reward of checked measurements. Raises InvalidInput if a component is not finite, or none applies."""

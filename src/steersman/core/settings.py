@@ -228,9 +228,19 @@ class SettingsFile:
             raise InvalidInput(f"settings file {file}: {error}.") from error
         agents = content.pop("agents", {})
         files = tuple(str(file.parent / each) for each in content.pop("agent_files", []))
+        known = {*_SECTIONS, "agents", "agent_files"}
+        unknown = next((each for each in content if each not in known), None)
+        if unknown is not None:
+            raise InvalidInput(f"settings file {file}: unknown section [{unknown}].{nearest(unknown, known)}")
         read = cls(shared=content, agents=agents, agent_files=files, environment=_from_environment(environ), path=str(file))
-        read.settings("", {})  # a mistake in the file is told when it is read
+        for name in ("", *agents):
+            read.settings(name, {})  # a mistake in the file is told when it is read
         return read
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "SettingsFile":
+        """Return what the environment says, without any file."""
+        return cls(environment=_from_environment(os.environ if environ is None else environ))
 
     def settings(self, agent: str, own: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Settings:
         """Return what is in force for an agent whose definition says `own`. Raises InvalidInput as `with_values`."""

@@ -23,7 +23,7 @@ def finite(value: object, *, name: str) -> float:
     except OverflowError as error:
         raise InvalidInput(f"{name}: {str(value)[:20]}… is too large for a float.") from error
     if not math.isfinite(number):
-        raise InvalidInput(f"{name}: {number!r} is not a finite number. Leave the field out or measure it again.")
+        raise InvalidInput(f"{name}: {number!r} is not a finite number. Measure it again, or do not ask.")
     return number + 0.0  # turns -0.0 into 0.0
 
 
@@ -59,7 +59,7 @@ class Number:
         if self.low <= number <= self.high:
             return number
         if self.outside == "refuse":
-            raise InvalidInput(f"{self.name}: {number} {self.unit} lies outside [{self.low}, {self.high}].")
+            raise InvalidInput(f"{self.name}: {f'{number} {self.unit}'.rstrip()} lies outside [{self.low}, {self.high}].")
         return min(max(number, self.low), self.high)
 
     def bin(self, value: Scalar) -> int:
@@ -155,14 +155,20 @@ class StateSchema:
         for each in self.fields:
             name = each.name
             if name not in values:
+                self._refuse_unknown(values)
                 raise InvalidInput(f"state {self.id}: field {name!r} is missing. Fields: {self._names()}.")
             given = values[name]
             checked[name] = value = each.check(given)
             clamped += value != given
         if len(values) != len(checked):
-            unknown = next(iter(set(values) - set(checked)))
-            raise InvalidInput(f"state {self.id}: unknown field {unknown!r}.{nearest(unknown, checked)}")
+            self._refuse_unknown(values)
         return checked, clamped
+
+    def _refuse_unknown(self, values: StateValues) -> None:
+        known = [each.name for each in self.fields]
+        for name in values:
+            if name not in known:
+                raise InvalidInput(f"state {self.id}: unknown field {name!r}.{nearest(str(name), known)}")
 
     def _names(self) -> str:
         return ", ".join(each.name for each in self.fields)

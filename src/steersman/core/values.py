@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from steersman.core.actions import Choice
+from steersman.core.errors import InvalidInput
 from steersman.core.state import Scalar
 
 Arm = Literal["baseline", "champion", "safe"]
@@ -66,7 +67,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def choice(self) -> Choice:
-        """The action of a flat space, as its one choice."""
+        """The action of a flat space, as its one choice. Raises InvalidInput in a factored space; use `action` there."""
+        if len(self.executed) != 1:
+            raise InvalidInput(f"{self.agent} chooses in {len(self.executed)} dimensions; use decision.action.")
         return next(iter(self.executed.values()))
 
 

@@ -52,7 +52,8 @@ def explain(agent: Runtime, decision: Decision) -> Explanation:
     if decision.values:
         allowed = agent.guards.allowed([each.where for each in decision.refusals])
         ranked = np.where(allowed, agent.fold.table.action_values(np.array(decision.values)), -np.inf)
-        best = space.actions[int(ranked.argmax())] if allowed.any() else None
+        top = ranked.max()
+        best = space.actions[int(ranked.argmax())] if np.isfinite(top) and (ranked[allowed] < top).any() else None
     return Explanation(
         decision=decision,
         situation=describe(agent.spec.state, bins),

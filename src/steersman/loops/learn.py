@@ -71,9 +71,15 @@ def restore(agent: Runtime) -> None:
         changed = agent.fold.carry.settings_hash != agent.settings_hash
         if changed or (open_episodes and agent.fold.keeps_trajectories):
             _refold_later_stored(agent)
-    for each in reversed(agent.log.recent(agent.spec.name, _RECENT)):
-        if each.episode != each.id:
-            agent.episodes[each.episode] = EpisodeState(step=each.step + 1, epsilon=each.epsilon)
+    _restore_episodes(agent)
+
+
+def _restore_episodes(agent: Runtime) -> None:
+    """Bring back the named episodes of the last decisions: how far they are, and whether they are over."""
+    last = {each.episode: each for each in reversed(agent.log.recent(agent.spec.name, _RECENT)) if each.episode != each.id}
+    for name, each in last.items():
+        over = name not in agent.fold.episodes and bool(agent.log.outcomes(each.id))
+        agent.episodes[name] = EpisodeState(step=each.step + 1, epsilon=each.epsilon, over=over)
 
 
 def _refold_later_stored(agent: Runtime) -> None:

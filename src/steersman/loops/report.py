@@ -102,6 +102,8 @@ def _check(
     executed: Action | Choice | None,
     source: str,
 ) -> Report:
+    if not source.isprintable():
+        raise InvalidInput(f"source: {source!r} is no printable text.")
     if terminated and truncated:
         raise InvalidInput("an episode is either terminated (it is over) or truncated (watching stopped), not both.")
     following = None
@@ -132,7 +134,7 @@ def _append_first(agent: Runtime, decision: Decision, new: Outcome) -> Receipt:
     agent.position = agent.log.position
     agent.open.pop(decision.id, None)
     if (new.terminated or new.truncated) and decision.episode in agent.episodes:
-        agent.episodes[decision.episode].step = agent.settings.episodes.max_steps
+        agent.episodes[decision.episode].over = True
     return receipt
 
 

@@ -38,10 +38,11 @@ class World:
 
 @dataclass(kw_only=True, slots=True)
 class EpisodeState:
-    """An episode as decisions see it: the step to come and the ε that belongs to it."""
+    """An episode as decisions see it: the step to come, the ε that belongs to it, and whether it is over."""
 
     step: int
     epsilon: float
+    over: bool = False
 
 
 class Runtime:
@@ -91,6 +92,8 @@ class Runtime:
             found = self.episodes[name] = EpisodeState(step=0, epsilon=self.fold.epsilon)
             if len(self.episodes) > _OPEN_EPISODES:
                 self.episodes.popitem(last=False)
+        if found.over:
+            raise Conflict(f"episode {name!r} of {self.spec.name} is over. Begin another one.")
         if found.step >= self.settings.episodes.max_steps:
             raise Conflict(
                 f"episode {name!r} of {self.spec.name} has had its {found.step} steps. Begin another one, or raise "

@@ -1,6 +1,7 @@
 """Steer: a callable whose keyword arguments an agent chooses, and which runs as it is when the agent cannot."""
 
 import functools
+import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -20,11 +21,15 @@ _logger = logging.getLogger("steersman")
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What came of a steered call: its result, or the exception that it raised, and its duration in seconds."""
+    """What came of a steered call: its result, or the exception that it raised, and its duration in seconds.
+
+    `arguments` are the call's own, by name; `action` are those that the agent may choose, as they were in force.
+    """
 
     result: Any
     error: BaseException | None
     elapsed_s: float
+    arguments: Mapping[str, Any]
     action: Mapping[str, Any]
 
 
@@ -35,24 +40,29 @@ def steered(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator: decide, call with the action as keyword arguments, measure, report.
 
-    Arguments that the caller names win over the agent's. The callable's own exceptions pass through, after they were
-    measured; failures of deciding, measuring or reporting never reach the caller and are logged as warnings.
+    Arguments that the caller gives, by name or by place, win over the agent's. The callable's own exceptions pass
+    through, after they were measured; failures of deciding, measuring or reporting never reach the caller and are
+    logged as warnings.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
             decision = _try_to_decide(agent, state, args, kwargs)
             if decision is None:
                 return function(*args, **kwargs)
-            chosen: dict[str, Any] = {**decision.action, **kwargs}
+            given = signature.bind_partial(*args, **kwargs).arguments
+            chosen: dict[str, Any] = {name: value for name, value in decision.action.items() if name not in given}
+            action = {name: given.get(name, value) for name, value in decision.action.items()}
             started = time.perf_counter()
             try:
-                result = function(*args, **chosen)
+                result = function(*args, **kwargs, **chosen)
             except BaseException as error:
-                _try_to_report(agent, decision, measure, _call(None, error, started, chosen))
+                _try_to_report(agent, decision, measure, _call(None, error, started, given, action))
                 raise
-            _try_to_report(agent, decision, measure, _call(result, None, started, chosen))
+            _try_to_report(agent, decision, measure, _call(result, None, started, given, action))
             return result
 
         return wrapper
@@ -60,8 +70,11 @@ def steered(
     return decorate
 
 
-def _call(result: Any, error: BaseException | None, started: float, action: Mapping[str, Any]) -> Call:
-    return Call(result=result, error=error, elapsed_s=time.perf_counter() - started, action=action)
+def _call(
+    result: Any, error: BaseException | None, started: float, arguments: Mapping[str, Any], action: Mapping[str, Any]
+) -> Call:
+    elapsed_s = time.perf_counter() - started
+    return Call(result=result, error=error, elapsed_s=elapsed_s, arguments=arguments, action=action)
 
 
 def _try_to_decide(
@@ -80,8 +93,7 @@ def _try_to_report(
     try:
         measured = measure(call)
         if measured is not None:
-            executed = {name: call.action[name] for name in decision.executed}
-            agent.report(decision, measured, executed=executed)
+            agent.report(decision, measured, executed=dict(call.action))
     except SteersmanError as error:
         _logger.warning("the outcome was not reported: %s", error)
     except Exception as error:  # noqa: BLE001 - a fault in the caller's measure must not break the call either

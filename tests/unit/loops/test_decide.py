@@ -251,7 +251,7 @@ def test_an_episode_has_its_steps_and_its_epsilon(agent: Agent) -> None:
             decision = episode.decide(STATE)
             assert (decision.episode, decision.step, decision.epsilon) == ("one", step, 0.2)
             episode.report(decision, {"reward": 0.1}, next_state=STATE)
-        with pytest.raises(Conflict, match="has had its"):
+        with pytest.raises(Conflict, match="is over"):
             episode.decide(STATE)
     assert agent.diagnose().episodes_closed == 1
     assert agent.decide(STATE).epsilon < 0.2

@@ -245,3 +245,25 @@ def test_what_could_not_be_appended_is_not_learned(agent: Agent, monkeypatch: py
     assert _values(agent) == before
     agent.report(decision, {"reward": 1.0}).wait()
     assert _values(agent) != before
+
+
+def test_an_episode_that_is_over_stays_over_after_a_restart(tmp_path: Path) -> None:
+    for ended in (True, False):
+        store = tmp_path / f"{ended}.db"
+        with Steersman.open(store, settings={}) as steersman, steersman.agent(small_agent()).episode("one") as episode:
+            episode.report(episode.decide(STATE), {"reward": 0.1}, next_state=STATE)
+            episode.report(episode.decide(STATE), {"reward": 0.1}, next_state=STATE, terminated=ended)
+        with Steersman.open(store, settings={}) as steersman:
+            agent = steersman.agent(small_agent())
+            if ended:
+                with pytest.raises(Conflict, match="is over"):
+                    agent.decide(STATE, episode="one")
+            else:
+                assert agent.decide(STATE, episode="one").step == 2
+
+
+def test_a_source_that_is_no_text_is_refused_before_anything_is_learned(agent: Agent) -> None:
+    decision = agent.decide(STATE)
+    with pytest.raises(InvalidInput, match="source"):
+        agent.report(decision, {"reward": 0.5}, source="\ud800")
+    assert not _values(agent)

@@ -31,7 +31,7 @@ def agent() -> Iterator[Agent]:
         yield steersman.agent(SPEC)
 
 
-def _state(items: list[int], **options: Any) -> dict[str, Any]:
+def _state(items: list[int], *rest: Any, **options: Any) -> dict[str, Any]:
     return {"items": len(items)}
 
 
@@ -103,3 +103,20 @@ def test_a_call_may_go_unmeasured(agent: Agent) -> None:
 
     assert work([1]) == 7
     assert agent.diagnose().outcomes == 0
+
+
+def test_arguments_given_by_place_win_too_and_measure_sees_them(agent: Agent) -> None:
+    seen: list[Call] = []
+
+    def measure(call: Call) -> dict[str, float]:
+        seen.append(call)
+        return {"reward": 0.5}
+
+    @agent.steer(_state, measure)
+    def work(items: list[int], size: int = 10, sort: str = "no") -> tuple[int, str]:
+        return size, sort
+
+    assert work([1, 2], 100)[0] == 100
+    assert seen[0].arguments == {"items": [1, 2], "size": 100}
+    assert seen[0].action["size"] == 100
+    assert agent.values({"items": 2})["size"][100].visits == 1

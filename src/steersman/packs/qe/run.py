@@ -32,12 +32,12 @@ _NO_LIMIT_S = 864_000.0
 class RunOptions:
     """What to run, and for how long.
 
-    path: the project. cycles: changes to make. seed: of faults and flaky tests. git: walk real commits instead of seeded
-    faults. python: the interpreter ("": the project's own). timeout_s: limit for one run of the whole suite. budget_s:
-    limit for all cycles, looked at between them (0: none). duel_every: every so many cycles both policies run on the
-    same change (0: never). final_duels: cycles at the end in which all are duels. faults: killable faults to look for
-    (0: from the cycles). screen_s: limit for that search. flaky_tests, flaky_rate: planted flaky tests and their chance
-    to fail an attempt.
+    path: the project. cycles: changes to make. seed: of faults and flaky tests. git: walk real commits instead of
+    seeded faults. python: the interpreter ("": the project's own). timeout_s: limit for one run of the whole suite.
+    budget_s: limit for all cycles, looked at between them (0: none). duel_every: every so many cycles both policies
+    run on the same change (0: never). final_duels: cycles at the end in which all are duels, at most a third. faults:
+    killable faults to look for (0: from the cycles). screen_s: limit for that search. flaky_tests, flaky_rate:
+    planted flaky tests and their chance to fail an attempt.
     """
 
     path: str
@@ -99,14 +99,14 @@ class _Session:
         """Measure the reference and build the world."""
         options = self.options
         self.progress.phase("measuring the suite as it is", 2)
-        planted: tuple[str, ...] = ()
+        self.planted: tuple[str, ...] = ()
         self.world: World
         if options.git:
             self.world = open_git_world(
                 self.sandbox, self.suite, cycles=options.cycles, timeout_s=options.timeout_s, progress=self.progress
             )
         else:
-            planted = plant_flaky(self.sandbox, options.flaky_tests if options.flaky_rate else 0)
+            self.planted = plant_flaky(self.sandbox, options.flaky_tests if options.flaky_rate else 0)
             reference = measure_reference(self.suite, timeout_s=options.timeout_s, progress=self.progress)
             self.world = self._fault_world(reference)
         reference = self.world.reference
@@ -116,7 +116,7 @@ class _Session:
             self.sandbox,
             self.suite,
             reference,
-            frozenset(planted) | reference.flaky,
+            frozenset(self.planted) | reference.flaky,
             seed=options.seed,
             flaky_rate=options.flaky_rate,
         )
@@ -148,7 +148,7 @@ class _Session:
         return RunReport(
             project=self.project.name,
             path=str(self.project.root),
-            tests=len(reference.collected),
+            tests=len(reference.collected) - len(self.planted),
             reference_s=reference.wall_s,
             seed=self.options.seed,
             cycles=len({row.cycle for row in self.log}),
@@ -164,7 +164,7 @@ class _Session:
         )
 
     def _cycle(self, change: Change, left_s: float) -> None:
-        final = change.cycle >= self.options.cycles - self.options.final_duels
+        final = change.cycle >= self.options.cycles - min(self.options.final_duels, max(self.options.cycles // 3, 1))
         every = self.options.duel_every
         duel = final or (every > 0 and change.cycle % every == every - 1)
         self.state = state = self.bench.begin(change, self.world.reference, left_s)

@@ -36,7 +36,8 @@ def outcome(decision: Decision, report: Report, *, reward: Reward, episodes: Epi
     truncated = not terminated and (report.truncated or decision.step + 1 >= episodes.max_steps)
     if report.next_state is None and not terminated and gamma > 0.0:
         raise InvalidInput(
-            f"decision {decision.id}: the episode goes on, so say where it went: pass next_state=…, or terminated=True."
+            f"decision {decision.id}: the episode goes on, so say where it went: pass next_state=… (also where it "
+            "is truncated), or terminated=True."
         )
     score = reward.score(report.measurements)
     return Outcome(
