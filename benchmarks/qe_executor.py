@@ -52,7 +52,7 @@ def main() -> None:
             duels = [
                 pair
                 for seed in range(options.seeds)
-                for pair in play(project, options.cycles, seed, Path(folder) / f"{seed}.db")
+                for pair in play(project, options.cycles, seed, Path(folder) / f"{library}-{seed}.db")
             ]
             results[library] = summary(duels)
             if not options.json:
@@ -83,7 +83,6 @@ def build(library: str, target: Path) -> Path:
 
 def play(project: Path, cycles: int, seed: int, store: Path) -> list[dict[str, dict[str, float]]]:
     """Run the product on a project and return the duels of the last block."""
-    store.unlink(missing_ok=True)
     command = [sys.executable, "-m", "steersman", "qe", "run", str(project), "--cycles", str(cycles), "--seed", str(seed)]
     command += ["--python", sys.executable, "--store", str(store), "--json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "CI": "1"})

@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from steersman.app import Agent, Steersman
+    from steersman.app import Steersman
     from steersman.core.actions import ActionSpace
     from steersman.core.agent import AgentSpec
     from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from steersman.core.reward import Component, Measurement, Reward
     from steersman.core.state import Category, Flag, Number, StateSchema, StateValues
     from steersman.core.values import Decision, Outcome
+    from steersman.loops.agent import Agent
     from steersman.loops.steer import Call
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Agent": "app",
+    "Agent": "loops.agent",
     "Steersman": "app",
     "ActionSpace": "core.actions",
     "AgentSpec": "core.agent",

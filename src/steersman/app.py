@@ -3,190 +3,25 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
-from steersman.core.actions import Action, Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.catalog import Catalog, load_file
 from steersman.core.errors import InvalidInput, NotFound, StoreError, nearest
 from steersman.core.ids import IdSource, TimeOrderedIds
 from steersman.core.ports import Clock, Log, Progress, Receipt
 from steersman.core.settings import Settings, SettingsFile
-from steersman.core.state import StateValues
-from steersman.core.values import Arm, AuditEvent, Decision, Entry, KillSwitch, Outcome
-from steersman.loops import decide as decide_loop
-from steersman.loops import exchange, learn, report
-from steersman.loops import explain as explain_loop
-from steersman.loops.doctor import Diagnosis, diagnose
-from steersman.loops.explain import Explanation, Replay, note_settings
+from steersman.core.values import AuditEvent, Decision, KillSwitch, Outcome
+from steersman.loops import exchange, learn
+from steersman.loops.agent import Agent
+from steersman.loops.explain import note_settings
 from steersman.loops.runtime import Runtime, World
-from steersman.loops.steer import Call, steered
 
 DEFAULT_STORE = ".steersman/log.db"
 SWEEP_S = 60.0
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-class Agent:
-    """An agent at work. Safe to use from several threads."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    @property
-    def spec(self) -> AgentSpec:
-        """The agent's definition."""
-        return self._runtime.spec
-
-    @property
-    def settings(self) -> Settings:
-        """The settings in force for it."""
-        return self._runtime.settings
-
-    def decide(
-        self,
-        state: StateValues,
-        *,
-        episode: str | None = None,
-        subject: str | None = None,
-        arm: Arm | None = None,
-    ) -> Decision:
-        """Decide for a state and return at once; `decision.action` is what to do.
-
-        `subject` is whom sticky assignment follows; `arm` asks for one arm by design of an experiment. Raises
-        InvalidInput for a state that does not fit, Conflict for an episode that is over and StoreError for a store that
-        is closed or only read; any other failure answers with the safe action and says why in `reason`.
-        """
-        return decide_loop.decide(self._runtime, state, episode=episode, subject=subject, arm=arm)
-
-    def report(
-        self,
-        decision: Decision | str,
-        measurements: Mapping[str, float],
-        *,
-        next_state: StateValues | None = None,
-        terminated: bool | None = None,
-        truncated: bool = False,
-        executed: Action | Choice | None = None,
-        source: str = "",
-        correct: bool = False,
-    ) -> Receipt:
-        """Report what came of a decision and learn from it; `receipt.wait()` returns once that is durable.
-
-        A decision of its own ends with its outcome; inside an episode give `next_state`, or `terminated=True`.
-        `executed` names the action that was carried out, where it was another. Reporting the same again is harmless,
-        something else is a Conflict unless `correct=True`.
-        """
-        return report.report(
-            self._runtime,
-            decision,
-            measurements,
-            next_state=next_state,
-            terminated=terminated,
-            truncated=truncated,
-            executed=executed,
-            source=source,
-            correct=correct,
-        )
-
-    def withdraw(self, decision: Decision | str, *, source: str = "") -> Receipt:
-        """Take back what was reported of a decision; learning is done again without it."""
-        return report.withdraw(self._runtime, decision, source=source)
-
-    def expire(self) -> int:
-        """Close decisions that waited too long for an outcome, with the default reward or none; return how many."""
-        return report.expire(self._runtime)
-
-    @contextmanager
-    def episode(self, name: str | None = None, *, subject: str | None = None) -> Iterator["Episode"]:
-        """Open an episode, whose decisions follow each other; end it with a terminated or truncated report."""
-        episode = Episode(self, name or self._runtime.world.ids(), subject)
-        yield episode
-
-    def steer(
-        self, state: Callable[..., StateValues], measure: Callable[[Call], Mapping[str, float] | None]
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorate a callable so that the agent chooses its keyword arguments, one for each dimension of the actions.
-
-        `state` gets the call's arguments; `measure` gets what came of it, and may answer None to report nothing. When
-        deciding fails, the callable runs as it was called; under a kill switch it gets the safe action.
-        """
-        return steered(self, state, measure)
-
-    def values(self, state: StateValues) -> dict[str, dict[Choice, Entry]]:
-        """Return what has been learned for a state, by dimension and choice; empty for a state never learned about."""
-        agent = self._runtime
-        with agent.lock:
-            checked, _ = agent.spec.state.check(state)
-            row = agent.fold.table.rows.get(agent.encoder.key(agent.encoder.bins(checked)))
-            found: dict[str, dict[Choice, Entry]] = {}
-            if row is not None:
-                for slot, (dimension, choice) in enumerate(agent.spec.actions.slot_names):
-                    found.setdefault(dimension, {})[choice] = agent.fold.table.entry(row, slot)
-            return found
-
-    def explain(self, decision_id: str) -> Explanation:
-        """Return what was known when a decision was made. Raises NotFound."""
-        return explain_loop.explain(self._runtime, self._decision(decision_id))
-
-    def replay(self, decision_id: str) -> Replay:
-        """Make a decision again from the log and say whether it is identical. Raises NotFound."""
-        return explain_loop.replay(self._runtime, self._decision(decision_id))
-
-    def diagnose(self) -> Diagnosis:
-        """Return facts about the agent and what stands out among them."""
-        with self._runtime.lock:
-            decide_loop.poll_kill_switch(self._runtime)
-            return diagnose(self._runtime)
-
-    def relearn(self) -> Receipt:
-        """Fold the agent's whole log anew, as after an import."""
-        agent = self._runtime
-        with agent.lock:
-            receipt = agent.log.append((), learn.relearn(agent))
-            agent.position = agent.log.position
-            return receipt
-
-    def note_failure(self, error: Exception) -> None:
-        """Keep a failure for `diagnose` to tell."""
-        self._runtime.failed(error)
-
-    def _decision(self, decision_id: str) -> Decision:
-        found = self._runtime.log.decision(decision_id)
-        if found is None or found.agent != self.spec.name:
-            raise NotFound(f"{self.spec.name} has made no decision {decision_id!r}.")
-        return found
-
-
-class Episode:
-    """Decisions of one agent that follow each other."""
-
-    def __init__(self, agent: Agent, name: str, subject: str | None) -> None:
-        self._agent = agent
-        self.name = name
-        self._subject = subject or name
-
-    def decide(self, state: StateValues) -> Decision:
-        """Decide as the episode's next step."""
-        return self._agent.decide(state, episode=self.name, subject=self._subject)
-
-    def report(
-        self,
-        decision: Decision,
-        measurements: Mapping[str, float],
-        *,
-        next_state: StateValues | None = None,
-        terminated: bool = False,
-        truncated: bool = False,
-    ) -> Receipt:
-        """Report a step: where it led (`next_state`), or that the episode is over (`terminated`) or cut (`truncated`)."""
-        return self._agent.report(decision, measurements, next_state=next_state, terminated=terminated, truncated=truncated)
 
 
 class Steersman:
@@ -290,7 +125,7 @@ class Steersman:
         receipt = self.log.append(_switched(scope, active, actor, reason, self._world.clock()))
         receipt.wait()
         for agent in self._agents.values():
-            agent._runtime.polled_at = float("-inf")
+            agent.look_again()
         return receipt
 
     @staticmethod

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from steersman.app import Agent, Steersman
+from steersman.app import Steersman
 from steersman.core.values import Arm
+from steersman.loops.agent import Agent
 from steersman.maths.statistics import mean_interval
 from steersman.testing.sampling import sample_state
 from steersman.testing.specs import small_agent

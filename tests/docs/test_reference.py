@@ -15,12 +15,13 @@ import pytest
 import typer
 
 import steersman
-from steersman.app import Agent, Episode, Steersman
+from steersman.app import Steersman
 from steersman.backends.sql import schema
 from steersman.cli.app import app
 from steersman.core import errors
 from steersman.core.settings import Settings
 from steersman.core.values import Decision, Entry, Outcome
+from steersman.loops.agent import Agent, Episode
 from steersman.packs.qe import test_executor as qe
 from steersman.packs.qe.demo import DemoOptions
 from steersman.packs.qe.run import RunOptions

@@ -1,5 +1,7 @@
 """Decide: guards narrow, the policy chooses, the decision is logged. What fails on the way ends in the safe action."""
 
+from dataclasses import dataclass, field
+
 from msgspec.structs import replace
 
 from steersman.core.errors import Overloaded
@@ -31,41 +33,20 @@ def decide(
         agent.clamped += clamped
         alone = EpisodeState(step=0, epsilon=agent.fold.epsilon)
         under_way = alone if episode is None else agent.episode(episode)
-        name = agent.world.ids()
-        draw = -1
-        refusals: tuple[Refused, ...] = ()
+        made = _Made()
         try:
-            poll_kill_switch(agent)
-            draw, uniforms = agent.draws.next()
-            if agent.killed:
-                choice = _safe(agent.killed)
-            else:
-                row = agent.fold.table.rows.get(agent.encoder.key(agent.encoder.bins(checked)))
-                narrowed = agent.guards.narrow(checked)
-                refusals = narrowed.refusals
-                choice = agent.chooser.choose(
-                    agent.fold.table,
-                    Situation(
-                        row=row,
-                        allowed=narrowed.allowed,
-                        baseline=agent.spec.actions.index(agent.spec.baseline(checked)),
-                        epsilon=under_way.epsilon,
-                        uniforms=uniforms,
-                        arm=arm,
-                    ),
-                )
+            _choose(agent, checked, under_way.epsilon, arm, made)
         except Exception as error:  # noqa: BLE001 - fail closed: whatever went wrong, the safe action is served
-            choice = _safe(f"failed, so the safe action: {agent.failed(error)}")
+            made.choice = _safe(f"failed, so the safe action: {agent.failed(error)}")
+        name = agent.world.ids()
         decision = _decision(
             agent,
-            choice,
+            made,
             name=name,
             episode=episode or name,
             subject=subject or episode or name,
             state=checked,
             under_way=under_way,
-            refusals=refusals,
-            draw=draw,
             started=started,
         )
         try:
@@ -78,19 +59,47 @@ def decide(
     return decision
 
 
+@dataclass(kw_only=True, slots=True)
+class _Made:
+    """A choice in the making: what is known of it so far stays known if the next step fails."""
+
+    draw: int = -1
+    refusals: tuple[Refused, ...] = ()
+    choice: Choice = field(default_factory=lambda: _safe("nothing was chosen"))
+
+
+def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm | None, made: _Made) -> None:
+    """Fill in what is chosen for a checked state."""
+    poll_kill_switch(agent)
+    made.draw, uniforms = agent.draws.next()
+    if agent.killed:
+        made.choice = _safe(agent.killed)
+        return
+    narrowed = agent.guards.narrow(state)
+    made.refusals = narrowed.refusals
+    now = Situation(
+        row=agent.fold.table.rows.get(agent.encoder.key(agent.encoder.bins(state))),
+        allowed=narrowed.allowed,
+        baseline=agent.spec.actions.index(agent.spec.baseline(state)),
+        epsilon=epsilon,
+        uniforms=uniforms,
+        arm=arm,
+    )
+    made.choice = agent.chooser.choose(agent.fold.table, now)
+
+
 def _decision(
     agent: Runtime,
-    choice: Choice,
+    made: _Made,
     *,
     name: str,
     episode: str,
     subject: str,
     state: dict[str, Scalar],
     under_way: EpisodeState,
-    refusals: tuple[Refused, ...],
-    draw: int,
     started: float,
 ) -> Decision:
+    choice = made.choice
     action = None if choice.action is None else agent.spec.actions.actions[choice.action]
     world = agent.world
     return Decision(
@@ -101,7 +110,7 @@ def _decision(
         subject=subject,
         state=state,
         schema=agent.spec.state.id,
-        refusals=refusals,
+        refusals=made.refusals,
         proposed=action,
         executed=agent.safe_action if action is None else action,
         propensity=choice.propensity,
@@ -115,7 +124,7 @@ def _decision(
         settings_hash=agent.settings_hash,
         table_position=agent.position,
         seed=world.seed,
-        draw=draw,
+        draw=made.draw,
         decided_at=world.clock(),
         latency_us=(world.timer() - started) * 1e6,
     )

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steersman.app import Agent, Steersman
+from steersman.app import Steersman
 from steersman.core.errors import Conflict, InvalidInput, Overloaded, StoreError
 from steersman.core.guards import Guard, Refusal
 from steersman.core.state import StateValues
+from steersman.loops.agent import Agent
 from steersman.testing.sampling import sample_state
 from steersman.testing.specs import small_agent
 

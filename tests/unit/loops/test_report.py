@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from steersman.app import Agent, Steersman
+from steersman.app import Steersman
 from steersman.core.errors import Conflict, InvalidInput, NotFound
 from steersman.core.reward import Reward
+from steersman.loops.agent import Agent
 from steersman.loops.learn import refold
 from steersman.testing.specs import small_agent
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from steersman.app import Agent, Steersman
+from steersman.app import Steersman
 from steersman.core.actions import ActionSpace
 from steersman.core.agent import AgentSpec
 from steersman.core.reward import Reward
 from steersman.core.state import Number, StateSchema
+from steersman.loops.agent import Agent
 from steersman.loops.steer import Call
 
 SPEC = AgentSpec(
