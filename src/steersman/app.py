@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from steersman.core.agent import AgentSpec
 from steersman.core.catalog import Catalog, load_file
-from steersman.core.errors import InvalidInput, NotFound, StoreError, nearest
+from steersman.core.errors import InvalidInput, NotFound, StoreError
 from steersman.core.ids import IdSource, TimeOrderedIds
 from steersman.core.ports import Clock, Log, Progress, Receipt
 from steersman.core.settings import Settings, SettingsFile
@@ -22,6 +22,7 @@ from steersman.loops.runtime import Runtime, World
 
 DEFAULT_STORE = ".steersman/log.db"
 SWEEP_S = 60.0
+KILL_WAIT_S = 5.0
 
 
 class Steersman:
@@ -44,6 +45,7 @@ class Steersman:
         self._overrides = overrides or {}
         self._world = World(log=log, clock=clock, ids=ids or TimeOrderedIds(clock), seed=seed)
         self._agents: dict[str, Agent] = {}
+        self._lock = threading.RLock()
         self._closing = threading.Event()
 
     @classmethod
@@ -82,18 +84,37 @@ class Steersman:
 
     def agent(self, agent: str | AgentSpec) -> Agent:
         """Return an agent by name, or by a definition of your own. Raises NotFound, naming the nearest."""
-        if isinstance(agent, AgentSpec):
-            self.catalog.add(agent)
-        name = agent if isinstance(agent, str) else agent.name
-        if name not in self._agents:
-            spec = self.catalog.agent(name)
-            settings = self.settings_file.settings(name, spec.settings, self._overrides)
-            check_settings(spec, settings)
-            runtime = Runtime(spec, settings, self._world, isolated(spec))
-            learn.restore(runtime)
-            note_settings(runtime)
-            self._agents[name] = Agent(runtime)
-        return self._agents[name]
+        with self._lock:
+            if isinstance(agent, AgentSpec):
+                self.catalog.add(agent)
+            name = agent if isinstance(agent, str) else agent.name
+            if name not in self._agents:
+                self._agents[name] = Agent(self._runtime(self.catalog.agent(name)))
+            return self._agents[name]
+
+    def _runtime(self, spec: AgentSpec) -> Runtime:
+        settings = self.settings_file.settings(spec.name, spec.settings, self._overrides)
+        check_settings(spec, settings)
+        runtime = Runtime(spec, settings, self._world, isolated(spec))
+        learn.restore(runtime)
+        note_settings(runtime)
+        return runtime
+
+    def _opened(self) -> list[Agent]:
+        with self._lock:
+            return list(self._agents.values())
+
+    def _check_row(self, row: Decision | Outcome) -> None:
+        """Raise InvalidInput for a row to import that the agent's definition, where it is known, does not allow."""
+        if row.agent not in self.catalog.names():
+            return
+        spec = self.catalog.agent(row.agent)
+        if isinstance(row, Decision):
+            if row.schema == spec.state.id:
+                spec.state.check(row.state)
+                spec.actions.index(row.executed)
+        elif row.reward is not None and not spec.reward.low <= row.reward <= spec.reward.high:
+            raise InvalidInput(f"outcome of {row.decision_id}: reward {row.reward} lies outside the range of {row.agent}.")
 
     def decision(self, decision_id: str) -> tuple[Agent, Decision]:
         """Return a decision and its agent. Raises NotFound."""
@@ -121,11 +142,15 @@ class Steersman:
         return command(self.agent, made, progress)
 
     def kill(self, scope: str = "*", *, actor: str, reason: str = "", active: bool = True) -> Receipt:
-        """Stop (or with `active=False` release) learned actions for "*", a pack or an agent, from the next decision on."""
+        """Stop (or with `active=False` release) learned actions for "*", a pack or an agent, from the next decision on.
+
+        It holds in this process at once; returns when it is durable, so that it holds after a restart as well. Raises
+        DeadlineExceeded where the store does not take it within 5 s.
+        """
         receipt = self.log.append(_switched(scope, active, actor, reason, self._world.clock()))
-        receipt.wait()
-        for agent in self._agents.values():
+        for agent in self._opened():
             agent.look_again()
+        receipt.wait(KILL_WAIT_S)
         return receipt
 
     @staticmethod
@@ -134,13 +159,8 @@ class Steersman:
     ) -> KillSwitch:
         """Flip a kill switch in a store that another process may own, and audit it.
 
-        Raises NotFound without a store, and for a scope that is no agent or pack.
+        Nothing but the store is needed for it: no settings, no definitions. Raises NotFound without a store.
         """
-        with Steersman.open(url, read_only=True) as steersman:
-            agents = {*steersman.catalog.names(), *steersman.log.agents()}
-        scopes = {"*", *agents, *(name.partition("/")[0] for name in agents)}
-        if scope not in scopes:
-            raise NotFound(f"no agent or pack {scope!r} to stop.{nearest(scope, scopes)}")
         rows = _switched(scope, active, actor, reason, time.time())
         from steersman.backends.sql import append_unowned
 
@@ -153,7 +173,7 @@ class Steersman:
 
     def import_lines(self, lines: Iterable[bytes]) -> int:
         """Take in exported lines, learn from them, and return how many rows were new. All or nothing."""
-        count, names = exchange.import_rows(self.log, exchange.read_lines(lines))
+        count, names = exchange.import_rows(self.log, exchange.read_lines(lines), self._check_row)
         for name in sorted(names & set(self.catalog.names())):
             self.agent(name).relearn()
         self.log.flush()
@@ -192,7 +212,7 @@ class Steersman:
     def _sweep(self) -> None:
         """Every minute, close the decisions that waited too long for an outcome."""
         while not self._closing.wait(SWEEP_S):
-            for agent in list(self._agents.values()):
+            for agent in self._opened():
                 try:
                     agent.expire()
                 except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again in a minute
@@ -258,9 +278,10 @@ def check_settings(spec: AgentSpec, settings: Settings) -> None:
     """Raise InvalidInput where settings do not fit the agent: values that could leave their bounds, or diverge."""
     dimensions = len(spec.actions.dimensions)
     learning = settings.learning
-    if learning.alpha * dimensions > 1.0:
+    largest = max(learning.alpha, learning.alpha_floor)
+    if largest * dimensions > 1.0:
         raise InvalidInput(
-            f"{spec.name}: learning.alpha {learning.alpha} overshoots with {dimensions} dimensions; "
+            f"{spec.name}: learning.alpha (or alpha_floor) {largest} overshoots with {dimensions} dimensions; "
             f"use at most {1 / dimensions:g}."
         )
     low, high = spec.reward.low, spec.reward.high

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from steersman.app import Steersman
-from steersman.cli.output import JsonOption, StoreOption, say, show_json, show_table
+from steersman.cli.output import EXIT_WARNING, JsonOption, StoreOption, say, show_json, show_table, show_warning
+from steersman.core.errors import nearest
 
 
 def register(app: typer.Typer) -> None:
@@ -28,8 +29,14 @@ def kill(
     switch = Steersman.kill_in(store, scope, actor=actor, reason=reason, active=not off)
     if json:
         show_json(switch)
-        return
-    say(f"Kill switch of {scope!r} is {'off' if off else 'ON: safe actions only'}.")
+    else:
+        say(f"Kill switch of {scope!r} is {'off' if off else 'ON: safe actions only'}.")
+    with Steersman.open(store, settings={}, read_only=True) as steersman:
+        names = {*steersman.catalog.names(), *steersman.log.agents()}
+    scopes = {"*", *names, *(name.partition("/")[0] for name in names)}
+    if scope not in scopes:
+        show_warning(f"no agent or pack {scope!r} is known here; the switch waits for one.{nearest(scope, scopes)}")
+        raise typer.Exit(EXIT_WARNING)
 
 
 def audit(

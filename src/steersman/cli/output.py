@@ -61,6 +61,11 @@ def show_error(error: SteersmanError) -> None:
         console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
 
 
+def show_warning(text: str) -> None:
+    """Print a warning to stderr."""
+    console(stderr=True).print(f"[bold yellow]warning:[/] {_escaped(text)}", soft_wrap=True)
+
+
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; columns whose cells all look like numbers are set to the right."""
     cells = [[_cell(each) for each in row] for row in rows]

@@ -65,6 +65,9 @@ class Log(Protocol):
     def recent(self, agent: str, limit: int) -> list[Decision]:
         """Return the last decisions of an agent, newest first."""
 
+    def last_of_episode(self, agent: str, episode: str) -> Decision | None:
+        """Return the last decision of a named episode; None if it has none."""
+
     def waiting(self, agent: str, before: float) -> list[Decision]:
         """Return the agent's decisions made before a time that have no outcome yet, oldest first."""
 

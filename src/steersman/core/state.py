@@ -27,6 +27,12 @@ def finite(value: object, *, name: str) -> float:
     return number + 0.0  # turns -0.0 into 0.0
 
 
+def check_text(name: str, value: object) -> None:
+    """Raise InvalidInput unless a value is None or printable text."""
+    if value is not None and not (isinstance(value, str) and value.isprintable()):
+        raise InvalidInput(f"{name}: expected printable text, got {value!r}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Number:
     """A number within [low, high], put into bins by `edges`: bin i holds values in [edges[i-1], edges[i]).

@@ -26,8 +26,9 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """One decision, with all that is needed to explain it, to replay it to the bit and to evaluate other policies on it.
 
-    `propensity` is the probability of `proposed` within its arm, and `arm_probability` that of the arm; the product is
-    what importance weights divide by. It is None where the executed action was not drawn. `values` holds the table's
+    `propensity` is the probability of `proposed` within its arm, and `arm_probability` that of the arm. What importance
+    weights divide by is `action_probability`: that of the action by whichever arm. Both are None where the executed
+    action was not drawn. `values` holds the table's
     value of each slot of the action space. `table_position` is the log position up to which the table had learned;
     `seed` and `draw` (the counter) give the random numbers again.
     """
@@ -59,6 +60,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     stage: Literal["shadow", "canary", "full"] = "full"
     mode: Literal["off", "shadow", "advisory", "live"] = "live"
     trace_id: str = ""
+    action_probability: float | None = None
 
     @property
     def action(self) -> dict[str, Choice]:

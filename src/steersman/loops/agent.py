@@ -145,7 +145,7 @@ class Agent:
 
     def look_again(self) -> None:
         """Read the kill switches at the next decision, whenever they were last read."""
-        self._runtime.polled_at = float("-inf")
+        self._runtime.look_again()
 
     def note_failure(self, error: Exception) -> None:
         """Keep a failure for `diagnose` to tell."""

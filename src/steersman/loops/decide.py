@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from steersman.core.errors import Overloaded
-from steersman.core.state import Scalar, StateValues
+from steersman.core.errors import InvalidInput, Overloaded
+from steersman.core.state import Scalar, StateValues, check_text
 from steersman.core.values import Arm, Decision, Refused
 from steersman.loops.runtime import EpisodeState, Runtime
 from steersman.stages.decide.choose import Choice, Situation
 
 POLL_S = 0.25
+_ARMS = (None, "champion", "baseline", "safe")
 UNKNOWN_AFTER_S = 1.0
 
 
@@ -28,6 +29,10 @@ def decide(
     caller's to mend. Any other failure answers with the agent's safe action, and says why in `reason`.
     """
     started = agent.world.timer()
+    for name, value in (("episode", episode), ("subject", subject)):
+        check_text(name, value)
+    if arm not in _ARMS:
+        raise InvalidInput(f"arm: {arm!r} is none of {', '.join(map(str, _ARMS))}.")
     checked, clamped = agent.spec.state.check(state)
     with agent.lock:
         agent.clamped += clamped
@@ -53,6 +58,7 @@ def decide(
             agent.log.append((decision,))
         except Overloaded as error:
             agent.failed(error)
+            agent.rewind(made.draw)
             return _unrecorded(agent, decision, error)
         agent.remember(decision)
         under_way.step += 1
@@ -72,8 +78,8 @@ def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm |
     """Fill in what is chosen for a checked state."""
     poll_kill_switch(agent)
     made.draw, uniforms = agent.draws.next()
-    if agent.killed:
-        made.choice = _safe(agent.killed)
+    if agent.killed or arm == "safe":
+        made.choice = _safe(agent.killed or "the safe arm was asked for")
         return
     narrowed = agent.guards.narrow(state)
     made.refusals = narrowed.refusals
@@ -114,6 +120,7 @@ def _decision(
         proposed=action,
         executed=agent.safe_action if action is None else action,
         propensity=choice.propensity,
+        action_probability=choice.probability,
         arm=choice.arm,
         arm_probability=choice.arm_probability,
         reason=choice.reason,
@@ -149,7 +156,16 @@ def poll_kill_switch(agent: Runtime) -> None:
 
 
 def _safe(reason: str) -> Choice:
-    return Choice(action=None, propensity=None, arm="safe", arm_probability=1.0, reason=reason, values=(), confidence=0.0)
+    return Choice(
+        action=None,
+        propensity=None,
+        probability=None,
+        arm="safe",
+        arm_probability=1.0,
+        reason=reason,
+        values=(),
+        confidence=0.0,
+    )
 
 
 def _unrecorded(agent: Runtime, decision: Decision, error: Overloaded) -> Decision:
@@ -158,6 +174,7 @@ def _unrecorded(agent: Runtime, decision: Decision, error: Overloaded) -> Decisi
         proposed=None,
         executed=agent.safe_action,
         propensity=None,
+        action_probability=None,
         arm="safe",
         arm_probability=1.0,
         reason=f"not recorded, so the safe action: {error}",

@@ -1,12 +1,13 @@
 """Exchange: a log as JSON lines, out and in. The first line names the format; each other line holds one row."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from steersman.core.errors import Conflict, InvalidInput
 from steersman.core.ports import Log
 from steersman.core.values import Decision, Outcome
+from steersman.loops.learn import blank
 
 FORMAT = "steersman-log"
 VERSION = 1
@@ -48,16 +49,20 @@ def read_lines(lines: Iterable[bytes]) -> Iterator[Decision | Outcome]:
         yield found
 
 
-def import_rows(log: Log, rows: Iterable[Decision | Outcome]) -> tuple[int, set[str]]:
+def import_rows(
+    log: Log, rows: Iterable[Decision | Outcome], check: Callable[[Decision | Outcome], None]
+) -> tuple[int, set[str]]:
     """Append rows that the log does not hold yet; return how many, and the agents that they belong to.
 
-    All rows are checked before the first is written. Raises Conflict for a row that contradicts the log, and
-    InvalidInput for an outcome whose decision is in neither.
+    All rows are checked (also by `check`, which raises for what an agent's definition does not allow), then written at
+    once; what their agents had learned is marked as out of date with them. Raises Conflict for a row that contradicts
+    the log, and InvalidInput for an outcome whose decision is in neither.
     """
     fresh: list[Decision | Outcome] = []
     decisions: dict[str, Decision] = {}
     seen: set[tuple[str, int]] = set()
     for row in rows:
+        check(row)
         if isinstance(row, Decision):
             known = decisions.get(row.id) or log.decision(row.id)
             if known is None:
@@ -68,12 +73,12 @@ def import_rows(log: Log, rows: Iterable[Decision | Outcome]) -> tuple[int, set[
         elif (row.decision_id, row.revision) not in seen and _is_new(log, row, decisions):
             seen.add((row.decision_id, row.revision))
             fresh.append(row)
-    for start in range(0, len(fresh), _CHUNK):
-        log.append(fresh[start : start + _CHUNK]).wait()
-    return len(fresh), {row.agent for row in fresh}
-
-
-_CHUNK = 10_000
+    names = sorted({row.agent for row in fresh})
+    for name in names[:-1]:
+        log.append((), blank(name))
+    if names:
+        log.append(fresh, blank(names[-1])).wait()
+    return len(fresh), set(names)
 
 
 def _is_new(log: Log, row: Outcome, decisions: dict[str, Decision]) -> bool:

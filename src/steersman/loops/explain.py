@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from steersman.core.errors import StoreError
+from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.settings import Settings
 from steersman.core.values import AuditEvent, Decision, Outcome
 from steersman.loops.learn import refold
 from steersman.loops.runtime import Runtime
 from steersman.maths.randomness import key_for, uniforms
 from steersman.policies.encoding import describe
-from steersman.stages.decide.choose import Situation
+from steersman.stages.decide.choose import Choice, Situation
 
 _SETTINGS = "settings in force"
 _AUDIT_EVENTS = 10_000
@@ -69,48 +69,52 @@ def replay(agent: Runtime, decision: Decision) -> Replay:
     if decision.settings_hash != agent.settings_hash:
         old = _settings_of(agent, decision.settings_hash)
         if old is not None:
-            return replay(Runtime(agent.spec, old, agent.world), decision)
+            return replay(Runtime(agent.spec, old, agent.world, agent.guard_list), decision)
         differences.append(f"settings: made under {decision.settings_hash}, which this store does not know")
+    differences += _differences(agent, decision)
+    return Replay(
+        decision_id=decision.id, identical=not differences, differences=differences, learned_from=decision.table_position
+    )
+
+
+def _differences(agent: Runtime, decision: Decision) -> list[str]:
+    """Return where the decision, made again, is not the same."""
     if decision.arm == "safe":
-        if decision.executed != agent.safe_action:
-            differences.append(f"safe action: {decision.executed} then, {agent.safe_action} now")
-        return Replay(
-            decision_id=decision.id,
-            identical=not differences,
-            differences=differences,
-            learned_from=decision.table_position,
-        )
-    refusals = agent.guards.narrow(decision.state).refusals
-    if refusals != decision.refusals:
-        differences.append(f"refusals: {len(decision.refusals)} then, {len(refusals)} now")
+        same = decision.executed == agent.safe_action
+        return [] if same else [f"safe action: {decision.executed} then, {agent.safe_action} now"]
+    if decision.schema != agent.spec.state.id:
+        return [f"state: {decision.schema} then, {agent.spec.state.id} now; the definition was changed"]
+    try:
+        again = _again(agent, decision)
+        refusals = agent.guards.narrow(decision.state).refusals
+    except InvalidInput as error:
+        return [f"the definition was changed: {error}"]
+    action = None if again.action is None else agent.spec.actions.actions[again.action]
+    pairs = (
+        ("refusals", [(each.guard, each.where) for each in decision.refusals], [(e.guard, e.where) for e in refusals]),
+        ("action", decision.proposed, action),
+        ("propensity", decision.propensity, again.propensity),
+        ("action probability", decision.action_probability, again.probability),
+        ("arm", decision.arm, again.arm),
+        ("arm probability", decision.arm_probability, again.arm_probability),
+        ("values", decision.values, again.values),
+        ("confidence", decision.confidence, again.confidence),
+    )
+    return [f"{name}: {then} then, {now} now" for name, then, now in pairs if then != now]
+
+
+def _again(agent: Runtime, decision: Decision) -> Choice:
+    """Choose again, from the table as the log gives it up to the decision's position."""
     fold = refold(agent, decision.table_position)
-    key = agent.encoder.key(agent.encoder.bins(decision.state))
     now = Situation(
-        row=fold.table.rows.get(key),
+        row=fold.table.rows.get(agent.encoder.key(agent.encoder.bins(decision.state))),
         allowed=agent.guards.allowed([each.where for each in decision.refusals]),
         baseline=agent.spec.actions.index(agent.spec.baseline(decision.state)),
         epsilon=decision.epsilon,
         uniforms=uniforms(key_for(decision.seed, decision.agent), decision.draw),
         arm=decision.arm if decision.arm_probability == 1.0 else None,
     )
-    again = agent.chooser.choose(fold.table, now)
-    action = None if again.action is None else agent.spec.actions.actions[again.action]
-    for name, then, value in (
-        ("action", decision.proposed, action),
-        ("propensity", decision.propensity, again.propensity),
-        ("arm", decision.arm, again.arm),
-        ("arm probability", decision.arm_probability, again.arm_probability),
-        ("values", decision.values, again.values),
-        ("confidence", decision.confidence, again.confidence),
-    ):
-        if then != value:
-            differences.append(f"{name}: {then} then, {value} now")
-    return Replay(
-        decision_id=decision.id,
-        identical=not differences,
-        differences=differences,
-        learned_from=decision.table_position,
-    )
+    return agent.chooser.choose(fold.table, now)
 
 
 def note_settings(agent: Runtime) -> None:

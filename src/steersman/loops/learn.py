@@ -3,13 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 
-from steersman.core.errors import StoreError
+from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.transition import Transition
 from steersman.core.values import Decision, Learned, Outcome
-from steersman.loops.runtime import EpisodeState, Runtime
+from steersman.loops.runtime import Runtime
 from steersman.stages.learn.fold import Fold
-
-_RECENT = 1_000
 
 
 def learn(agent: Runtime, decision: Decision, outcome: Outcome) -> Learned:
@@ -23,7 +21,7 @@ def refold(agent: Runtime, until: int | None = None, revision: Outcome | None = 
     """Return a fold of the agent's log up to a position, and with one more revision if there is one to come.
 
     Each decision counts where its first revision stands and with what its last revision says; two passes, so that only
-    revisions are held in memory. The result depends on the log alone.
+    revisions are held in memory. Rows of an earlier definition that no longer fit are left out, and counted.
     """
     fold = agent.new_fold()
     fold.apply_all(transitions(agent, until, revision))
@@ -36,9 +34,15 @@ def transitions(agent: Runtime, until: int | None = None, revision: Outcome | No
     revisions = {each.decision_id: each for _, _, each in agent.log.history(name, until) if each.revision > 0}
     if revision is not None:
         revisions[revision.decision_id] = revision
+    agent.skipped = 0
     for _, decision, outcome in agent.log.history(name, until):
         if outcome.revision == 0:
-            yield agent.recorder.transition(decision, revisions.get(decision.id, outcome))
+            try:
+                transition = agent.recorder.transition(decision, revisions.get(decision.id, outcome))
+            except InvalidInput:
+                agent.skipped += 1
+                continue
+            yield transition
 
 
 def relearn(agent: Runtime, revision: Outcome | None = None) -> Learned:
@@ -57,29 +61,25 @@ def unlearn(agent: Runtime) -> None:
 def restore(agent: Runtime) -> None:
     """Take up what is stored, when the agent is opened.
 
-    The log is folded anew where what is stored is not the fold of the log under the settings in force: they were
-    changed, the log was imported, or steps of open episodes wait in memory that is gone.
+    The log is folded anew where what is stored is not the fold of the log under the definition and the settings in
+    force: one of them was changed, the log was imported, or steps of open episodes waited in memory that is gone.
     """
     stored = agent.log.learned(agent.spec.name)
     if stored is None:
         if agent.log.decision_count(agent.spec.name):
             _refold_later_stored(agent)
+        return
+    learned, agent.position = stored
+    open_episodes = agent.log.open_episodes(agent.spec.name)
+    if not agent.fold.fits(learned) or (open_episodes and agent.fold.keeps_trajectories):
+        _refold_later_stored(agent)
     else:
-        learned, agent.position = stored
-        open_episodes = agent.log.open_episodes(agent.spec.name)
         agent.fold.restore(learned, open_episodes)
-        changed = agent.fold.carry.settings_hash != agent.settings_hash
-        if changed or (open_episodes and agent.fold.keeps_trajectories):
-            _refold_later_stored(agent)
-    _restore_episodes(agent)
 
 
-def _restore_episodes(agent: Runtime) -> None:
-    """Bring back the named episodes of the last decisions: how far they are, and whether they are over."""
-    last = {each.episode: each for each in reversed(agent.log.recent(agent.spec.name, _RECENT)) if each.episode != each.id}
-    for name, each in last.items():
-        over = name not in agent.fold.episodes and bool(agent.log.outcomes(each.id))
-        agent.episodes[name] = EpisodeState(step=each.step + 1, epsilon=each.epsilon, over=over)
+def blank(agent: str) -> Learned:
+    """Return what makes an agent fold its whole log anew when it is next opened."""
+    return Learned(agent=agent, entries={}, states={}, removed=set(), episodes={}, carry=b"", replace=True)
 
 
 def _refold_later_stored(agent: Runtime) -> None:

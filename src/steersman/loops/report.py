@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from steersman.core.actions import Action, Choice
 from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
 from steersman.core.ports import Receipt
-from steersman.core.state import StateValues
-from steersman.core.values import AuditEvent, Decision, Outcome
+from steersman.core.state import StateValues, check_text
+from steersman.core.values import AuditEvent, Decision, Learned, Outcome
 from steersman.loops.learn import learn, relearn, unlearn
 from steersman.loops.runtime import Runtime
 from steersman.stages.record.outcomes import Report, check_time, outcome, same, silent
@@ -55,6 +55,7 @@ def withdraw(agent: Runtime, decision: Decision | str, *, source: str = "") -> R
 
     Raises NotFound for a decision without an outcome.
     """
+    check_text("source", source)
     with agent.lock:
         known, earlier = _find(agent, decision)
         if not earlier:
@@ -102,8 +103,9 @@ def _check(
     executed: Action | Choice | None,
     source: str,
 ) -> Report:
-    if not source.isprintable():
-        raise InvalidInput(f"source: {source!r} is no printable text.")
+    check_text("source", source)
+    if not (terminated is None or isinstance(terminated, bool)) or not isinstance(truncated, bool):
+        raise InvalidInput(f"terminated and truncated are true or false, got {terminated!r} and {truncated!r}.")
     if terminated and truncated:
         raise InvalidInput("an episode is either terminated (it is over) or truncated (watching stopped), not both.")
     following = None
@@ -125,14 +127,19 @@ def _check(
 
 def _append_first(agent: Runtime, decision: Decision, new: Outcome) -> Receipt:
     agent.log.reserve()
-    learned = learn(agent, decision, new)
+    receipt = _append(agent, decision, new, learn(agent, decision, new))
+    agent.open.pop(decision.id, None)
+    return receipt
+
+
+def _append(agent: Runtime, decision: Decision, new: Outcome, learned: Learned) -> Receipt:
+    """Append an outcome with what was learned from it; where that fails, go back to what the log says."""
     try:
         receipt = agent.log.append((new,), learned)
     except SteersmanError:
         unlearn(agent)
         raise
     agent.position = agent.log.position
-    agent.open.pop(decision.id, None)
     if (new.terminated or new.truncated) and decision.episode in agent.episodes:
         agent.episodes[decision.episode].over = True
     return receipt
@@ -156,6 +163,4 @@ def _revise(agent: Runtime, decision: Decision, last: Outcome, new: Outcome, *, 
         )
     check_time(decision, agent.settings.episodes, new.reported_at)
     revision = replace(new, revision=last.revision + 1)
-    receipt = agent.log.append((revision,), relearn(agent, revision))
-    agent.position = agent.log.position
-    return receipt
+    return _append(agent, decision, revision, relearn(agent, revision))

@@ -55,16 +55,18 @@ class Runtime:
         self.log = world.log
         self.lock = threading.RLock()
         self.encoder = Encoder(spec.state)
-        self.guards = Guards(spec.guards if guards is None else guards, spec.actions, world.timer)
+        self.guard_list = spec.guards if guards is None else guards
+        self.guards = Guards(self.guard_list, spec.actions, world.timer)
         self.recorder = Recorder(spec.state, spec.actions, self.encoder)
         reward_range = spec.reward.high - spec.reward.low
-        self.chooser = Chooser(Explorer(settings.exploration, reward_range), settings.serving, reward_range)
+        self.chooser = Chooser(Explorer(settings.exploration, reward_range), settings, reward_range)
         self.safe_action = spec.actions.action(spec.safe_action)
         self.settings_hash = settings.hash
         self.policy = f"{settings.learning.method}/{settings.exploration.policy}"
         self.fold = self.new_fold()
         self.position = 0
         self.replace_stored = False
+        self.skipped = 0
         self.draws = Draws(key_for(world.seed, spec.name), world.log.decision_count(spec.name))
         self.open: OrderedDict[str, Decision] = OrderedDict()
         self.episodes: OrderedDict[str, EpisodeState] = OrderedDict()
@@ -89,7 +91,7 @@ class Runtime:
         """Return the state of a named episode, beginning it if it is new. Raises Conflict if it has run its length."""
         found = self.episodes.get(name)
         if found is None:
-            found = self.episodes[name] = EpisodeState(step=0, epsilon=self.fold.epsilon)
+            found = self.episodes[name] = self._from_log(name)
             if len(self.episodes) > _OPEN_EPISODES:
                 self.episodes.popitem(last=False)
         if found.over:
@@ -100,6 +102,24 @@ class Runtime:
                 "episodes.max_steps."
             )
         return found
+
+    def _from_log(self, name: str) -> EpisodeState:
+        """Return how far an episode is that this process does not know: new, under way, or over."""
+        last = self.log.last_of_episode(self.spec.name, name)
+        if last is None:
+            return EpisodeState(step=0, epsilon=self.fold.epsilon)
+        over = name not in self.fold.episodes and bool(self.log.outcomes(last.id))
+        return EpisodeState(step=last.step + 1, epsilon=last.epsilon, over=over)
+
+    def rewind(self, draw: int) -> None:
+        """Take back the draw of a decision that was not logged, so that counters follow the log."""
+        if draw >= 0:
+            self.draws = Draws(key_for(self.world.seed, self.spec.name), draw)
+
+    def look_again(self) -> None:
+        """Read the kill switches at the next decision, whenever they were last read."""
+        with self.lock:
+            self.polled_at = float("-inf")
 
     def failed(self, error: BaseException) -> str:
         """Note a failure and return it in words."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from steersman.core.errors import SteersmanError
+from steersman.core.errors import InvalidInput, SteersmanError
 from steersman.core.ports import AgentHandle
 from steersman.core.state import StateValues
 from steersman.core.values import Decision
@@ -46,6 +46,8 @@ def steered(
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        if inspect.iscoroutinefunction(function):
+            raise InvalidInput(f"{function.__name__} is a coroutine function; steer the plain function that it awaits.")
         signature = inspect.signature(function)
 
         @functools.wraps(function)
@@ -54,8 +56,9 @@ def steered(
             if decision is None:
                 return function(*args, **kwargs)
             given = signature.bind_partial(*args, **kwargs).arguments
-            chosen: dict[str, Any] = {name: value for name, value in decision.action.items() if name not in given}
-            action = {name: given.get(name, value) for name, value in decision.action.items()}
+            own = {**given, **kwargs}
+            chosen: dict[str, Any] = {name: value for name, value in decision.action.items() if name not in own}
+            action = {name: own.get(name, value) for name, value in decision.action.items()}
             started = time.perf_counter()
             try:
                 result = function(*args, **kwargs, **chosen)

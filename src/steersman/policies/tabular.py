@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from steersman.core.actions import ActionSpace
 from steersman.core.values import Entry
+from steersman.maths.statistics import Moments, merge
 
 Floats = NDArray[np.float64]
 _FIRST_ROWS = 64
@@ -15,8 +16,8 @@ _FIRST_ROWS = 64
 class QTable:
     """Values and statistics, arrays of shape (rows, estimators · width), where `width` counts the slots of the space.
 
-    A state has a row once it has been learned about; deciding never adds one. The number of states is bounded by
-    `max_states`; `intern` then frees rows that were seldom seen and not updated for long, or answers None.
+    A state has a row once it has been learned about; deciding never adds one. Whoever learns bounds their number: see
+    `prunable` and `forget`.
     """
 
     def __init__(
@@ -137,7 +138,25 @@ class QTable:
         return per_slot[self.space.slots].sum(axis=1)  # type: ignore[no-any-return]
 
     def entry(self, row: int, slot: int) -> Entry:
-        """Return the learned numbers of one slot (of one estimator)."""
+        """Return the learned numbers of one slot of the space, 0 ≤ slot < width, over all estimators together."""
+        first = self.column(row, slot)
+        if self.estimators == 1:
+            return first
+        parts = [first, *(self.column(row, slot + each * self.width) for each in range(1, self.estimators))]
+        moments: Moments = (0, 0.0, 0.0)
+        for each in parts:
+            moments = merge(moments, (each.visits, each.reward_mean, each.reward_m2))
+        return Entry(
+            sum(each.value for each in parts) / len(parts),
+            moments[0],
+            sum(each.td_variance for each in parts) / len(parts),
+            moments[1],
+            moments[2],
+            max(each.updated_at for each in parts),
+        )
+
+    def column(self, row: int, slot: int) -> Entry:
+        """Return the learned numbers of one column, as they are stored."""
         return Entry(
             float(self.value[row, slot]),
             int(self.visits[row, slot]),

@@ -106,6 +106,10 @@ class MemoryLog:
         """Return the last decisions of an agent, newest first."""
         return self._made(agent)[::-1][:limit]
 
+    def last_of_episode(self, agent: str, episode: str) -> Decision | None:
+        """Return the last decision of a named episode; None if it has none."""
+        return next((each for each in reversed(self._made(agent)) if each.episode == episode != each.id), None)
+
     def waiting(self, agent: str, before: float) -> list[Decision]:
         """Return decisions made before a time without an outcome, oldest first."""
         return [each for each in self._made(agent) if each.decided_at < before and each.id not in self._outcomes]

@@ -99,6 +99,10 @@ class SqliteLog:
         """Return the last decisions of an agent, newest first."""
         return self._reads.recent(agent, limit)
 
+    def last_of_episode(self, agent: str, episode: str) -> Decision | None:
+        """Return the last decision of a named episode; None if it has none."""
+        return self._reads.last_of_episode(agent, episode)
+
     def waiting(self, agent: str, before: float) -> list[Decision]:
         """Return the agent's decisions made before a time that have no outcome yet, oldest first."""
         return self._reads.waiting(agent, before)

@@ -73,8 +73,8 @@ class Queue:
         with self._lock:
             if self._closing:
                 raise StoreError("the log is closed. Open the store again to append.")
-            if learned is None:
-                self._check_room(len(rows))
+            if learned is None and any(isinstance(row, Decision | Outcome) for row in rows):
+                self._check_room(len(rows))  # a person's hand on the switch always finds room
             self._admission.check(rows, self._batches())
             batch = self._pending
             for row, values in zip(rows, columns, strict=True):

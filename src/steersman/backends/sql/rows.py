@@ -29,7 +29,7 @@ def encode(rows: Sequence[Row]) -> list[Columns]:
 def _columns(row: Row) -> Columns:
     if isinstance(row, Decision):
         _check_whole(row.step)
-        body = _body(row, (row.proposed is None) + (row.propensity is None))
+        body = _body(row, (row.proposed is None) + (row.propensity is None) + (row.action_probability is None))
         action = text(row.executed)
         return row.id, row.agent, row.episode, row.step, row.arm, action, row.decided_at, body
     if isinstance(row, Outcome):

@@ -74,6 +74,8 @@ decisions = Table(
     UniqueConstraint("id"),
 )
 Index(None, decisions.c.agent, decisions.c.decided_at)
+_NAMED = decisions.c.episode != decisions.c.id  # a decision that stands alone is an episode of its own id
+Index(None, decisions.c.agent, decisions.c.episode, sqlite_where=_NAMED, postgresql_where=_NAMED)
 
 outcomes = Table(
     "outcomes",

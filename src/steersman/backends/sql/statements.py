@@ -212,6 +212,16 @@ class Statements:
         return sql(ordered.limit(bindparam("most")))
 
     @cached_property
+    def last_of_episode(self) -> str:
+        """Position and body. Parameters: agent, episode, 1, 0."""
+        table = schema.decisions
+        mine = and_(
+            table.c.agent == bindparam("agent"), table.c.episode == bindparam("episode"), table.c.episode != table.c.id
+        )
+        newest = select(table.c.position, table.c.body).where(mine).order_by(table.c.position.desc())
+        return sql(newest.limit(bindparam("most")))
+
+    @cached_property
     def waiting(self) -> str:
         """Position and body, oldest first. Parameters: agent, before."""
         waits, decision = schema.open_decisions, schema.decisions

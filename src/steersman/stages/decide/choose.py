@@ -6,22 +6,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from steersman.core.settings import Serving
+from steersman.core.errors import InvalidInput
+from steersman.core.settings import Settings
 from steersman.core.values import Arm
 from steersman.maths import distributions
+from steersman.maths.schedules import effective_count
 from steersman.maths.statistics import confidence
 from steersman.policies.exploration import Explorer
 from steersman.policies.tabular import QTable
 
 Mask = NDArray[np.bool_]
+_SMALLEST_ALPHA = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """What was chosen. `action` is None where nothing was allowed; `propensity` is the action's share within its arm."""
+    """What was chosen. `action` is None where nothing was allowed.
+
+    `propensity` is the action's probability within its arm, `probability` that of the action by either arm.
+    """
 
     action: int | None
     propensity: float | None
+    probability: float | None
     arm: Arm
     arm_probability: float
     reason: str
@@ -44,19 +51,25 @@ class Situation:
 class Chooser:
     """Chooses for one agent. A pure function of the table and the situation: the same draws give the same choice."""
 
-    def __init__(self, explorer: Explorer, serving: Serving, reward_range: float) -> None:
+    def __init__(self, explorer: Explorer, settings: Settings, reward_range: float) -> None:
         self._explorer = explorer
-        self._serving = serving
+        self._serving = settings.serving
         self._scale = reward_range
+        learning = settings.learning
+        constant = learning.alpha_schedule == "constant"
+        self._last_alpha = max(learning.alpha if constant else learning.alpha_floor, _SMALLEST_ALPHA)
 
     def choose(self, table: QTable, now: Situation) -> Choice:
         """Return the choice. Raises InvalidInput where the table holds a value that is not a number."""
         slot_values = table.slot_values(now.row)
         values = tuple(slot_values.tolist())
+        if not math.isfinite(sum(values)):
+            raise InvalidInput(f"the table holds a value that is not a finite number: {values}.")
         if not np.count_nonzero(now.allowed):
             return Choice(
                 action=None,
                 propensity=None,
+                probability=None,
                 arm="safe",
                 arm_probability=1.0,
                 reason="no action is allowed",
@@ -64,15 +77,18 @@ class Chooser:
                 confidence=0.0,
             )
         arm, arm_probability = self._arm(now)
+        champion, reason = self.probabilities(table, now, slot_values)
         if arm == "baseline":
             action, propensity, reason = now.baseline, 1.0, "baseline rule"
         else:
-            probabilities, reason = self.probabilities(table, now, slot_values)
-            action = distributions.draw(probabilities, float(now.uniforms[1]))
-            propensity = float(probabilities[action])
+            action = distributions.draw(champion, float(now.uniforms[1]))
+            propensity = float(champion[action])
+        share = arm_probability if arm == "baseline" else 1.0 - arm_probability
+        probability = (share if action == now.baseline else 0.0) + (1.0 - share) * float(champion[action])
         return Choice(
             action=action,
             propensity=propensity,
+            probability=probability,
             arm=arm,
             arm_probability=arm_probability,
             reason=reason,
@@ -103,7 +119,8 @@ class Chooser:
             return 0.0
         weakest = 1.0
         for slot in table.space.slots[action].tolist():
-            visits = int(table.visits[row, slot])
-            error = math.sqrt(float(table.td_variance[row, slot]) / max(visits, 1))
-            weakest = min(weakest, confidence(visits, error, self._scale))
+            entry = table.entry(row, slot)
+            worth = effective_count(entry.visits, self._last_alpha)
+            error = math.sqrt(entry.td_variance / max(worth, 1.0))
+            weakest = min(weakest, confidence(entry.visits, error, self._scale))
         return weakest

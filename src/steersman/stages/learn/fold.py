@@ -1,9 +1,12 @@
 """Learning as a fold: the same transitions in the same order give the same table, to the bit, live or replayed."""
 
+import dataclasses
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import structs
 
 from steersman.core.agent import AgentSpec
 from steersman.core.settings import Settings
@@ -16,12 +19,25 @@ from steersman.stages.learn.kernel import td_step
 from steersman.stages.learn.methods import Trajectory, method
 from steersman.stages.learn.schedule import Schedule, ScheduleState
 
+_OPEN_EPISODES = 100_000
+
+
+def definition(spec: AgentSpec, settings: Settings) -> str:
+    """Return what a table belongs to, in one word: settings, schema, bins, actions and reward range."""
+    reward = (spec.reward.low, spec.reward.high)
+    whole = repr((settings.hash, spec.state, spec.actions.dimensions, reward))
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
 
 class Carry(msgspec.Struct, kw_only=True):
-    """The part of a fold that is neither table nor episode: its settings, counts and the exploration schedule."""
+    """The part of a fold that is neither table nor episode record: its definition, counts, the exploration schedule.
+
+    `ends` holds the number of steps of open episodes whose last step is known while earlier ones are not.
+    """
 
     schedule: ScheduleState
-    settings_hash: str = ""
+    definition: str = ""
+    ends: dict[str, int] = {}
     transitions: int = 0
     updates: int = 0
     states_refused: int = 0
@@ -32,11 +48,11 @@ class Carry(msgspec.Struct, kw_only=True):
 
 @dataclass(kw_only=True, slots=True)
 class OpenEpisode:
-    """An episode under way: its record so far and the steps that a multi-step rule waits for."""
+    """An episode under way: its record so far, the steps that a multi-step rule waits for, and whether any was rewarded."""
 
     record: EpisodeRecord
     trajectory: Trajectory
-    ends_after: int | None = None
+    rewarded: bool = False
 
 
 class Fold:
@@ -68,12 +84,12 @@ class Fold:
         base = spec.actions.slots
         self._slots = [(base + each * self.table.width).tolist() for each in range(self._method.estimators)]
         self._alpha_scale = learning.alpha_scale if learning.alpha_schedule == "visits" else 0.0
-        self.carry = Carry(schedule=self._schedule.start(), settings_hash=settings.hash)
+        self.carry = Carry(schedule=self._schedule.start(), definition=definition(spec, settings))
         self.episodes: dict[str, OpenEpisode] = {}
         self._dirty: set[tuple[str, int, int]] = set()
         self._new: dict[str, dict[str, int]] = {}
         self._removed: set[str] = set()
-        self._ended: dict[str, EpisodeRecord] = {}
+        self._records: dict[str, EpisodeRecord] = {}
 
     @property
     def epsilon(self) -> float:
@@ -90,11 +106,20 @@ class Fold:
         episode = self._episode(transition)
         self.carry.transitions += 1
         self.carry.last_at = transition.at
-        if transition.reward is not None or self._method.needs_trajectory:
+        seen = self._without_guesses(transition)
+        if seen.reward is not None or self._method.needs_trajectory:
             coin = self._coin(self.carry.transitions) if self._needs_coin else 0.0
-            for update in self._method.updates(self.table, transition, episode.trajectory, coin):
+            for update in self._method.updates(self.table, seen, episode.trajectory, coin):
                 self._learn(update.transition, update.target, update.estimator)
         self._advance(episode, transition)
+
+    def _without_guesses(self, transition: Transition) -> Transition:
+        """Return the transition, without its reward where it went on to a state that nobody reported.
+
+        To learn it as if the episode had terminated there would teach that waiting too long is the end of the world.
+        """
+        unknown = transition.next_key is None and not transition.terminated and self._settings.learning.gamma > 0.0
+        return dataclasses.replace(transition, reward=None) if unknown else transition
 
     def apply_all(self, transitions: Iterable[Transition]) -> None:
         """Learn from transitions in their order."""
@@ -165,16 +190,25 @@ class Fold:
                 complete=False,
             )
             episode = self.episodes[transition.episode] = OpenEpisode(record=record, trajectory=Trajectory())
+            if len(self.episodes) > _OPEN_EPISODES:
+                self._abandon(next(iter(self.episodes)), transition.at)
         return episode
+
+    def _abandon(self, name: str, at: float) -> None:
+        """Close the oldest open episode, incomplete: memory is bounded, whoever forgets to end theirs."""
+        record = self.episodes.pop(name).record
+        self.carry.ends.pop(name, None)
+        self._records[name] = structs.replace(record, ended_at=at)
 
     def _advance(self, episode: OpenEpisode, transition: Transition) -> None:
         """Count the step; the episode ends when all steps up to a terminated or truncated one are in."""
         reward = transition.reward or 0.0
         last = episode.record
         if transition.terminated or transition.truncated:
-            episode.ends_after = transition.step + 1
+            self.carry.ends[transition.episode] = transition.step + 1
         steps = last.steps + 1
-        ended = episode.ends_after is not None and steps >= episode.ends_after
+        ended = steps >= self.carry.ends.get(transition.episode, steps + 1)
+        episode.rewarded |= transition.reward is not None
         episode.record = EpisodeRecord(
             agent=last.agent,
             episode=last.episode,
@@ -185,10 +219,12 @@ class Fold:
             total_return=last.total_return + self._settings.learning.gamma**transition.step * reward,
             complete=ended and transition.reward is not None,
         )
-        self._ended[transition.episode] = episode.record
+        if transition.episode != transition.decision_id:  # a decision that stands alone is its own record
+            self._records[transition.episode] = episode.record
         if ended:
-            del self.episodes[transition.episode]
-            self._schedule.episode_ended(self.carry.schedule, episode.record.total_reward, steps)
+            del self.episodes[transition.episode], self.carry.ends[transition.episode]
+            if episode.rewarded:
+                self._schedule.episode_ended(self.carry.schedule, episode.record.total_reward, steps)
 
     def changes(self, *, replace: bool = False) -> Learned:
         """Return what changed since the last call; with `replace`, everything, to stand in for what is stored."""
@@ -198,18 +234,25 @@ class Fold:
             self._dirty, self._new = dirty, dict(self.table.bins)
         learned = Learned(
             agent=self._spec.name,
-            entries={(key, slot): self.table.entry(row, slot) for key, row, slot in self._dirty},
+            entries={(key, slot): self.table.column(row, slot) for key, row, slot in self._dirty},
             states=self._new,
             removed=self._removed,
-            episodes=self._ended,
+            episodes=self._records,
             carry=msgspec.json.encode(self.carry),
             replace=replace,
         )
-        self._dirty, self._new, self._removed, self._ended = set(), {}, set(), {}
+        self._dirty, self._new, self._removed, self._records = set(), {}, set(), {}
         return learned
 
+    def fits(self, learned: Learned) -> bool:
+        """Return whether what is stored was learned under this definition and these settings."""
+        return bool(learned.carry) and msgspec.json.decode(learned.carry, type=Carry).definition == self.carry.definition
+
     def restore(self, learned: Learned, open_episodes: Iterable[EpisodeRecord]) -> None:
-        """Take up a stored fold where it was left."""
+        """Take up a stored fold that fits, where it was left."""
         self.table.restore(learned.states, ((key, slot, entry) for (key, slot), entry in learned.entries.items()))
         self.carry = msgspec.json.decode(learned.carry, type=Carry)
-        self.episodes = {each.episode: OpenEpisode(record=each, trajectory=Trajectory()) for each in open_episodes}
+        self.episodes = {
+            each.episode: OpenEpisode(record=each, trajectory=Trajectory(), rewarded=each.total_reward != 0.0)
+            for each in open_episodes
+        }

@@ -1,4 +1,4 @@
-"""The arithmetic of one update, written once: run as it is for live outcomes, compiled by numba for long refolds.
+"""The arithmetic of one update, written once: run as it is for outcomes, compiled by numba for transitions in arrays.
 
 Both give the same numbers to the bit: the operations and their order are the same, and nothing is reassociated.
 """

@@ -7,7 +7,7 @@ from steersman.core.errors import Conflict, InvalidInput
 from steersman.core.reward import Reward
 from steersman.core.settings import Episodes
 from steersman.core.state import Scalar
-from steersman.core.values import Decision, Outcome, OutcomeKind
+from steersman.core.values import Decision, Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,14 +26,14 @@ class Report:
 def outcome(decision: Decision, report: Report, *, reward: Reward, episodes: Episodes, gamma: float, at: float) -> Outcome:
     """Return the first revision of a decision's outcome.
 
-    A decision without an episode of its own naming ends with its outcome unless a next state is given. An episode is
-    truncated at `max_steps`. Raises InvalidInput where the episode goes on and the next state is missing.
+    A decision without a named episode ends with its outcome: terminated, or truncated where a next state is given. A
+    named episode is truncated at `max_steps`. Raises InvalidInput where the episode goes on and the next state is missing.
     """
     alone = decision.episode == decision.id
     terminated = report.terminated
     if terminated is None:
         terminated = alone and report.next_state is None and not report.truncated
-    truncated = not terminated and (report.truncated or decision.step + 1 >= episodes.max_steps)
+    truncated = not terminated and (alone or report.truncated or decision.step + 1 >= episodes.max_steps)
     if report.next_state is None and not terminated and gamma > 0.0:
         raise InvalidInput(
             f"decision {decision.id}: the episode goes on, so say where it went: pass next_state=… (also where it "
@@ -58,20 +58,20 @@ def outcome(decision: Decision, report: Report, *, reward: Reward, episodes: Epi
     )
 
 
-def silent(decision: Decision, *, reward: Reward, at: float, kind: OutcomeKind = "expired", revision: int = 0) -> Outcome:
-    """Return the outcome of a decision of which nothing is known: expired with the default reward, or withdrawn."""
+def silent(decision: Decision, *, reward: Reward, at: float) -> Outcome:
+    """Return the outcome of a decision of which nothing is known: the default reward, or none. A named episode goes on."""
     return Outcome(
         decision_id=decision.id,
         agent=decision.agent,
-        revision=revision,
-        kind=kind,
+        revision=0,
+        kind="expired",
         measurements={},
         components={},
-        reward=reward.default if kind == "expired" else None,
+        reward=reward.default,
         next_state=None,
         next_refusals=(),
         terminated=False,
-        truncated=True,
+        truncated=decision.episode == decision.id,
         executed=None,
         reported_at=at,
         source="",

@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersman.core.actions import ActionSpace
-from steersman.core.state import StateSchema
+from steersman.core.errors import InvalidInput
+from steersman.core.state import StateSchema, StateValues
 from steersman.core.transition import Transition
 from steersman.core.values import Decision, Outcome
-from steersman.policies.encoding import Encoder
+from steersman.policies.encoding import Bins, Encoder
 
 
 class Recorder:
@@ -20,7 +21,9 @@ class Recorder:
 
     def transition(self, decision: Decision, outcome: Outcome) -> Transition:
         """Return the transition. The action is the one that was executed, also where the outcome says so later."""
-        bins = self._encoder.bins(decision.state)
+        if decision.schema != self._schema.id:
+            raise InvalidInput(f"decision {decision.id} has a state of {decision.schema}, not {self._schema.id}.")
+        bins = self._bins(decision.state)
         over = outcome.terminated or outcome.next_state is None
         return Transition(
             decision_id=decision.id,
@@ -30,7 +33,7 @@ class Recorder:
             bins=self._encoder.named(bins),
             action=self._space.index(outcome.executed or decision.executed),
             reward=None if outcome.kind == "withdrawn" else outcome.reward,
-            next_key=None if over else self._encoder.key(self._encoder.bins(outcome.next_state or {})),
+            next_key=None if over else self._encoder.key(self._bins(outcome.next_state or {})),
             next_allowed=None if over else self._next_allowed(outcome),
             terminated=outcome.terminated,
             truncated=outcome.truncated,
@@ -38,6 +41,12 @@ class Recorder:
             decided_at=decision.decided_at,
             at=outcome.reported_at,
         )
+
+    def _bins(self, state: StateValues) -> Bins:
+        try:
+            return self._encoder.bins(state)
+        except (KeyError, ValueError, TypeError) as error:
+            raise InvalidInput(f"a logged state does not fit {self._schema.id}: {error!r}.") from error
 
     def _next_allowed(self, outcome: Outcome) -> NDArray[np.bool_] | None:
         if not outcome.next_refusals:

@@ -56,6 +56,10 @@ def _log() -> None:
         sa.UniqueConstraint("id", name="uq_decisions_id"),
     )
     op.create_index("ix_decisions_agent_decided_at", "decisions", ["agent", "decided_at"])
+    named = sa.text("episode != id")
+    op.create_index(
+        "ix_decisions_agent_episode", "decisions", ["agent", "episode"], sqlite_where=named, postgresql_where=named
+    )
     op.create_table(
         "outcomes",
         _whole("position"),
