@@ -9,6 +9,7 @@ import pytest
 from steersman.app import Steersman
 from steersman.core.actions import ActionSpace
 from steersman.core.agent import AgentSpec
+from steersman.core.errors import InvalidInput
 from steersman.core.reward import Reward
 from steersman.core.state import Number, StateSchema
 from steersman.loops.agent import Agent
@@ -121,3 +122,18 @@ def test_arguments_given_by_place_win_too_and_measure_sees_them(agent: Agent) ->
     assert seen[0].arguments == {"items": [1, 2], "size": 100}
     assert seen[0].action["size"] == 100
     assert agent.values({"items": 2})["size"][100].visits == 1
+
+
+def test_a_callable_of_any_options_is_steered_and_a_coroutine_is_refused(agent: Agent) -> None:
+    @agent.steer(lambda **options: {"items": 1}, lambda call: {"reward": 0.0})
+    def work(**options: Any) -> Any:
+        return options["size"]
+
+    assert work(size=10) == 10
+    assert work() in (1, 10, 100)
+
+    async def later(*, size: int = 1, sort: str = "no") -> int:
+        return size
+
+    with pytest.raises(InvalidInput, match="coroutine"):
+        agent.steer(lambda **options: {"items": 1}, lambda call: None)(later)

@@ -50,9 +50,9 @@ class MemoryLog:
         with self._changed:
             if self._closed:
                 raise StoreError("the log is closed. Open the store again to append.")
-            if learned is None:
-                self.reserve(len(rows))
-            else:
+            if learned is None and any(isinstance(row, Decision | Outcome) for row in rows):
+                self.reserve(len(rows))  # a person's hand on the switch always finds room
+            if learned is not None:
                 check_finite(learned)
             kept = [_read_back(row) for row in rows]
             self._refuse_known(kept)
