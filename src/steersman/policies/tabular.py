@@ -137,6 +137,13 @@ class QTable:
         per_slot = (prior + visits * spread) / (visits + 1.0) ** 2
         return per_slot[self.space.slots].sum(axis=1)  # type: ignore[no-any-return]
 
+    def evidence(self, row: int, slot: int) -> tuple[int, float]:
+        """Return the visits of a slot and the variance of its TD target, over all estimators together."""
+        if self.estimators == 1:
+            return int(self.visits[row, slot]), float(self.td_variance[row, slot])
+        entry = self.entry(row, slot)
+        return entry.visits, entry.td_variance
+
     def entry(self, row: int, slot: int) -> Entry:
         """Return the learned numbers of one slot of the space, 0 ≤ slot < width, over all estimators together."""
         first = self.column(row, slot)

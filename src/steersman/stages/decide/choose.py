@@ -119,8 +119,8 @@ class Chooser:
             return 0.0
         weakest = 1.0
         for slot in table.space.slots[action].tolist():
-            entry = table.entry(row, slot)
-            worth = effective_count(entry.visits, self._last_alpha)
-            error = math.sqrt(entry.td_variance / max(worth, 1.0))
-            weakest = min(weakest, confidence(entry.visits, error, self._scale))
+            visits, variance = table.evidence(row, slot)
+            worth = effective_count(visits, self._last_alpha)
+            error = math.sqrt(variance / max(worth, 1.0))
+            weakest = min(weakest, confidence(visits, error, self._scale))
         return weakest

@@ -43,8 +43,8 @@ def test_some_cycles_end_to_end(shop: Path, small_handle: Agent, progress: Progr
     assert list(temp_folder.iterdir()) == [], "the sandboxes are gone"
     assert report.cycles == 8
     assert report.tests == 8, "the planted flaky one is not the project's"
-    assert {row.pair for row in report.log if row.final} == {2, 3, 4}
-    assert report.rows[0].n == 3
+    assert {row.pair for row in report.log if row.final} == {3, 4}, "at most a third of the cycles"
+    assert report.rows[0].n == 2
     assert report.all_rows[0].n == 5
     assert report.verdict == "cannot tell yet"
     assert set(report.next.action) == {"workers", "selection", "order", "retry"}
