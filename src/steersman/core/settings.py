@@ -68,7 +68,7 @@ class Exploration:
         options=("constant", "exponential", "step", "reward", "rbed"),
     )
     epsilon: float = _setting(0.2, "Share of exploring decisions at the start.", low=0, high=1)
-    decay: float = _setting(0.995, "Factor on epsilon for each episode (exponential, rbed).", low=0, high=1)
+    decay: float = _setting(0.995, "Factor on epsilon for each episode (exponential).", low=0, high=1)
     floor: float = _setting(0.01, "Smallest epsilon.", low=0, high=1)
     temperature: float = _setting(0.05, "Temperature of softmax.", unit="reward ranges", low=1e-6, high=100)
     ucb_width: float = _setting(0.5, "Width of the confidence bonus of ucb.", unit="reward ranges", low=0, high=100)

@@ -72,9 +72,14 @@ class _Worker:
         return list(answer)
 
     def _restart(self) -> None:
-        """Kill the process at once and start another in the background."""
-        self._stop()
-        threading.Thread(target=self._start, daemon=True, name=f"guard-{self._guard.name}").start()
+        """Let go of the process at once; kill it and start another in the background, so that nobody waits for that."""
+        process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
+        name = f"guard-{self._guard.name}"
+        threading.Thread(target=self._replace, args=(process, pipe), daemon=True, name=name).start()
+
+    def _replace(self, process: BaseProcess | None, pipe: Connection | None) -> None:
+        _end(process, pipe)
+        self._start()
 
     def _start(self) -> None:
         context = get_context("spawn")
@@ -86,10 +91,13 @@ class _Worker:
             self._process, self._pipe = process, here
 
     def _stop(self) -> None:
-        process, pipe = self._process, self._pipe
+        _end(self._process, self._pipe)
         self._process = self._pipe = None
-        if process is not None:
-            process.kill()
-            process.join(_START_S)
-        if pipe is not None:
-            pipe.close()
+
+
+def _end(process: BaseProcess | None, pipe: Connection | None) -> None:
+    if process is not None:
+        process.kill()
+        process.join(_START_S)
+    if pipe is not None:
+        pipe.close()
