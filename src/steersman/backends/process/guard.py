@@ -46,6 +46,7 @@ class _Worker:
         self._lock = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._starting = False
         self._start()
         atexit.register(self._stop)
 
@@ -56,6 +57,8 @@ class _Worker:
             raise DeadlineExceeded(f"guard {self._guard.name} is still busy with another decision.")
         try:
             if self._pipe is None:
+                if not self._starting:
+                    self._restart()  # the last attempt failed
                 raise DeadlineExceeded(f"guard {self._guard.name} is being started again.")
             self._pipe.send(dict(state))
             if not self._pipe.poll(deadline_s):
@@ -74,12 +77,18 @@ class _Worker:
     def _restart(self) -> None:
         """Let go of the process at once; kill it and start another in the background, so that nobody waits for that."""
         process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
+        self._starting = True
         name = f"guard-{self._guard.name}"
         threading.Thread(target=self._replace, args=(process, pipe), daemon=True, name=name).start()
 
     def _replace(self, process: BaseProcess | None, pipe: Connection | None) -> None:
-        _end(process, pipe)
-        self._start()
+        try:
+            _end(process, pipe)
+            self._start()
+        except (EOFError, OSError, RuntimeError):
+            return  # it died while it started, or the interpreter is ending; the next decision tries again
+        finally:
+            self._starting = False
 
     def _start(self) -> None:
         context = get_context("spawn")
