@@ -38,6 +38,7 @@ class QTable:
         self.bins: dict[str, dict[str, int]] = {}
         self._free: list[int] = []
         self._seen: dict[int, int] = {}
+        self._keys: dict[int, str] = {}
         self._allocate(_FIRST_ROWS)
 
     def _allocate(self, rows: int) -> None:
@@ -60,6 +61,7 @@ class QTable:
             if row >= len(self.value):
                 self._grow()
             self.rows[key] = row
+            self._keys[row] = key
             self.bins[key] = bins
         return row
 
@@ -72,7 +74,7 @@ class QTable:
     def forget(self, key: str) -> None:
         """Free a state's row."""
         row = self.rows.pop(key)
-        del self.bins[key]
+        del self.bins[key], self._keys[row]
         for array in (self.visits, self.td_variance, self.reward_mean, self.reward_m2, self.updated_at):
             array[row] = 0
         self.value[row] = self.initial_value
@@ -81,12 +83,9 @@ class QTable:
 
     def prunable(self, *, visits: int, before: float) -> list[str]:
         """Return the keys of states with fewer than `visits` visits, last updated before a time (unix seconds)."""
-        dimensions = len(self.space.dimensions)
-        return [
-            key
-            for key, row in self.rows.items()
-            if self.visits[row].sum() < visits * dimensions and self.updated_at[row].max() < before
-        ]
+        seldom = self.visits.sum(axis=1) < visits * len(self.space.dimensions)
+        old = self.updated_at.max(axis=1) < before
+        return [self._keys[row] for row in (seldom & old).nonzero()[0].tolist() if row in self._keys]
 
     def state_visits(self, row: int) -> int:
         """Return how often a state was learned about."""
