@@ -95,7 +95,9 @@ def explain(
         show_json(found)
         return
     made = found.decision
-    drawn = "not drawn" if made.propensity is None else f"{made.propensity:.3f} within the arm"
+    drawn = "not drawn"
+    if made.propensity is not None:
+        drawn = f"{made.propensity:.3f} within the arm, {made.action_probability or 0.0:.3f} by either arm"
     show_facts(
         {
             "agent": f"{made.agent}  (policy {made.policy}, settings {made.settings_hash})",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -69,7 +70,7 @@ def show_warning(text: str) -> None:
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; columns whose cells all look like numbers are set to the right."""
     cells = [[_cell(each) for each in row] for row in rows]
-    table = Table(title=title or None, title_justify="left", header_style="bold", pad_edge=False)
+    table = Table(title=title or None, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD)
     for index, name in enumerate(columns):
         numeric = bool(cells) and all(row[index][:1] in "+-0123456789–" for row in cells if row[index])
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
