@@ -14,5 +14,7 @@ run benchmarks/refold.py
 run benchmarks/ingest.py
 run benchmarks/safety.py
 run benchmarks/crash.py --kills 500 --cuts 300
+run benchmarks/sequences.py
+run benchmarks/known_answers.py
 run benchmarks/qe_executor.py
 exit "$failed"
