@@ -243,7 +243,7 @@ def no_unique_key() -> None:
     from sqlalchemy import UniqueConstraint
 
     from steersman.backends.sql import schema
-    from steersman.backends.sql.admission import Admission
+    from steersman.backends.sql.sqlite.admission import Admission
 
     unique = {each for each in schema.outcomes.constraints if isinstance(each, UniqueConstraint)}
     schema.outcomes.constraints -= unique
@@ -253,7 +253,7 @@ def no_unique_key() -> None:
 
 def learning_outside_the_transaction() -> None:
     """Plant: rows are committed first, and what was learned from them after."""
-    from steersman.backends.sql import transaction
+    from steersman.backends.sql.sqlite import transaction
 
     write_learned = transaction.write_learned
 
@@ -270,7 +270,7 @@ def learning_outside_the_transaction() -> None:
 
 def commits_without_fsync() -> None:
     """Plant: synchronous=NORMAL, which a kill cannot show and a power cut does."""
-    from steersman.backends.sql import connect
+    from steersman.backends.sql.sqlite import connect
 
     correct = connect.writer
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from steersman.backends.sql import SqliteLog, connect
+from steersman.backends.sql import SqliteLog
+from steersman.backends.sql.sqlite import connect
 from steersman.core.ports import Log
 from steersman.testing.log_contract import LogContract
 

@@ -5,10 +5,21 @@ from typing import Any, Protocol, runtime_checkable
 
 from steersman.core.actions import Action, Choice
 from steersman.core.state import StateValues
-from steersman.core.values import Arm, AuditEvent, Decision, Entry, EpisodeRecord, KillSwitch, Learned, Outcome
+from steersman.core.values import (
+    Arm,
+    AuditEvent,
+    Contribution,
+    Decision,
+    Entry,
+    EpisodeRecord,
+    KillSwitch,
+    Learned,
+    Outcome,
+    Window,
+)
 
 Clock = Callable[[], float]
-Row = Decision | Outcome | AuditEvent | KillSwitch
+Row = Decision | Outcome | AuditEvent | KillSwitch | Contribution
 
 
 @runtime_checkable
@@ -30,10 +41,11 @@ class Log(Protocol):
     """
 
     def append(self, rows: Sequence[Row], learned: Learned | None = None) -> Receipt:
-        """Put rows at the end and return at once.
+        """Put rows at the end, all of them or none, and return at once.
 
         The receipt covers everything appended so far, so that of no rows at all acknowledges what came before. Raises
-        Overloaded when the queue is full: nothing was taken then. What was `learned` is always taken, because the table
+        Overloaded when the queue is full, Conflict for a decision or a revision that the log holds and NotFound for an
+        outcome without decision: nothing was taken then. A shared log may tell the last two by the receipt's `wait`. What was `learned` is always taken, because the table
         in memory has moved already; ask `reserve` before learning.
         """
 
@@ -56,8 +68,21 @@ class Log(Protocol):
     def outcomes(self, decision_id: str) -> list[Outcome]:
         """Return all revisions of a decision's outcome, oldest first."""
 
-    def history(self, agent: str, until: int | None = None) -> Iterator[tuple[int, Decision, Outcome]]:
-        """Yield (position, decision, outcome) for each outcome row of an agent in log order, up to a position."""
+    @property
+    def shared(self) -> bool:
+        """Whether other processes append as well: then it is a `SharedLog`, and learning follows it."""
+
+    @property
+    def stream(self) -> int:
+        """The number of this process' stream of random numbers, its own for as long as it is at work; 0 if it is alone."""
+
+    def history(
+        self, agent: str, until: int | None = None, *, after: int = 0, durable: bool = False
+    ) -> Iterator[tuple[int, Decision, Outcome]]:
+        """Yield (position, decision, outcome) for each outcome row of an agent in log order, after and up to a position.
+
+        durable: leave out what this process has appended and not yet stored.
+        """
 
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield all decisions and outcomes in log order."""
@@ -74,8 +99,8 @@ class Log(Protocol):
     def open_episodes(self, agent: str) -> list[EpisodeRecord]:
         """Return the agent's episodes that have not ended."""
 
-    def decision_count(self, agent: str) -> int:
-        """Return how many decisions of the agent are in the log, durable or not."""
+    def decision_count(self, agent: str, stream: int | None = None) -> int:
+        """Return how many decisions of the agent, of one stream or of all, are in the log, durable or not."""
 
     def agents(self) -> list[str]:
         """Return the names of the agents that have decided, sorted."""
@@ -83,14 +108,60 @@ class Log(Protocol):
     def learned(self, agent: str) -> tuple[Learned, int] | None:
         """Return the agent's whole working table and the position up to which it has learned; None if it has none."""
 
+    def windows(self, agent: str, limit: int = 10) -> list[Window]:
+        """Return the agent's last windows of learning, newest first."""
+
     def audit(self, limit: int = 100) -> list[AuditEvent]:
         """Return the newest audit events, newest first."""
 
     def kill_switches(self) -> list[KillSwitch]:
         """Return the latest word for each scope, as written by any process."""
 
+    def contributions(self, pool: str) -> list[Contribution]:
+        """Return what each source of a pool said last, rows taken back left out, by source, key and role."""
+
+    def reserve_tokens(self, agent: str, period: int, count: int, budget: int) -> "Grant":
+        """Ask for `count` exploring decisions of a period's budget, and return at once.
+
+        What is granted is reserved durably before it can be used, by whichever process, and burned by one that dies.
+        """
+
     def close(self) -> None:
         """Make everything durable and release the store."""
+
+
+class Grant(Receipt, Protocol):
+    """Tokens on their way."""
+
+    @property
+    def granted(self) -> int:
+        """How many there are, once it is done; 0 before."""
+
+
+class SharedLog(Log, Protocol):
+    """A log that many processes append to, of which one at a time learns for an agent.
+
+    Positions are given by the store when rows become durable. What another process did shows in the receipt: its `wait`
+    raises Conflict for an id or a revision that was there first, and for what was learned under an old fence.
+    """
+
+    def lease(self, agent: str) -> int | None:
+        """Take or renew the right to learn for an agent; return its fence, or None while another process has it."""
+
+    def release(self, agent: str) -> None:
+        """Give the right to learn back at once, if this process has it."""
+
+    def learner(self, agent: str) -> str:
+        """Return who learns for an agent now; "" if nobody does."""
+
+    def learned_since(self, agent: str, version: int) -> Learned | None:
+        """Return what was stored of an agent's table after a version, all of it after 0; None if nothing was.
+
+        `replace` says that entries were taken away since, and that this is the whole table.
+        """
+
+    def watch(self, timeout_s: float) -> bool:
+        """Wait until rows or tables have changed in the store; return whether they have. Returns at once if overdue."""
 
 
 class AgentHandle(Protocol):

@@ -23,6 +23,17 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
 
 
+class Belief(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source holds of each slot of the action space, and how many visits that is worth (0: it says nothing).
+
+    source: "own", "category/core-testing", "fleet", or "transfer/qe/other-agent".
+    """
+
+    source: str
+    means: tuple[float, ...]
+    weights: tuple[float, ...]
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """One decision, with all that is needed to explain it, to replay it to the bit and to evaluate other policies on it.
 
@@ -30,7 +41,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     weights divide by is `action_probability`: that of the action by whichever arm. Both are None where the executed
     action was not drawn. `values` holds the table's
     value of each slot of the action space. `table_position` is the log position up to which the table had learned;
-    `seed` and `draw` (the counter) give the random numbers again.
+    `seed`, `stream` and `draw` (the counter) give the random numbers again. Where others'
+    evidence was used, `priors` holds what `values` were blended from, the agent's own first; a replay takes the rest.
     """
 
     id: str
@@ -61,6 +73,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["off", "shadow", "advisory", "live"] = "live"
     trace_id: str = ""
     action_probability: float | None = None
+    stream: int = 0
+    priors: tuple[Belief, ...] = ()
 
     @property
     def action(self) -> dict[str, Choice]:
@@ -122,12 +136,48 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     updated_at: float
 
 
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """What learning amounted to over some outcomes in a row: what is asked when somebody wants to know if it has ended.
+
+    number: from 0, without gaps. started_at, ended_at: when its first and last decisions were made (unix seconds).
+    outcomes: those with a reward. updates: of the table. td_bias: size of the mean TD error of entries that were updated
+    together, noise taken out (reward units; below 0 where noise explains more than all of it: the square keeps the
+    sign). td_noise: what noise alone would show there, as one standard error. td_pairs: pairs of updates behind both.
+    reward_mean, reward_m2: of the rewards, and the sum of squared deviations (Welford). noise: variance of the rewards
+    within an entry, the environment's own (in a factored space an upper bound). successes: outcomes with at least the
+    agent's `success_reward`. varied: outcomes with another reward than the window's first. explored: outcomes, or shares
+    of them, that went to exploring. policy_changes: updates after which another action was the best of its state.
+    states_seen: states that were learned about, estimated to within some per cent. epsilon: the rate at the end.
+    """
+
+    agent: str
+    number: int
+    started_at: float
+    ended_at: float
+    outcomes: int
+    updates: int
+    td_bias: float
+    td_noise: float
+    td_pairs: int
+    reward_mean: float
+    reward_m2: float
+    noise: float
+    successes: int
+    varied: int
+    explored: float
+    policy_changes: int
+    states_seen: int
+    epsilon: float
+
+
 class Learned(msgspec.Struct, kw_only=True):
     """What changed in an agent's working table, to be stored in the transaction that stores the outcomes behind it.
 
     entries: by (state key, slot). states: the readable bins of states seen for the first time, by key.
     removed: keys of pruned states. carry: the rest of the fold (open episodes, exploration), as JSON.
-    replace: the table was refolded; everything stored for the agent goes first.
+    replace: the table was refolded; everything stored for the agent goes first. position: up to which position of the
+    log it was learned; None for that of the rows it is appended with. fence: of the lease under which it was learned, in
+    a shared log. version: of the table as it was read from a shared log. windows: those that closed.
     """
 
     agent: str
@@ -137,6 +187,29 @@ class Learned(msgspec.Struct, kw_only=True):
     episodes: dict[str, EpisodeRecord]
     carry: bytes
     replace: bool = False
+    position: int | None = None
+    fence: int = 0
+    version: int = 0
+    windows: list[Window] = []
+
+
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source knows about one role in one shared state of a pool: a row of its own, replaced as a whole.
+
+    pool: who shares, such as "fleet", "category/core-testing" or "group/test-execution". source: who says it (an agent, a
+    teammate). key: the shared state. value: the source's current estimate, scaled to [0, 1] of its value bounds.
+    count: effective number of visits behind it; a count of 0 takes the row back. variance: of one observation, on the
+    same scale. updated_at: unix seconds.
+    """
+
+    pool: str
+    source: str
+    key: str
+    role: str
+    value: float
+    count: float
+    variance: float
+    updated_at: float
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):

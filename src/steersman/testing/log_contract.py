@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
 from steersman.core.ports import Log, Receipt
 from steersman.core.values import AuditEvent, Decision, KillSwitch, Outcome
-from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome
+from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome, window
 
 SOON_S = 10.0
 
@@ -291,6 +291,30 @@ class LogContract(ABC):
         with pytest.raises(StoreError):
             log.append((decision(),))
 
+    # tokens
+
+    def test_tokens_are_granted_up_to_the_budget_of_their_period(self, log: Log) -> None:
+        first, second = log.reserve_tokens(AGENT, 0, 60, 100), log.reserve_tokens(AGENT, 0, 60, 100)
+        other, later = log.reserve_tokens("ops/scaler", 0, 60, 100), log.reserve_tokens(AGENT, 1, 60, 100)
+        for each in (first, second, other, later):
+            each.wait(SOON_S)
+        assert [each.granted for each in (first, second, other, later)] == [60, 40, 60, 60]
+
+    def test_tokens_stay_reserved(self, log: Log) -> None:
+        log.reserve_tokens(AGENT, 0, 60, 100).wait(SOON_S)
+        log = self.reopen(log)
+        grant = log.reserve_tokens(AGENT, 0, 60, 100)
+        grant.wait(SOON_S)
+        assert grant.granted == 40
+        log.close()
+
+    def test_tokens_cannot_be_used_before_they_are_durable(self, log: Log) -> None:
+        with self.stalled(log):
+            grant = log.reserve_tokens(AGENT, 0, 60, 100)
+            assert grant.granted == 0
+        grant.wait(SOON_S)
+        assert grant.granted == 60
+
     # what was learned
 
     def test_learned_values_stand_at_the_position_of_their_rows(self, log: Log) -> None:
@@ -349,6 +373,34 @@ class LogContract(ABC):
         changes.states.clear()
         log.flush(SOON_S)
         assert log.learned(AGENT) == (learned({("s", 0): 1.0}), 1)
+
+    def test_windows_are_newest_first(self, log: Log) -> None:
+        assert log.windows(AGENT) == []
+        log.append((decision(),), learned(windows=[window(number) for number in range(12)]))
+        log.append((decision(),), learned(windows=[window(0, agent="ops/scaler")], agent="ops/scaler"))
+        log.flush(SOON_S)
+        log.append((decision(),), learned(windows=[window(12)]))
+        for log in self.before_and_after(log):  # noqa: B020, PLR1704 - as above
+            assert log.windows(AGENT) == [window(number) for number in range(12, 2, -1)]
+            assert log.windows(AGENT, limit=2) == [window(12), window(11)]
+            assert log.windows("ops/scaler") == [window(0, agent="ops/scaler")]
+        log.close()
+
+    def test_a_window_that_closed_is_seen_before_it_is_durable(self, log: Log) -> None:
+        with self.stalled(log):
+            log.append((decision(),), learned(windows=[window(0)]))
+            assert log.windows(AGENT) == [window(0)]
+
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_replace_forgets_the_windows_too(self, log: Log, durable: bool) -> None:
+        log.append((decision(),), learned(windows=[window(0), window(1), window(2)]))
+        if durable:
+            log.flush(SOON_S)
+        log.append((), learned(windows=[window(0, reward=0.25)], replace=True))
+        log.append((decision(),), learned(windows=[window(1, reward=0.25)]))
+        for log in self.before_and_after(log):  # noqa: B020, PLR1704 - as above
+            assert log.windows(AGENT) == [window(1, reward=0.25), window(0, reward=0.25)]
+        log.close()
 
     def test_episodes_end(self, log: Log) -> None:
         log.append((decision(),), learned(episodes=[episode("a", started_at=2.0), episode("b", started_at=1.0)]))

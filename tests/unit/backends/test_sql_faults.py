@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from steersman.backends.sql import SqliteLog, connect, transaction
+from steersman.backends.sql import SqliteLog
 from steersman.backends.sql.batch import Batch
+from steersman.backends.sql.sqlite import connect, transaction
 from steersman.core.errors import DeadlineExceeded, StoreError
 from steersman.core.ports import Receipt
 from steersman.core.values import Decision
@@ -175,7 +176,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount = shutil.which("mount")
     if mount is None or os.geteuid() != 0:
         pytest.skip("mounting a small file system takes root")
-    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False)
+    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False)
     if made.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {made.stderr.decode().strip()}")
     yield disk
@@ -184,7 +185,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk(small_disk: Path) -> None:
     ballast = small_disk / "ballast"
-    ballast.write_bytes(b"x" * 500_000)
+    ballast.write_bytes(b"x" * 1_450_000)
     log = SqliteLog(small_disk / "log.db")
     made: list[tuple[Decision, Receipt]] = []
     for _ in range(400):

@@ -11,7 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from steersman.backends.sql import SqliteLog, migrate, schema, store, verify
+from steersman.backends.sql import SqliteLog, migrate, schema, verify
+from steersman.backends.sql.sqlite import store
 from steersman.core.errors import Conflict, StoreError, StoreVersionError
 from steersman.testing.log_rows import decision
 
@@ -47,7 +48,7 @@ def refused(path: Path, error: type[StoreError], words: str) -> None:
 
 def test_migrations_equal_the_schema(path: Path) -> None:
     migrated = path.with_name("migrated.db")
-    migrate.upgrade(migrated)
+    store.upgrade(migrated)
     store.create(path)
     engine = create_engine(f"sqlite:///{migrated}")
     with engine.connect() as connection:
@@ -57,7 +58,7 @@ def test_migrations_equal_the_schema(path: Path) -> None:
 
 
 def test_a_migrated_store_works(path: Path) -> None:
-    migrate.upgrade(path)
+    store.upgrade(path)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -69,13 +70,21 @@ def test_the_known_revisions_are_the_migrations() -> None:
     assert migrate.revisions() == schema.REVISIONS
 
 
-def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.create(path)
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
-    called: list[Path] = []
-    monkeypatch.setattr(migrate, "upgrade", called.append)
-    SqliteLog(path).close()
-    assert called == [path]
+def test_an_older_store_is_brought_up_to_date(path: Path) -> None:
+    store.upgrade(path, "0001")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO agents (name, decisions) VALUES ('qe/runner', 7)")
+        connection.execute("INSERT INTO entries VALUES ('qe/runner', 'a state', 0, 0.5, 3, 0.1, 0.2, 0.3, 1.0)")
+    with closing(SqliteLog(path)) as log:
+        assert (log.decision_count("qe/runner"), log.agents()) == (7, ["qe/runner"])
+        log.append((decision(),)).wait(5.0)
+    assert store.inspect(path) == schema.REVISIONS[-1]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT value, version FROM entries").fetchall() == [(0.5, 0)]
+        assert connection.execute("SELECT agent, windows, td_bias FROM convergence ORDER BY agent").fetchall()[0][1:] == (
+            0,
+            None,
+        )
 
 
 def test_opening_does_not_import_alembic_nor_the_package_sqlalchemy(path: Path) -> None:
@@ -147,7 +156,7 @@ def test_reading_needs_a_store(path: Path) -> None:
 
 
 def test_a_store_has_one_owner(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("steersman.backends.sql.owner.WAIT_S", 0.1)
+    monkeypatch.setattr("steersman.backends.sql.sqlite.owner.WAIT_S", 0.1)
     log = SqliteLog(path)
     with pytest.raises(Conflict, match=r"in use by process \d+"):
         SqliteLog(path)

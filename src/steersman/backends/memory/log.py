@@ -8,7 +8,7 @@ import msgspec
 from steersman.backends.memory.table import Table, check_finite
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
 from steersman.core.ports import Row
-from steersman.core.values import AuditEvent, Decision, EpisodeRecord, KillSwitch, Learned, Outcome
+from steersman.core.values import AuditEvent, Contribution, Decision, EpisodeRecord, KillSwitch, Learned, Outcome, Window
 
 
 class MemoryReceipt:
@@ -27,6 +27,19 @@ class MemoryReceipt:
         return self._log.durable >= self._ticket
 
 
+class MemoryGrant(MemoryReceipt):
+    """Tokens, once the log is not stalled."""
+
+    def __init__(self, log: "MemoryLog", ticket: int, count: int) -> None:
+        super().__init__(log, ticket)
+        self._count = count
+
+    @property
+    def granted(self) -> int:
+        """How many there are."""
+        return self._count if self.done() else 0
+
+
 class MemoryLog:
     """The `Log` port without a disk. `stall` makes it behave as a log whose disk is full, until `resume`."""
 
@@ -39,6 +52,8 @@ class MemoryLog:
         self._tables: dict[str, Table] = {}
         self._audit: list[AuditEvent] = []
         self._switches: dict[str, KillSwitch] = {}
+        self._pools: dict[str, dict[tuple[str, str, str], Contribution]] = {}
+        self._tokens: dict[tuple[str, int], int] = {}
         self._stalled = ""
         self._closed = False
         self._waiting_rows = 0
@@ -59,7 +74,9 @@ class MemoryLog:
             for row in kept:
                 self._take(row)
             if learned is not None:
-                self._tables.setdefault(learned.agent, Table()).learn(learned, self.position)
+                self._tables.setdefault(learned.agent, Table()).learn(
+                    learned, self.position if learned.position is None else learned.position
+                )
             self._ticket += bool(rows) or learned is not None
             self._waiting_rows += len(rows)
             self._settle()
@@ -74,6 +91,16 @@ class MemoryLog:
     def position(self) -> int:
         """The position of the last row."""
         return len(self._rows)
+
+    @property
+    def shared(self) -> bool:
+        """Nobody else can reach it."""
+        return False
+
+    @property
+    def stream(self) -> int:
+        """It is alone."""
+        return 0
 
     def flush(self, timeout_s: float | None = None) -> None:
         """Wait until all that was appended counts as durable. Raises DeadlineExceeded or StoreError."""
@@ -92,9 +119,11 @@ class MemoryLog:
         """Return all revisions of an outcome, oldest first."""
         return sorted(self._outcomes.get(decision_id, []), key=lambda each: each.revision)
 
-    def history(self, agent: str, until: int | None = None) -> Iterator[tuple[int, Decision, Outcome]]:
+    def history(
+        self, agent: str, until: int | None = None, *, after: int = 0, durable: bool = False
+    ) -> Iterator[tuple[int, Decision, Outcome]]:
         """Yield (position, decision, outcome) for each outcome of an agent whose decision is known, in log order."""
-        for position, row in enumerate(self._rows[:until], start=1):
+        for position, row in enumerate(self._rows[after:until], start=after + 1):
             if isinstance(row, Outcome) and row.agent == agent and row.decision_id in self._decisions:
                 yield position, self._decisions[row.decision_id][1], row
 
@@ -119,9 +148,9 @@ class MemoryLog:
         found = self._tables[agent].open_episodes() if agent in self._tables else []
         return sorted(found, key=lambda each: (each.started_at, each.episode))
 
-    def decision_count(self, agent: str) -> int:
-        """Return how many decisions an agent has made."""
-        return len(self._made(agent))
+    def decision_count(self, agent: str, stream: int | None = None) -> int:
+        """Return how many decisions an agent has made, in one stream or in all."""
+        return sum(stream in (None, each.stream) for each in self._made(agent))
 
     def agents(self) -> list[str]:
         """Return the names of the agents that have decided, sorted."""
@@ -131,6 +160,10 @@ class MemoryLog:
         """Return the agent's working table with its open episodes, and the position up to which it has learned."""
         return self._tables[agent].whole(agent) if agent in self._tables else None
 
+    def windows(self, agent: str, limit: int = 10) -> list[Window]:
+        """Return the agent's last windows of learning, newest first."""
+        return self._tables[agent].windows(limit) if agent in self._tables else []
+
     def audit(self, limit: int = 100) -> list[AuditEvent]:
         """Return the newest audit events, newest first."""
         return self._audit[::-1][:limit]
@@ -138,6 +171,21 @@ class MemoryLog:
     def kill_switches(self) -> list[KillSwitch]:
         """Return the latest word for each scope, by scope."""
         return [self._switches[scope] for scope in sorted(self._switches)]
+
+    def contributions(self, pool: str) -> list[Contribution]:
+        """Return what each source of a pool said last, rows taken back left out, by source, key and role."""
+        said = self._pools.get(pool, {})
+        return [said[place] for place in sorted(said)]
+
+    def reserve_tokens(self, agent: str, period: int, count: int, budget: int) -> "MemoryGrant":
+        """Grant as many of a period's tokens as are left."""
+        with self._changed:
+            reserved = self._tokens.get((agent, period), 0)
+            granted = max(0, min(count, budget - reserved))
+            self._tokens[agent, period] = reserved + granted
+            self._ticket += 1
+            self._settle()
+            return MemoryGrant(self, self._ticket, granted)
 
     def close(self) -> None:
         """End the log. Raises StoreError if it is stalled and rows wait."""
@@ -178,6 +226,12 @@ class MemoryLog:
             self._outcomes.setdefault(row.decision_id, []).append(row)
         elif isinstance(row, AuditEvent):
             self._audit.append(row)
+        elif isinstance(row, Contribution):
+            place = (row.source, row.key, row.role)
+            said = self._pools.setdefault(row.pool, {})
+            said.pop(place, None)
+            if row.count > 0.0:
+                said[place] = row
         else:
             self._switches[row.scope] = row
 

@@ -3,7 +3,7 @@
 import math
 
 from steersman.core.errors import InvalidInput
-from steersman.core.values import Entry, EpisodeRecord, Learned
+from steersman.core.values import Entry, EpisodeRecord, Learned, Window
 
 
 class Table:
@@ -13,13 +13,14 @@ class Table:
         self._entries: dict[tuple[str, int], Entry] = {}
         self._states: dict[str, dict[str, int]] = {}
         self._episodes: dict[str, EpisodeRecord] = {}
+        self._windows: dict[int, Window] = {}
         self._carry = b""
         self._position = 0
 
     def learn(self, learned: Learned, position: int) -> None:
         """Take changes in: what is removed goes first."""
         if learned.replace:
-            self._entries, self._states, self._episodes = {}, {}, {}
+            self._entries, self._states, self._episodes, self._windows = {}, {}, {}, {}
         for place in [each for each in self._entries if each[0] in learned.removed]:
             del self._entries[place]
         for key in learned.removed:
@@ -27,12 +28,17 @@ class Table:
         self._entries.update(learned.entries)
         self._states.update(learned.states)
         self._episodes.update(learned.episodes)
+        self._windows.update({each.number: each for each in learned.windows})
         self._carry = learned.carry
         self._position = position
 
     def open_episodes(self) -> list[EpisodeRecord]:
         """Return the episodes that have not ended."""
         return [each for each in self._episodes.values() if each.ended_at is None]
+
+    def windows(self, limit: int) -> list[Window]:
+        """Return the last windows, newest first."""
+        return [self._windows[number] for number in sorted(self._windows, reverse=True)[:limit]]
 
     def whole(self, agent: str) -> tuple[Learned, int]:
         """Return the table with its open episodes, and the position up to which it has learned."""

@@ -1,9 +1,27 @@
 """What has been appended and is not durable yet: the rows, and what was learned up to them, for one transaction."""
 
+from collections.abc import Sequence
 from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 from steersman.backends.sql.rows import Columns
-from steersman.core.values import AuditEvent, Decision, Entry, EpisodeRecord, KillSwitch, Learned, Outcome
+from steersman.core.ports import Row
+from steersman.core.values import (
+    AuditEvent,
+    Contribution,
+    Decision,
+    Entry,
+    EpisodeRecord,
+    KillSwitch,
+    Learned,
+    Outcome,
+    Window,
+)
+
+if TYPE_CHECKING:
+    from steersman.backends.sql.queue import QueueReceipt
+
+Place = tuple[str, str, str, str]  # of a contribution: pool, source, key, role
 
 
 class Changes:
@@ -17,6 +35,7 @@ class Changes:
         self.entries: dict[str, dict[tuple[str, int], Entry]] = {}  # by state, so that a state goes as a whole
         self.states: dict[str, dict[str, int]] = {}
         self.episodes: dict[str, EpisodeRecord] = {}
+        self.windows: dict[int, Window] = {}
 
     def merge(self, learned: Learned, position: int) -> None:
         """Put a later change on top of the earlier ones."""
@@ -31,6 +50,7 @@ class Changes:
             self.entries.setdefault(place[0], {})[place] = entry
         self.states.update(learned.states)
         self.episodes.update(learned.episodes)
+        self.windows.update({each.number: each for each in learned.windows})
         self.carry = learned.carry
         self.position = position
 
@@ -57,6 +77,15 @@ class Changes:
         return table
 
 
+class Group(NamedTuple):
+    """What one append gave: a shared store takes all of it or refuses it."""
+
+    receipt: "QueueReceipt"
+    rows: Sequence[Row]
+    columns: Sequence[Columns]
+    learned: Learned | None
+
+
 class Batch:
     """Rows with their positions, and the changes that go with them."""
 
@@ -72,6 +101,9 @@ class Batch:
         self.outcome_columns: list[Columns] = []
         self.audit: list[AuditEvent] = []
         self.switches: list[KillSwitch] = []
+        self.contributions: dict[Place, Contribution] = {}
+        self.asked: list[tuple[QueueReceipt, str, int, int, int]] = []  # for tokens: agent, period, how many, budget
+        self.groups: list[Group] = []
         self.learned: dict[str, Changes] = {}
 
     def add_decision(self, position: int, row: Decision, columns: Columns) -> None:

@@ -5,17 +5,22 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import URL, Connection, create_engine
 
 _SCRIPTS = Path(__file__).with_name("migrations")
 
 
-def upgrade(path: Path, revision: str = "head") -> None:
-    """Run the migrations that are due, in one transaction."""
-    engine = create_engine(f"sqlite:///{path}")
+def upgrade(url: URL, revision: str = "head", *, begin: str = "", schema: str = "") -> None:
+    """Run the migrations that are due, in one transaction.
+
+    begin: the statement that begins it, where the driver by itself would commit before each definition. schema: where
+    PostgreSQL is to keep the tables.
+    """
+    engine = create_engine(url, connect_args={"options": f"-csearch_path={schema}"} if schema else {})
     try:
         with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver by itself would commit before each definition
+            if begin:
+                connection.exec_driver_sql(begin)
             command.upgrade(_config(connection), revision)
             connection.commit()
     finally:

@@ -1,18 +1,16 @@
 """The bounded queue between the threads that append and the one that writes."""
 
-import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
-from steersman.backends.sql.admission import Admission
-from steersman.backends.sql.batch import Batch
+from steersman.backends.sql.batch import Batch, Group
 from steersman.backends.sql.rows import Columns
-from steersman.backends.sql.statements import SQL
-from steersman.core.errors import DeadlineExceeded, Overloaded, StoreError
+from steersman.core.errors import DeadlineExceeded, Overloaded, SteersmanError, StoreError
 from steersman.core.ports import Row
-from steersman.core.values import AuditEvent, Decision, Learned, Outcome
+from steersman.core.values import AuditEvent, Contribution, Decision, Learned, Outcome
 
 T = TypeVar("T")
 
@@ -21,39 +19,51 @@ _COMPANY_ROWS = 512  # that many together need not wait for more
 
 
 class QueueReceipt:
-    """The acknowledgement of everything appended up to a ticket: one number, no object for each row to wait on."""
+    """The acknowledgement of everything appended up to a ticket: one number, no object for each row to wait on.
 
-    __slots__ = ("_queue", "_ticket")
+    `refusal` is what a shared store said to these rows, where others were there first.
+    """
+
+    __slots__ = ("_queue", "_ticket", "promised", "refusal")
 
     def __init__(self, queue: "Queue", ticket: int) -> None:
         self._queue = queue
         self._ticket = ticket
+        self.refusal: SteersmanError | None = None
+        self.promised = 0
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return once the rows are durable. Raises DeadlineExceeded after `timeout_s`, StoreError if they never will be."""
         if self._queue.durable < self._ticket:
             self._queue.wait_for(self._ticket, timeout_s)
+        if self.refusal is not None:
+            raise self.refusal
 
     def done(self) -> bool:
         """Return whether the rows are durable."""
-        return self._queue.durable >= self._ticket
+        return self._queue.durable >= self._ticket and self.refusal is None
+
+    @property
+    def granted(self) -> int:
+        """How many tokens there are, once it is done; 0 before."""
+        return self.promised if self.done() else 0
 
 
-class Queue:
+class Queue(ABC):
     """Two batches: the one being written, and the one that fills meanwhile and will be the next transaction.
 
-    `reader` is a connection that sees what is durable, used under the queue's lock alone.
+    grouped: keep together what each append gave, because the store may refuse it as a whole.
     """
 
-    def __init__(self, reader: sqlite3.Connection, *, position: int, commits: int, capacity: int, linger_s: float) -> None:
+    grouped: ClassVar[bool] = False
+
+    def __init__(self, *, position: int, commits: int, capacity: int, linger_s: float) -> None:
         self.position = position
         self.commits = commits
         self.durable = 0
         self.error = ""
         self._capacity = capacity
         self._linger_s = linger_s
-        self._admission = Admission(reader)
-        self._counts: dict[str, int] = dict(reader.execute(SQL.agents))
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._settled = threading.Condition(self._lock)
@@ -66,28 +76,61 @@ class Queue:
         self._closing = False
         self._ended = False
 
+    # what a kind of store decides
+
+    @abstractmethod
+    def admit(self, rows: Sequence[Row], batches: Sequence[Batch]) -> None:
+        """Raise Conflict or NotFound for rows that may not enter, as far as this process knows."""
+
+    @abstractmethod
+    def took(self, decision: Decision) -> None:
+        """Note that a decision is in the log now."""
+
     # what the threads that append see
 
     def put(self, rows: Sequence[Row], columns: Sequence[Columns], learned: Learned | None) -> QueueReceipt:
-        """Take rows in, in order, or none of them: raises Overloaded, StoreError after the end, and as `Admission.check`."""
+        """Take rows in, in order, or none of them: raises Overloaded, StoreError after the end, and as `admit`."""
         with self._lock:
             if self._closing:
                 raise StoreError("the log is closed. Open the store again to append.")
             if learned is None and any(isinstance(row, Decision | Outcome) for row in rows):
                 self._check_room(len(rows))  # a person's hand on the switch always finds room
-            self._admission.check(rows, self._batches())
+            self.admit(rows, self._batches())
             batch = self._pending
             for row, values in zip(rows, columns, strict=True):
                 self._take(batch, row, values)
             if learned is not None:
-                batch.learn(learned, self.position)
-            if rows or learned is not None:
-                self._ticket += 1
-                batch.size += len(rows) or 1
-                batch.ticket, batch.position = self._ticket, self.position
-                if self._idle:
-                    self._work.notify()
-            return QueueReceipt(self, self._ticket)
+                batch.learn(learned, self.position if learned.position is None else learned.position)
+            if not rows and learned is None:
+                return QueueReceipt(self, self._ticket)
+            return self._ticketed(batch, len(rows) or 1, rows, columns, learned)
+
+    def ask(self, agent: str, period: int, count: int, budget: int) -> QueueReceipt:
+        """Ask for tokens in the next transaction."""
+        with self._lock:
+            if self._closing:
+                raise StoreError("the log is closed. Open the store again.")
+            receipt = self._ticketed(self._pending, 1)
+            self._pending.asked.append((receipt, agent, period, count, budget))
+            return receipt
+
+    def _ticketed(
+        self,
+        batch: Batch,
+        size: int,
+        rows: Sequence[Row] = (),
+        columns: Sequence[Columns] = (),
+        learned: Learned | None = None,
+    ) -> QueueReceipt:
+        self._ticket += 1
+        batch.size += size
+        batch.ticket, batch.position = self._ticket, self.position
+        if self._idle:
+            self._work.notify()
+        receipt = QueueReceipt(self, self._ticket)
+        if self.grouped:
+            batch.groups.append(Group(receipt, rows, columns, learned))
+        return receipt
 
     def reserve(self, rows: int) -> None:
         """Return if there is room for rows. Raises Overloaded if not."""
@@ -117,29 +160,13 @@ class Queue:
         """Return "" or what keeps the log from writing."""
         writing = self._writing
         if not self.error and writing is not None and time.monotonic() - self._since > _STUCK_S:
-            return f"the disk has not answered for {time.monotonic() - self._since:.0f} s"
+            return f"the store has not answered for {time.monotonic() - self._since:.0f} s"
         return self.error
 
-    def look(self, found: Callable[[Batch], T]) -> list[T]:
-        """Return what `found` says of each batch that may not be durable yet, oldest first."""
+    def look(self, found: Callable[[Batch], T]) -> list[tuple[Batch, T]]:
+        """Return each batch that may not be durable yet, oldest first, with what `found` says of it."""
         with self._lock:
-            return [found(each) for each in self._batches()]
-
-    def view(self, reader: sqlite3.Connection, found: Callable[[Batch], T]) -> list[T]:
-        """Begin a snapshot on a connection, and return what `found` says of each batch that is not in it."""
-        with self._lock:
-            reader.execute("BEGIN")
-            _, commits = reader.execute(SQL.head).fetchone()
-            return [found(each) for each in self._batches() if each.number == 0 or each.number > commits]
-
-    def counts(self) -> dict[str, int]:
-        """Return how many decisions each agent has made."""
-        with self._lock:
-            return dict(self._counts)
-
-    def count(self, agent: str) -> int:
-        """Return how many decisions an agent has made."""
-        return self._counts.get(agent, 0)
+            return [(each, found(each)) for each in self._batches()]
 
     def _batches(self) -> list[Batch]:
         return [self._pending] if self._writing is None else [self._writing, self._pending]
@@ -156,13 +183,14 @@ class Queue:
         if isinstance(row, Decision):
             self.position += 1
             batch.add_decision(self.position, row, columns)
-            self._admission.took(row)
-            self._counts[row.agent] = self._counts.get(row.agent, 0) + 1
+            self.took(row)
         elif isinstance(row, Outcome):
             self.position += 1
             batch.add_outcome(self.position, row, columns)
         elif isinstance(row, AuditEvent):
             batch.audit.append(row)
+        elif isinstance(row, Contribution):
+            batch.contributions[row.pool, row.source, row.key, row.role] = row
         else:
             batch.switches.append(row)
 
@@ -183,10 +211,12 @@ class Queue:
             self._since = time.monotonic()
             return self._writing
 
-    def settle(self, batch: Batch) -> None:
-        """Acknowledge a batch: it is durable."""
+    def settle(self, batch: Batch, position: int | None = None) -> None:
+        """Acknowledge a batch: it is durable. `position` is that of the log's last row, where others append as well."""
         with self._lock:
             self.durable, self.commits = batch.ticket, batch.number
+            if position is not None:
+                self.position = position + len(self._pending.rows)
             self._writing = None
             self.error = ""
             self._settled.notify_all()

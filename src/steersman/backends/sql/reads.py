@@ -1,68 +1,93 @@
 """What can be asked of the log: a snapshot of the tables, and over it the batches that are not in the snapshot yet."""
 
 import heapq
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from steersman.backends.sql import rows as codec
 from steersman.backends.sql.batch import Batch, Changes
+from steersman.backends.sql.queries import Queries
 from steersman.backends.sql.queue import Queue
-from steersman.backends.sql.readers import Readers
-from steersman.backends.sql.statements import SQL
-from steersman.core.values import AuditEvent, Decision, Entry, EpisodeRecord, KillSwitch, Learned, Outcome
+from steersman.core.values import (
+    AuditEvent,
+    Contribution,
+    Decision,
+    Entry,
+    EpisodeRecord,
+    KillSwitch,
+    Learned,
+    Outcome,
+    Window,
+)
 
 T = TypeVar("T")
 
 _ALL = 2**63 - 1
+_BEFORE_ALL = -1
+
+
+class Connection(Protocol):
+    """What the drivers' connections have in common."""
+
+    def execute(self, query: Any, parameters: Any = ..., /) -> Any:
+        """Run a statement and return a cursor over what it found."""
+
+
+class Pool(Protocol):
+    """Connections to read with."""
+
+    def lend(self) -> AbstractContextManager[Connection]:
+        """Lend a connection; a snapshot begun on it ends when it comes back."""
+
+    def begin(self, connection: Any) -> int:
+        """Begin a snapshot and return how many of this process' batches are in it."""
+
+    def scan(self, connection: Any, statement: str, parameters: tuple[object, ...]) -> Iterable[Any]:
+        """Return the rows of a long answer, fetched as they are taken."""
 
 
 class Reads:
     """The reading half of the log; without a queue (another process owns the store) it sees what is durable."""
 
-    def __init__(self, readers: Readers, queue: Queue | None) -> None:
+    def __init__(self, readers: Pool, queue: Queue | None, sql: Queries) -> None:
         self._readers = readers
         self._queue = queue
-
-    def position(self) -> int:
-        """Return the position of the last row."""
-        if self._queue is not None:
-            return self._queue.position
-        with self._readers.lend() as connection:
-            position: int = connection.execute(SQL.head).fetchone()[0]
-            return position
+        self._sql = sql
 
     def decision(self, decision_id: str) -> Decision | None:
         """Return a decision, or None."""
-        for found in self._look(lambda batch: batch.decisions.get(decision_id)):
+        for _, found in self._look(lambda batch: batch.decisions.get(decision_id)):
             if found is not None:
                 return found
         with self._readers.lend() as connection:
-            row = connection.execute(SQL.decision, (decision_id,)).fetchone()
+            row = connection.execute(self._sql.decision, (decision_id,)).fetchone()
         return None if row is None else codec.decision(row[0])
 
     def outcomes(self, decision_id: str) -> list[Outcome]:
         """Return all revisions of an outcome, oldest first."""
         with self._view(lambda batch: list(batch.outcomes.get(decision_id, ()))) as (connection, later):
-            stored = [codec.outcome(body) for (body,) in connection.execute(SQL.outcomes, (decision_id,))]
+            stored = [codec.outcome(body) for (body,) in connection.execute(self._sql.outcomes, (decision_id,))]
         return sorted(chain(stored, *later), key=lambda each: each.revision)
 
-    def history(self, agent: str, until: int | None = None) -> Iterator[tuple[int, Decision, Outcome]]:
+    def history(
+        self, agent: str, until: int | None = None, *, after: int = 0, durable: bool = False
+    ) -> Iterator[tuple[int, Decision, Outcome]]:
         """Yield an agent's outcomes with their decisions in log order, row by row from a snapshot."""
         last = _ALL if until is None else until
 
         def of_agent(batch: Batch) -> list[tuple[int, Outcome]]:
-            return [(p, row) for p, row in batch.rows if isinstance(row, Outcome) and row.agent == agent and p <= last]
+            mine = ((p, row) for p, row in batch.rows if isinstance(row, Outcome) and row.agent == agent)
+            return [(p, row) for p, row in mine if after < p <= last]
 
         with self._view(of_agent) as (connection, later):
-            for position, decision, outcome in connection.execute(SQL.history, (agent, last)):
+            for position, decision, outcome in self._readers.scan(connection, self._sql.history, (agent, after, last)):
                 yield position, codec.decision(decision), codec.outcome(outcome)
-        for position, row in chain(*later):
+        for position, row in () if durable else chain(*later):
             decided = self.decision(row.decision_id)
             if decided is not None:
                 yield position, decided, row
@@ -70,8 +95,9 @@ class Reads:
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield decisions and outcomes in log order."""
         with self._view(lambda batch: [row for _, row in batch.rows]) as (connection, later):
-            decisions = ((p, codec.decision(body)) for p, body in connection.execute(SQL.all_decisions))
-            outcomes = ((p, codec.outcome(body)) for p, body in connection.execute(SQL.all_outcomes))
+            scan = self._readers.scan
+            decisions = ((p, codec.decision(body)) for p, body in scan(connection, self._sql.all_decisions, ()))
+            outcomes = ((p, codec.outcome(body)) for p, body in scan(connection, self._sql.all_outcomes, ()))
             both: Iterable[tuple[int, Decision | Outcome]] = heapq.merge(decisions, outcomes, key=itemgetter(0))
             for _, row in both:
                 if agent is None or row.agent == agent:
@@ -81,7 +107,7 @@ class Reads:
     def recent(self, agent: str, limit: int) -> list[Decision]:
         """Return the last decisions of an agent, newest first."""
         with self._view(lambda batch: _decisions(batch, agent)) as (connection, later):
-            stored = _placed(connection, SQL.recent, (agent, limit, 0))
+            stored = _placed(connection, self._sql.recent, (agent, limit))
         newest = sorted(chain(stored, *later), key=_when, reverse=True)
         return [each for _, each in newest[:limit]]
 
@@ -92,7 +118,7 @@ class Reads:
             return [each for each in _decisions(batch, agent) if each[1].episode == episode != each[1].id]
 
         with self._view(named) as (connection, later):
-            stored = _placed(connection, SQL.last_of_episode, (agent, episode, 1, 0))
+            stored = _placed(connection, self._sql.last_of_episode, (agent, episode, 1))
         found = max(chain(stored, *later), default=None, key=lambda each: each[0])
         return None if found is None else found[1]
 
@@ -104,7 +130,7 @@ class Reads:
             return made, set(batch.outcomes)
 
         with self._view(early) as (connection, later):
-            stored = _placed(connection, SQL.waiting, (agent, before))
+            stored = _placed(connection, self._sql.waiting, (agent, before))
         answered = set().union(*(each for _, each in later))
         oldest = sorted(chain(stored, *(made for made, _ in later)), key=_when)
         return [each for _, each in oldest if each.id not in answered]
@@ -119,18 +145,10 @@ class Reads:
             return (False, {}) if changes is None else (changes.replace, dict(changes.episodes))
 
         with self._view(changed) as (connection, later):
-            found = _open_episodes(connection, agent)
+            found = self._open_episodes(connection, agent)
         for replaced, episodes in later:
             found = episodes if replaced else found | episodes
         yield from (each for each in found.values() if each.ended_at is None)
-
-    def decision_count(self, agent: str) -> int:
-        """Return how many decisions an agent has made."""
-        return self._queue.count(agent) if self._queue is not None else self._counts().get(agent, 0)
-
-    def agents(self) -> list[str]:
-        """Return the names of the agents that have decided, sorted."""
-        return sorted(self._counts() if self._queue is None else self._queue.counts())
 
     def learned(self, agent: str) -> tuple[Learned, int] | None:
         """Return the whole working table, with the open episodes, and the position up to which it has learned."""
@@ -140,7 +158,7 @@ class Reads:
             return None if changes is None else changes.copy()
 
         with self._view(changed) as (connection, later):
-            found = _stored_table(connection, agent)
+            found = self._stored_table(connection, agent)
         for changes in later:
             if changes is not None:
                 found = changes.over(None if found is None else found[0], agent), changes.position
@@ -149,32 +167,75 @@ class Reads:
     def audit(self, limit: int = 100) -> list[AuditEvent]:
         """Return the newest audit events, newest first."""
         with self._view(lambda batch: list(batch.audit)) as (connection, later):
-            stored = [codec.audit_event(each) for each in connection.execute(SQL.audit, (limit, 0))]
+            stored = [codec.audit_event(each) for each in connection.execute(self._sql.audit, (limit,))]
         return [*reversed(list(chain(*later))), *stored][:limit]
 
     def kill_switches(self) -> list[KillSwitch]:
         """Return the latest word for each scope, by scope."""
         with self._view(lambda batch: list(batch.switches)) as (connection, later):
-            latest = {each[0]: codec.kill_switch(each) for each in connection.execute(SQL.kill_switches)}
+            latest = {each[0]: codec.kill_switch(each) for each in connection.execute(self._sql.kill_switches)}
         latest.update({each.scope: each for each in chain(*later)})
         return [latest[scope] for scope in sorted(latest)]
 
-    def _counts(self) -> dict[str, int]:
-        with self._readers.lend() as connection:
-            return dict(connection.execute(SQL.agents))
+    def windows(self, agent: str, limit: int) -> list[Window]:
+        """Return an agent's last windows of learning, newest first."""
 
-    def _look(self, found: Callable[[Batch], T]) -> list[T]:
+        def changed(batch: Batch) -> tuple[bool, dict[int, Window]]:
+            changes = batch.learned.get(agent)
+            return (False, {}) if changes is None else (changes.replace, dict(changes.windows))
+
+        with self._view(changed) as (connection, later):
+            found = {each.number: each for each in map(codec.window, connection.execute(self._sql.windows, (agent, limit)))}
+        for replaced, windows in later:
+            found = windows if replaced else found | windows
+        return [found[number] for number in sorted(found, reverse=True)][:limit]
+
+    def contributions(self, pool: str) -> list[Contribution]:
+        """Return what each source of a pool said last, by source, key and role."""
+        with self._view(lambda batch: [row for place, row in batch.contributions.items() if place[0] == pool]) as view:
+            connection, later = view
+            stored = [codec.contribution(each) for each in connection.execute(self._sql.contributions, (pool,))]
+        latest = {(each.source, each.key, each.role): each for each in chain(stored, *later)}
+        return [latest[place] for place in sorted(latest) if latest[place].count > 0]
+
+    def _look(self, found: Callable[[Batch], T]) -> list[tuple[Batch, T]]:
         return [] if self._queue is None else self._queue.look(found)
 
     @contextmanager
-    def _view(self, found: Callable[[Batch], T]) -> Iterator[tuple[sqlite3.Connection, list[T]]]:
-        """Begin a snapshot and give it with what `found` says of each batch that is not in it: together, the whole log."""
+    def _view(self, found: Callable[[Batch], T]) -> Iterator[tuple[Connection, list[T]]]:
+        """Begin a snapshot and give it with what `found` says of each batch that is not in it: together, the whole log.
+
+        The batches are looked at first: one that is written meanwhile is then in the snapshot as well, and left out.
+        """
+        seen = self._look(found)
         with self._readers.lend() as connection:
-            if self._queue is None:
-                connection.execute("BEGIN")
-                yield connection, []
-            else:
-                yield connection, self._queue.view(connection, found)
+            commits = self._readers.begin(connection)
+            yield connection, [each for batch, each in seen if batch.number == 0 or batch.number > commits]
+
+    def _open_episodes(self, connection: Connection, agent: str) -> dict[str, EpisodeRecord]:
+        found = [codec.episode(each) for each in connection.execute(self._sql.open_episodes, (agent,))]
+        return {each.episode: each for each in found}
+
+    def _stored_table(self, connection: Connection, agent: str, seen: int = 0) -> tuple[Learned, int] | None:
+        """Return what was stored of a table after a version, or all of it if entries were taken away since; its position."""
+        head = connection.execute(self._sql.learned, (agent,)).fetchone()
+        if head is None:
+            return None
+        position, carry, version, replaced = head
+        since = seen if seen and replaced <= seen else _BEFORE_ALL
+        entries = connection.execute(self._sql.entries, (agent, since))
+        states = connection.execute(self._sql.states, (agent, since))
+        table = Learned(
+            agent=agent,
+            entries={(key, slot): Entry(*numbers) for key, slot, *numbers in entries},
+            states={key: msgspec.json.decode(bins, type=dict[str, int]) for key, bins in states},
+            removed=set(),
+            episodes=self._open_episodes(connection, agent),
+            carry=bytes(carry),
+        )
+        table.replace = bool(seen) and since != seen
+        table.version = version
+        return table, position
 
 
 def _decisions(batch: Batch, agent: str) -> list[tuple[int, Decision]]:
@@ -185,22 +246,5 @@ def _when(placed: tuple[int, Decision]) -> tuple[float, int]:
     return placed[1].decided_at, placed[0]
 
 
-def _placed(connection: sqlite3.Connection, statement: str, parameters: tuple[object, ...]) -> list[tuple[int, Decision]]:
+def _placed(connection: Connection, statement: str, parameters: tuple[object, ...]) -> list[tuple[int, Decision]]:
     return [(position, codec.decision(body)) for position, body in connection.execute(statement, parameters)]
-
-
-def _open_episodes(connection: sqlite3.Connection, agent: str) -> dict[str, EpisodeRecord]:
-    found = [codec.episode(each) for each in connection.execute(SQL.open_episodes, (agent,))]
-    return {each.episode: each for each in found}
-
-
-def _stored_table(connection: sqlite3.Connection, agent: str) -> tuple[Learned, int] | None:
-    head = connection.execute(SQL.learned, (agent,)).fetchone()
-    if head is None:
-        return None
-    entries = {(key, slot): Entry(*numbers) for key, slot, *numbers in connection.execute(SQL.entries, (agent,))}
-    states = {key: msgspec.json.decode(bins, type=dict[str, int]) for key, bins in connection.execute(SQL.states, (agent,))}
-    position, carry = head
-    episodes = _open_episodes(connection, agent)
-    table = Learned(agent=agent, entries=entries, states=states, removed=set(), episodes=episodes, carry=carry)
-    return table, position

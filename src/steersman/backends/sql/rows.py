@@ -8,7 +8,17 @@ import msgspec
 
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import Row
-from steersman.core.values import AuditEvent, Decision, Entry, EpisodeRecord, KillSwitch, Learned, Outcome
+from steersman.core.values import (
+    AuditEvent,
+    Contribution,
+    Decision,
+    Entry,
+    EpisodeRecord,
+    KillSwitch,
+    Learned,
+    Outcome,
+    Window,
+)
 
 _encoder = msgspec.json.Encoder()
 _decision = msgspec.json.Decoder(Decision)
@@ -39,6 +49,8 @@ def _columns(row: Row) -> Columns:
     _body(row, 0)
     if isinstance(row, AuditEvent):
         return row.at, row.actor, row.event, row.subject, row.detail
+    if isinstance(row, Contribution):
+        return msgspec.structs.astuple(row)
     return row.scope, row.active, row.actor, row.reason, row.at
 
 
@@ -115,6 +127,16 @@ def kill_switch(columns: Columns) -> KillSwitch:
     """Return a kill switch from its columns."""
     scope, active, actor, reason, at = columns
     return KillSwitch(scope=scope, active=bool(active), actor=actor, reason=reason, at=at)
+
+
+def window(columns: Columns) -> Window:
+    """Return a window from its columns."""
+    return Window(**dict(zip(Window.__struct_fields__, columns, strict=True)))
+
+
+def contribution(columns: Columns) -> Contribution:
+    """Return a contribution from its columns."""
+    return Contribution(**dict(zip(Contribution.__struct_fields__, columns, strict=True)))
 
 
 def episode_columns(records: Iterable[EpisodeRecord]) -> list[Columns]:

@@ -1,8 +1,10 @@
 """The tables, as SQLAlchemy Core knows them: the one source of every SQL statement here, and what the migrations must equal.
 
 Decisions and outcomes share one run of positions and are never updated. What is asked for often is a column; the whole
-row is JSON in `body`, readable with `json_extract`. Audit events and kill switches have ids of their own, because another
-process may write them while the owner of the store is at work.
+row is JSON in `body`, as text, because a binary JSON type would not give every number back to the bit. Audit events and
+kill switches have ids of their own, because another process may write them while the owner of the store is at work.
+
+The same tables serve SQLite and PostgreSQL. Times are unix seconds in SQLite and `timestamptz` in PostgreSQL.
 """
 
 from typing import Any
@@ -12,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     Double,
     Index,
     Integer,
@@ -20,13 +23,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 APPLICATION_ID = 0x53746565  # "Stee", in the header of the file
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """The migrations, oldest first. A store is of the last one, or is brought there, or was written by a newer version."""
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's own row number
+_INSTANT = DateTime(timezone=True).with_variant(Double, "sqlite")
 
 metadata = MetaData(
     naming_convention={
@@ -50,6 +55,14 @@ def _whole(name: str, **options: Any) -> Column[int]:
     return Column(name, _BIG, nullable=False, **options)
 
 
+def _version(name: str = "version") -> Column[int]:
+    return _whole(name, server_default=text("0"))
+
+
+def _instant(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, _INSTANT, nullable=nullable, info={"instant": True})
+
+
 log_head = Table(
     "log_head",
     metadata,
@@ -69,7 +82,7 @@ decisions = Table(
     _whole("step"),
     _text("arm"),
     _text("action"),
-    _number("decided_at"),
+    _instant("decided_at"),
     _text("body"),
     UniqueConstraint("id"),
 )
@@ -86,28 +99,30 @@ outcomes = Table(
     _text("agent"),
     _text("kind"),
     _number("reward", nullable=True),
-    _number("reported_at"),
+    _instant("reported_at"),
     _text("body"),
     UniqueConstraint("decision_id", "revision"),
 )
-Index(None, outcomes.c.agent)
+Index(None, outcomes.c.agent, outcomes.c.position)
 
 open_decisions = Table(
     "open_decisions",
     metadata,
     _text("decision_id", primary_key=True),
     _text("agent"),
-    _number("decided_at"),
+    _instant("decided_at"),
     sqlite_with_rowid=False,
 )
 
-agents = Table(
-    "agents",
+streams = Table(
+    "streams",
     metadata,
-    _text("name", primary_key=True),
+    _text("agent", primary_key=True),
+    _whole("stream", primary_key=True, autoincrement=False),
     _whole("decisions"),
     sqlite_with_rowid=False,
 )
+"""How many decisions an agent has made in each stream of random numbers; a process at work has a stream of its own."""
 
 entries = Table(
     "entries",
@@ -120,7 +135,8 @@ entries = Table(
     _number("td_variance"),
     _number("reward_mean"),
     _number("reward_m2"),
-    _number("updated_at"),
+    _instant("updated_at"),
+    _version(),
     sqlite_with_rowid=False,
 )
 
@@ -130,6 +146,7 @@ states = Table(
     _text("agent", primary_key=True),
     _text("state_key", primary_key=True),
     _text("bins"),
+    _version(),
     sqlite_with_rowid=False,
 )
 
@@ -138,8 +155,8 @@ episodes = Table(
     metadata,
     _text("agent", primary_key=True),
     _text("episode", primary_key=True),
-    _number("started_at"),
-    _number("ended_at", nullable=True),
+    _instant("started_at"),
+    _instant("ended_at", nullable=True),
     _whole("steps"),
     _number("total_reward"),
     _number("total_return"),
@@ -154,14 +171,109 @@ learned = Table(
     _text("agent", primary_key=True),
     _whole("position"),
     Column("carry", LargeBinary, nullable=False),
+    _version(),
+    _version("replaced"),
     sqlite_with_rowid=False,
 )
+"""How far an agent's table has learned. Each write raises `version`; `replaced` is that of the last write which took
+entries away. Entries and states carry the version that wrote them, so that whoever follows reads only what is new."""
+
+learning_stats = Table(
+    "learning_stats",
+    metadata,
+    _text("agent", primary_key=True),
+    _whole("number", primary_key=True, autoincrement=False),
+    _instant("started_at"),
+    _instant("ended_at"),
+    _whole("outcomes"),
+    _whole("updates"),
+    _number("td_bias"),
+    _number("td_noise"),
+    _whole("td_pairs"),
+    _number("reward_mean"),
+    _number("reward_m2"),
+    _number("noise"),
+    _whole("successes"),
+    _whole("varied"),
+    _number("explored"),
+    _whole("policy_changes"),
+    _whole("states_seen"),
+    _number("epsilon"),
+    sqlite_with_rowid=False,
+)
+
+CONVERGENCE = """
+CREATE VIEW convergence AS
+SELECT known.agent,
+       COUNT(stats.number) AS windows,
+       MIN(stats.started_at) AS started_at,
+       MAX(stats.ended_at) AS ended_at,
+       COALESCE(SUM(stats.outcomes), 0) AS outcomes,
+       COALESCE(SUM(stats.updates), 0) AS updates,
+       SUM(stats.td_bias * stats.td_pairs) / NULLIF(SUM(stats.td_pairs), 0) AS td_bias,
+       SUM(stats.reward_mean * stats.outcomes) / NULLIF(SUM(stats.outcomes), 0) AS reward_mean,
+       SUM(stats.successes) * 1.0 / NULLIF(SUM(stats.outcomes), 0) AS success_rate,
+       SUM(stats.explored) * 1.0 / NULLIF(SUM(stats.outcomes), 0) AS explored_share,
+       SUM(stats.policy_changes) * 1.0 / NULLIF(SUM(stats.updates), 0) AS policy_change_rate
+FROM (SELECT DISTINCT agent FROM streams) AS known
+LEFT JOIN (
+    SELECT each.* FROM learning_stats AS each
+    WHERE each.number > (SELECT MAX(last.number) FROM learning_stats AS last WHERE last.agent = each.agent) - 10
+) AS stats ON stats.agent = known.agent
+GROUP BY known.agent
+"""
+"""A summary of each agent's last ten windows for whoever asks by SQL; an agent without windows has none of the measures."""
+
+contributions = Table(
+    "contributions",
+    metadata,
+    _text("pool", primary_key=True),
+    _text("source", primary_key=True),
+    _text("key", primary_key=True),
+    _text("role", primary_key=True),
+    _number("value"),
+    _number("count"),
+    _number("variance"),
+    _instant("updated_at"),
+    sqlite_with_rowid=False,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    _text("agent", primary_key=True),
+    _text("holder"),
+    _whole("fence"),
+    _instant("expires_at"),
+    sqlite_with_rowid=False,
+)
+"""Who learns for an agent. A new holder raises `fence`; what is learned under a lower one is refused."""
+
+writers = Table(
+    "writers",
+    metadata,
+    _text("name", primary_key=True),
+    _whole("commits"),
+    _instant("seen_at"),
+    sqlite_with_rowid=False,
+)
+"""How many transactions a process has committed, so that one whose answer was lost is not made twice."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _text("agent", primary_key=True),
+    _whole("period", primary_key=True, autoincrement=False),
+    _whole("reserved"),
+    sqlite_with_rowid=False,
+)
+"""Exploring decisions reserved of the budget of a period, by whichever process."""
 
 audit_events = Table(
     "audit_events",
     metadata,
     Column("id", _BIG, primary_key=True),
-    _number("at"),
+    _instant("at"),
     _text("actor"),
     _text("event"),
     _text("subject"),
@@ -176,7 +288,7 @@ kill_switches = Table(
     Column("active", Boolean, nullable=False),
     _text("actor"),
     _text("reason"),
-    _number("at"),
+    _instant("at"),
 )
 Index(None, kill_switches.c.scope)
 

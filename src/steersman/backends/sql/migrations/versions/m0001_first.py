@@ -9,11 +9,13 @@ branch_labels = None
 depends_on = None
 
 _BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_INSTANT = sa.DateTime(timezone=True).with_variant(sa.Double, "sqlite")
 
 
 def upgrade() -> None:
     """Make all tables and mark the file as ours."""
-    op.execute("PRAGMA application_id = 1400137061")
+    if op.get_context().dialect.name == "sqlite":
+        op.execute("PRAGMA application_id = 1400137061")
     _log()
     _learned()
     _events()
@@ -26,6 +28,10 @@ def _text(name: str) -> "sa.Column[str]":
 
 def _number(name: str, *, nullable: bool = False) -> "sa.Column[float]":
     return sa.Column(name, sa.Double, nullable=nullable)
+
+
+def _instant(name: str, *, nullable: bool = False) -> "sa.Column[object]":
+    return sa.Column(name, _INSTANT, nullable=nullable)
 
 
 def _whole(name: str) -> "sa.Column[int]":
@@ -50,7 +56,7 @@ def _log() -> None:
         _whole("step"),
         _text("arm"),
         _text("action"),
-        _number("decided_at"),
+        _instant("decided_at"),
         _text("body"),
         sa.PrimaryKeyConstraint("position", name="pk_decisions"),
         sa.UniqueConstraint("id", name="uq_decisions_id"),
@@ -68,7 +74,7 @@ def _log() -> None:
         _text("agent"),
         _text("kind"),
         _number("reward", nullable=True),
-        _number("reported_at"),
+        _instant("reported_at"),
         _text("body"),
         sa.PrimaryKeyConstraint("position", name="pk_outcomes"),
         sa.UniqueConstraint("decision_id", "revision", name="uq_outcomes_decision_id_revision"),
@@ -78,7 +84,7 @@ def _log() -> None:
         "open_decisions",
         _text("decision_id"),
         _text("agent"),
-        _number("decided_at"),
+        _instant("decided_at"),
         sa.PrimaryKeyConstraint("decision_id", name="pk_open_decisions"),
         sqlite_with_rowid=False,
     )
@@ -102,7 +108,7 @@ def _learned() -> None:
         _number("td_variance"),
         _number("reward_mean"),
         _number("reward_m2"),
-        _number("updated_at"),
+        _instant("updated_at"),
         sa.PrimaryKeyConstraint("agent", "state_key", "slot", name="pk_entries"),
         sqlite_with_rowid=False,
     )
@@ -118,8 +124,8 @@ def _learned() -> None:
         "episodes",
         _text("agent"),
         _text("episode"),
-        _number("started_at"),
-        _number("ended_at", nullable=True),
+        _instant("started_at"),
+        _instant("ended_at", nullable=True),
         _whole("steps"),
         _number("total_reward"),
         _number("total_return"),
@@ -142,7 +148,7 @@ def _events() -> None:
     op.create_table(
         "audit_events",
         _whole("id"),
-        _number("at"),
+        _instant("at"),
         _text("actor"),
         _text("event"),
         _text("subject"),
@@ -156,7 +162,7 @@ def _events() -> None:
         sa.Column("active", sa.Boolean, nullable=False),
         _text("actor"),
         _text("reason"),
-        _number("at"),
+        _instant("at"),
         sa.PrimaryKeyConstraint("id", name="pk_kill_switches"),
     )
     op.create_index("ix_kill_switches_scope", "kill_switches", ["scope"])

@@ -7,17 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from steersman.backends.sql import connect, fork, store
-from steersman.backends.sql.owner import Owner
-from steersman.backends.sql.queue import Queue, QueueReceipt
-from steersman.backends.sql.readers import Readers
+from steersman.backends.sql.queue import QueueReceipt
 from steersman.backends.sql.reads import Reads
 from steersman.backends.sql.rows import check_learned, encode
-from steersman.backends.sql.statements import SQL
-from steersman.backends.sql.writer import Writer
+from steersman.backends.sql.sqlite import connect, fork, store
+from steersman.backends.sql.sqlite.owner import Owner
+from steersman.backends.sql.sqlite.queue import OwnedQueue
+from steersman.backends.sql.sqlite.readers import Readers
+from steersman.backends.sql.sqlite.statements import SQL
+from steersman.backends.sql.sqlite.writer import Writer
 from steersman.core.errors import StoreError
 from steersman.core.ports import Row
-from steersman.core.values import AuditEvent, Decision, EpisodeRecord, KillSwitch, Learned, Outcome
+from steersman.core.values import AuditEvent, Contribution, Decision, EpisodeRecord, KillSwitch, Learned, Outcome, Window
 
 
 class SqliteLog:
@@ -40,11 +41,11 @@ class SqliteLog:
     ) -> None:
         self.path = Path(path)
         self._owned = None if read_only else _Owned(self.path, queue_rows, linger_s)
-        queue = None if self._owned is None else self._owned.queue
-        if queue is None:
+        self._queue = None if self._owned is None else self._owned.queue
+        if self._queue is None:
             _check_readable(self.path)
         self._readers = Readers(self.path)
-        self._reads = Reads(self._readers, queue)
+        self._reads = Reads(self._readers, self._queue, SQL)
         self._finalizer = None if self._owned is None else weakref.finalize(self, self._owned.close)
         fork.track(self)
 
@@ -68,7 +69,21 @@ class SqliteLog:
     @property
     def position(self) -> int:
         """The position of the last row."""
-        return self._reads.position()
+        if self._queue is not None:
+            return self._queue.position
+        with self._readers.lend() as connection:
+            position: int = connection.execute(SQL.head).fetchone()[0]
+            return position
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes append as well: not to a file, which has one owner."""
+        return False
+
+    @property
+    def stream(self) -> int:
+        """The owner is alone."""
+        return 0
 
     def flush(self, timeout_s: float | None = None) -> None:
         """Wait until all that was appended is durable. Raises DeadlineExceeded or StoreError."""
@@ -87,9 +102,11 @@ class SqliteLog:
         """Return all revisions of a decision's outcome, oldest first."""
         return self._reads.outcomes(decision_id)
 
-    def history(self, agent: str, until: int | None = None) -> Iterator[tuple[int, Decision, Outcome]]:
-        """Yield (position, decision, outcome) for each outcome row of an agent in log order, up to a position."""
-        return self._reads.history(agent, until)
+    def history(
+        self, agent: str, until: int | None = None, *, after: int = 0, durable: bool = False
+    ) -> Iterator[tuple[int, Decision, Outcome]]:
+        """Yield (position, decision, outcome) for each outcome row of an agent in log order, between two positions."""
+        return self._reads.history(agent, until, after=after, durable=durable)
 
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield all decisions and outcomes in log order."""
@@ -111,13 +128,32 @@ class SqliteLog:
         """Return the agent's episodes that have not ended, oldest first."""
         return self._reads.open_episodes(agent)
 
-    def decision_count(self, agent: str) -> int:
-        """Return how many decisions of the agent are in the log, durable or not."""
-        return self._reads.decision_count(agent)
+    def decision_count(self, agent: str, stream: int | None = None) -> int:
+        """Return how many decisions of the agent, of one stream or of all, are in the log, durable or not."""
+        counts = self._counts()
+        return sum(count for (name, each), count in counts.items() if name == agent and stream in (None, each))
 
     def agents(self) -> list[str]:
         """Return the names of the agents that have decided, sorted."""
-        return self._reads.agents()
+        return sorted({name for name, _ in self._counts()})
+
+    def _counts(self) -> dict[tuple[str, int], int]:
+        if self._queue is not None:
+            return self._queue.counts()
+        with self._readers.lend() as connection:
+            return {(agent, stream): decisions for agent, stream, decisions in connection.execute(SQL.counts)}
+
+    def windows(self, agent: str, limit: int = 10) -> list[Window]:
+        """Return the agent's last windows of learning, newest first."""
+        return self._reads.windows(agent, limit)
+
+    def contributions(self, pool: str) -> list[Contribution]:
+        """Return what each source of a pool said last, rows taken back left out, by source, key and role."""
+        return self._reads.contributions(pool)
+
+    def reserve_tokens(self, agent: str, period: int, count: int, budget: int) -> QueueReceipt:
+        """Ask for exploring decisions of a period's budget, and return at once."""
+        return self._writable().queue.ask(agent, period, count, budget)
 
     def learned(self, agent: str) -> tuple[Learned, int] | None:
         """Return the agent's working table with its open episodes, and the position up to which it has learned."""
@@ -166,8 +202,7 @@ class _Owned:
         try:
             store.prepare(path)
             self._reader = connect.reader(path)
-            position, commits = self._reader.execute(SQL.head).fetchone()
-            self.queue = Queue(self._reader, position=position, commits=commits, capacity=queue_rows, linger_s=linger_s)
+            self.queue = OwnedQueue(self._reader, capacity=queue_rows, linger_s=linger_s)
             self._writer = Writer(self.queue, lambda: connect.writer(path))
         except (sqlite3.Error, OSError) as error:
             self.owner.release()

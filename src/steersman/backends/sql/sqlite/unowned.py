@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from steersman.backends.sql import connect, store
 from steersman.backends.sql.rows import encode
-from steersman.backends.sql.transaction import write_events
+from steersman.backends.sql.sqlite import connect, store
+from steersman.backends.sql.sqlite.transaction import write_events
 from steersman.core.errors import NotFound
 from steersman.core.values import AuditEvent, KillSwitch
 

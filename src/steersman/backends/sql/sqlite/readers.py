@@ -2,11 +2,13 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from steersman.backends.sql import connect
+from steersman.backends.sql.sqlite import connect
+from steersman.backends.sql.sqlite.statements import SQL
 from steersman.core.errors import StoreError
 
 
@@ -35,6 +37,16 @@ class Readers:
         finally:
             if connection is not None:
                 self._take_back(connection)
+
+    def begin(self, connection: sqlite3.Connection) -> int:
+        """Begin a snapshot and return how many transactions of the store are in it."""
+        connection.execute("BEGIN")
+        commits: int = connection.execute(SQL.head).fetchone()[1]
+        return commits
+
+    def scan(self, connection: sqlite3.Connection, statement: str, parameters: tuple[object, ...]) -> Iterable[Any]:
+        """Return the rows of a long answer, fetched as they are taken."""
+        return connection.execute(statement, parameters)
 
     def _take_back(self, connection: sqlite3.Connection) -> None:
         with suppress(sqlite3.Error):

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from steersman.backends.sql import transaction
 from steersman.backends.sql.batch import Batch
 from steersman.backends.sql.queue import Queue
-from steersman.backends.sql.statements import SQL
+from steersman.backends.sql.sqlite import transaction
+from steersman.backends.sql.sqlite.statements import SQL
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.5

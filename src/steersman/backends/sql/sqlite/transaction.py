@@ -4,9 +4,11 @@ import sqlite3
 from collections import Counter
 from contextlib import suppress
 
+from msgspec.structs import astuple
+
 from steersman.backends.sql.batch import Batch, Changes
 from steersman.backends.sql.rows import entry_columns, episode_columns, text
-from steersman.backends.sql.statements import SQL, insert_many
+from steersman.backends.sql.sqlite.statements import SQL, insert_many
 from steersman.core.values import AuditEvent, KillSwitch
 
 
@@ -16,6 +18,7 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
     try:
         write_rows(connection, batch)
         write_learned(connection, batch)
+        _grant(connection, batch)
         connection.execute(SQL.move_head, (batch.position, batch.number))
         connection.execute("COMMIT")
     except sqlite3.Error:
@@ -33,8 +36,9 @@ def write_rows(connection: sqlite3.Connection, batch: Batch) -> None:
     insert_many(connection, SQL.open_decision, waiting)
     if settled := [key for key in answered if key not in batch.decisions]:
         connection.execute(SQL.settle_decisions, (text(settled),))
-    counts = Counter(each.agent for each in batch.decisions.values())
-    insert_many(connection, SQL.count_decisions, list(counts.items()))
+    counts = Counter((each.agent, each.stream) for each in batch.decisions.values())
+    insert_many(connection, SQL.count_decisions, [(*place, count) for place, count in counts.items()])
+    insert_many(connection, SQL.put_contribution, [astuple(each) for each in batch.contributions.values()])
     write_events(connection, batch.audit, batch.switches)
 
 
@@ -42,6 +46,15 @@ def write_events(connection: sqlite3.Connection, audit: list[AuditEvent], switch
     """Write what has no place in the log's order."""
     insert_many(connection, SQL.add_audit, [(e.at, e.actor, e.event, e.subject, e.detail) for e in audit])
     insert_many(connection, SQL.add_switch, [(s.scope, s.active, s.actor, s.reason, s.at) for s in switches])
+
+
+def _grant(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Reserve the tokens that were asked for, as far as the budget goes."""
+    for receipt, agent, period, count, budget in batch.asked:
+        found = connection.execute(SQL.tokens, (agent, period)).fetchone()
+        reserved = found[0] if found else 0
+        receipt.promised = max(0, min(count, budget - reserved))
+        connection.execute(SQL.put_tokens, (agent, period, reserved + receipt.promised))
 
 
 def write_learned(connection: sqlite3.Connection, batch: Batch) -> None:
@@ -63,3 +76,4 @@ def _write_changes(connection: sqlite3.Connection, agent: str, changes: Changes)
         insert_many(connection, SQL.put_entry, entry_columns(agent, each.items()))
     insert_many(connection, SQL.put_state, [(agent, key, text(bins)) for key, bins in changes.states.items()])
     insert_many(connection, SQL.put_episode, episode_columns(changes.episodes.values()))
+    insert_many(connection, SQL.put_window, [astuple(each) for each in changes.windows.values()])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from steersman.backends.sql.batch import Batch
 from steersman.backends.sql.rows import Columns, text
-from steersman.backends.sql.statements import SQL
+from steersman.backends.sql.sqlite.statements import SQL
 from steersman.core.errors import Conflict, NotFound, StoreError
 from steersman.core.ports import Row
 from steersman.core.values import Decision, Outcome

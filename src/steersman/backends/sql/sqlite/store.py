@@ -4,10 +4,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from sqlalchemy import URL
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
-from steersman.backends.sql import connect, schema
+from steersman.backends.sql import schema
+from steersman.backends.sql.sqlite import connect
 from steersman.core.errors import StoreError, StoreVersionError
 
 _MAGIC = b"SQLite format 3\x00"
@@ -25,11 +27,16 @@ def prepare(path: Path) -> None:
         if revision is None:
             create(path)
         elif revision != schema.REVISIONS[-1]:
-            from steersman.backends.sql.migrate import upgrade
-
             upgrade(path)
     except (sqlite3.Error, OSError) as error:
         raise connect.unusable(path, error) from error
+
+
+def upgrade(path: Path, revision: str = "head") -> None:
+    """Run the migrations that are due."""
+    from steersman.backends.sql import migrate
+
+    migrate.upgrade(URL.create("sqlite", database=str(path)), revision, begin="BEGIN IMMEDIATE")
 
 
 def inspect(path: Path) -> str | None:
@@ -79,7 +86,11 @@ def definitions() -> list[str]:
     """Return the statements that make all tables and indexes."""
     tables = [*schema.metadata.sorted_tables, schema.alembic_version]
     indexes = sorted((each for table in tables for each in table.indexes), key=lambda each: str(each.name))
-    return [_ddl(CreateTable(each)) for each in tables] + [_ddl(CreateIndex(each)) for each in indexes]
+    return [
+        *(_ddl(CreateTable(each)) for each in tables),
+        *(_ddl(CreateIndex(each)) for each in indexes),
+        schema.CONVERGENCE,
+    ]
 
 
 def _ddl(element: DDLElement) -> str:

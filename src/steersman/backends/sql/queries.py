@@ -1,0 +1,214 @@
+"""What is asked of the tables, compiled once for each dialect and run through the bare driver.
+
+Placeholders are the driver's own, in the order in which the parameters stand in the statement. Times come and go as unix
+seconds, however a dialect keeps them.
+"""
+
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import (
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Dialect,
+    Double,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    extract,
+    func,
+    select,
+)
+
+from steersman.backends.sql import schema
+
+
+class Queries:
+    """One property for each question; each is compiled when it is first asked."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._mark = "?" if dialect.paramstyle == "qmark" else "%s"
+
+    def text(self, statement: ClauseElement) -> str:
+        """Return a statement as the dialect's text."""
+        return str(statement.compile(dialect=self._dialect))
+
+    def newest(self, statement: Select[Any]) -> str:
+        """Return a statement with one more parameter: how many rows at most."""
+        return f"{self.text(statement)} LIMIT {self._mark}"
+
+    def each(self, name: str) -> Select[Any]:
+        """Return the elements of a parameter that holds any number of keys, as `keys` encodes them."""
+        if self._dialect.name == "sqlite":
+            listed = func.json_each(bindparam(name)).table_valued("value")
+            return select(listed.c.value)
+        return select(func.unnest(bindparam(name)))
+
+    def columns(self, table: Table, *, but: tuple[str, ...] = ()) -> list[ColumnElement[Any]]:
+        """Return the columns of a table in their order, times as seconds."""
+        return [self.seconds(each) for each in table.columns if each.name not in but]
+
+    def seconds(self, column: "Column[Any]") -> ColumnElement[Any]:
+        """Return a column, as unix seconds if it holds a time."""
+        if self._dialect.name == "sqlite" or not column.info.get("instant"):
+            return column
+        return cast(extract("epoch", column), Double)
+
+    def time(self, name: str) -> ColumnElement[Any]:
+        """Return a parameter that holds unix seconds."""
+        return bindparam(name) if self._dialect.name == "sqlite" else func.to_timestamp(bindparam(name))
+
+    @cached_property
+    def decision(self) -> str:
+        """The body. Parameter: id."""
+        return self.text(select(schema.decisions.c.body).where(schema.decisions.c.id == bindparam("id")))
+
+    @cached_property
+    def outcomes(self) -> str:
+        """The bodies, oldest first. Parameter: decision id."""
+        table = schema.outcomes
+        wanted = table.c.decision_id == bindparam("id")
+        return self.text(select(table.c.body).where(wanted).order_by(table.c.revision))
+
+    @cached_property
+    def known_outcomes(self) -> str:
+        """Decision id and revision (null where there is none) of known decisions. Parameter: ids."""
+        decision, outcome = schema.decisions, schema.outcomes
+        both = decision.outerjoin(outcome, outcome.c.decision_id == decision.c.id)
+        wanted = decision.c.id.in_(self.each("ids"))
+        return self.text(select(decision.c.id, outcome.c.revision).select_from(both).where(wanted))
+
+    @cached_property
+    def known_decisions(self) -> str:
+        """The ids. Parameter: ids."""
+        return self.text(select(schema.decisions.c.id).where(schema.decisions.c.id.in_(self.each("ids"))))
+
+    @cached_property
+    def history(self) -> str:
+        """Position, bodies of decision and outcome, in log order. Parameters: agent, after which, up to which position."""
+        outcome, decision = schema.outcomes, schema.decisions
+        both = outcome.join(decision, decision.c.id == outcome.c.decision_id)
+        mine = outcome.c.agent == bindparam("agent")
+        between = and_(outcome.c.position > bindparam("after"), outcome.c.position <= bindparam("until"))
+        return self.text(
+            select(outcome.c.position, decision.c.body, outcome.c.body)
+            .select_from(both)
+            .where(mine, between)
+            .order_by(outcome.c.position)
+        )
+
+    @cached_property
+    def all_decisions(self) -> str:
+        """Position and body in log order."""
+        return self.text(select(schema.decisions.c.position, schema.decisions.c.body).order_by(schema.decisions.c.position))
+
+    @cached_property
+    def all_outcomes(self) -> str:
+        """Position and body in log order."""
+        return self.text(select(schema.outcomes.c.position, schema.outcomes.c.body).order_by(schema.outcomes.c.position))
+
+    @cached_property
+    def recent(self) -> str:
+        """Position and body, newest first. Parameters: agent, limit."""
+        table = schema.decisions
+        newest = select(table.c.position, table.c.body).where(table.c.agent == bindparam("agent"))
+        return self.newest(newest.order_by(table.c.decided_at.desc(), table.c.position.desc()))
+
+    @cached_property
+    def last_of_episode(self) -> str:
+        """Position and body. Parameters: agent, episode, 1."""
+        table = schema.decisions
+        mine = and_(
+            table.c.agent == bindparam("agent"), table.c.episode == bindparam("episode"), table.c.episode != table.c.id
+        )
+        return self.newest(select(table.c.position, table.c.body).where(mine).order_by(table.c.position.desc()))
+
+    @cached_property
+    def waiting(self) -> str:
+        """Position and body, oldest first. Parameters: agent, before."""
+        waits, decision = schema.open_decisions, schema.decisions
+        both = waits.join(decision, decision.c.id == waits.c.decision_id)
+        wanted = and_(waits.c.agent == bindparam("agent"), waits.c.decided_at < self.time("before"))
+        return self.text(
+            select(decision.c.position, decision.c.body)
+            .select_from(both)
+            .where(wanted)
+            .order_by(waits.c.decided_at, decision.c.position)
+        )
+
+    @cached_property
+    def open_episodes(self) -> str:
+        """All columns. Parameter: agent."""
+        table = schema.episodes
+        wanted = and_(table.c.agent == bindparam("agent"), table.c.ended_at.is_(None))
+        return self.text(select(*self.columns(table)).where(wanted))
+
+    @cached_property
+    def entries(self) -> str:
+        """All columns but agent and version. Parameters: agent, after which version."""
+        table = schema.entries
+        wanted = and_(table.c.agent == bindparam("agent"), table.c.version > bindparam("after"))
+        return self.text(select(*self.columns(table, but=("agent", "version"))).where(wanted))
+
+    @cached_property
+    def states(self) -> str:
+        """Key and bins. Parameters: agent, after which version."""
+        table = schema.states
+        wanted = and_(table.c.agent == bindparam("agent"), table.c.version > bindparam("after"))
+        return self.text(select(table.c.state_key, table.c.bins).where(wanted))
+
+    @cached_property
+    def learned(self) -> str:
+        """Position, carry, version, and the version of the last replacement or removal. Parameter: agent."""
+        table = schema.learned
+        return self.text(
+            select(table.c.position, table.c.carry, table.c.version, table.c.replaced).where(
+                table.c.agent == bindparam("agent")
+            )
+        )
+
+    @cached_property
+    def windows(self) -> str:
+        """All columns, newest first. Parameters: agent, limit."""
+        table = schema.learning_stats
+        mine = select(*self.columns(table)).where(table.c.agent == bindparam("agent"))
+        return self.newest(mine.order_by(table.c.number.desc()))
+
+    @cached_property
+    def counts(self) -> str:
+        """Agent, stream and number of decisions."""
+        table = schema.streams
+        return self.text(select(table.c.agent, table.c.stream, table.c.decisions))
+
+    @cached_property
+    def tokens(self) -> str:
+        """How many are reserved. Parameters: agent, period."""
+        table = schema.tokens
+        mine = and_(table.c.agent == bindparam("agent"), table.c.period == bindparam("period"))
+        return self.text(select(table.c.reserved).where(mine))
+
+    @cached_property
+    def audit(self) -> str:
+        """At, actor, event, subject, detail, newest first. Parameter: limit."""
+        table = schema.audit_events
+        return self.newest(select(*self.columns(table, but=("id",))).order_by(table.c.id.desc()))
+
+    @cached_property
+    def kill_switches(self) -> str:
+        """Scope, active, actor, reason, at: the last of each scope."""
+        table = schema.kill_switches
+        later = table.alias()
+        newer = exists(select(later.c.id).where(later.c.scope == table.c.scope, later.c.id > table.c.id))
+        return self.text(select(*self.columns(table, but=("id",))).where(~newer).order_by(table.c.scope))
+
+    @cached_property
+    def contributions(self) -> str:
+        """All columns, by source, key and role. Parameter: pool."""
+        table = schema.contributions
+        mine = select(*self.columns(table)).where(table.c.pool == bindparam("pool"), table.c.count > 0)
+        return self.text(mine.order_by(table.c.source, table.c.key, table.c.role))

@@ -1,0 +1,170 @@
+"""SQLite's own statements: how rows are written, compiled from the tables once and run through the bare driver."""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Table, bindparam, delete, exists, func, select, update
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import insert
+
+from steersman.backends.sql import schema
+from steersman.backends.sql.queries import Queries
+
+_GROUP = re.compile(r"VALUES (\(\?[?, ]*\))")
+_CHUNKS = (512, 64, 8, 1)
+
+
+def insert_many(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows by statements of up to 512 rows each.
+
+    The driver lets go of the interpreter once for each statement: row by row, a busy thread would make the writer wait
+    for its turn (5 ms) at every row.
+    """
+    start = 0
+    for size in _CHUNKS:
+        text = _repeated(statement, size)
+        while len(rows) - start >= size:
+            connection.execute(text, list(chain.from_iterable(rows[start : start + size])))
+            start += size
+
+
+@cache
+def _repeated(statement: str, size: int) -> str:
+    return _GROUP.sub(lambda match: f"VALUES {', '.join([match[1]] * size)}", statement)
+
+
+class Statements(Queries):
+    """Adds what is written. Any number of keys is one parameter: a JSON array."""
+
+    def __init__(self) -> None:
+        super().__init__(sqlite.dialect(paramstyle="qmark"))
+
+    def _upsert(self, table: Table, keys: Iterable[str], *, but: tuple[str, ...] = ()) -> str:
+        columns = [each.name for each in table.columns if each.name not in but]
+        statement = insert(table).values({name: bindparam(name) for name in columns})
+        changed = {name: statement.excluded[name] for name in columns if name not in set(keys)}
+        return self.text(statement.on_conflict_do_update(index_elements=list(keys), set_=changed))
+
+    @cached_property
+    def head(self) -> str:
+        """Position and number of commits."""
+        return self.text(select(schema.log_head.c.position, schema.log_head.c.commits))
+
+    @cached_property
+    def move_head(self) -> str:
+        """Parameters: position, commits."""
+        return self.text(
+            update(schema.log_head).values(position=bindparam("new_position"), commits=bindparam("new_commits"))
+        )
+
+    @cached_property
+    def newest_id(self) -> str:
+        """The greatest decision id."""
+        return self.text(select(func.max(schema.decisions.c.id)))
+
+    @cached_property
+    def not_open(self) -> str:
+        """Those that do not wait for a first outcome. Parameter: decision ids."""
+        listed = func.json_each(bindparam("ids")).table_valued("value")
+        waits = schema.open_decisions.c.decision_id
+        return self.text(select(listed.c.value).where(~exists(select(waits).where(waits == listed.c.value))))
+
+    @cached_property
+    def add_decision(self) -> str:
+        """All columns, in their order."""
+        return self.text(insert(schema.decisions))
+
+    @cached_property
+    def add_outcome(self) -> str:
+        """All columns, in their order."""
+        return self.text(insert(schema.outcomes))
+
+    @cached_property
+    def open_decision(self) -> str:
+        """All columns, in their order."""
+        return self.text(insert(schema.open_decisions))
+
+    @cached_property
+    def settle_decisions(self) -> str:
+        """Parameter: decision ids."""
+        table = schema.open_decisions
+        return self.text(delete(table).where(table.c.decision_id.in_(self.each("ids"))))
+
+    @cached_property
+    def count_decisions(self) -> str:
+        """Parameters: agent, stream, how many more."""
+        statement = insert(schema.streams)
+        more = schema.streams.c.decisions + statement.excluded.decisions
+        return self.text(statement.on_conflict_do_update(index_elements=["agent", "stream"], set_={"decisions": more}))
+
+    @cached_property
+    def put_entry(self) -> str:
+        """All columns but the version, in their order."""
+        return self._upsert(schema.entries, ["agent", "state_key", "slot"], but=("version",))
+
+    @cached_property
+    def put_state(self) -> str:
+        """All columns but the version, in their order."""
+        return self._upsert(schema.states, ["agent", "state_key"], but=("version",))
+
+    @cached_property
+    def put_episode(self) -> str:
+        """All columns, in their order."""
+        return self._upsert(schema.episodes, ["agent", "episode"])
+
+    @cached_property
+    def put_window(self) -> str:
+        """All columns, in their order."""
+        return self._upsert(schema.learning_stats, ["agent", "number"])
+
+    @cached_property
+    def put_learned(self) -> str:
+        """Agent, position, carry."""
+        return self._upsert(schema.learned, ["agent"], but=("version", "replaced"))
+
+    @cached_property
+    def put_contribution(self) -> str:
+        """All columns, in their order."""
+        return self._upsert(schema.contributions, ["pool", "source", "key", "role"])
+
+    @cached_property
+    def put_tokens(self) -> str:
+        """All columns, in their order."""
+        return self._upsert(schema.tokens, ["agent", "period"])
+
+    @cached_property
+    def remove_states(self) -> tuple[str, ...]:
+        """Parameters of each: agent, state keys."""
+        return tuple(
+            self.text(delete(each).where(each.c.agent == bindparam("agent"), each.c.state_key.in_(self.each("keys"))))
+            for each in (schema.entries, schema.states)
+        )
+
+    @cached_property
+    def forget_agent(self) -> tuple[str, ...]:
+        """Parameter of each: agent."""
+        return tuple(
+            self.text(delete(each).where(each.c.agent == bindparam("agent")))
+            for each in (schema.entries, schema.states, schema.episodes, schema.learning_stats)
+        )
+
+    @cached_property
+    def add_audit(self) -> str:
+        """At, actor, event, subject, detail."""
+        return self.text(insert(schema.audit_events).values(_placeholders(schema.audit_events)))
+
+    @cached_property
+    def add_switch(self) -> str:
+        """Scope, active, actor, reason, at."""
+        return self.text(insert(schema.kill_switches).values(_placeholders(schema.kill_switches)))
+
+
+def _placeholders(table: Table) -> dict[str, Any]:
+    return {each.name: bindparam(each.name) for each in table.columns if not each.primary_key}
+
+
+SQL = Statements()
