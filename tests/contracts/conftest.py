@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("steersman.testing.log_contract")
+pytest.register_assert_rewrite("steersman.testing.log_contract", "steersman.testing.pool_contract")

@@ -13,6 +13,7 @@ from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotF
 from steersman.core.ports import Log, Receipt
 from steersman.core.values import AuditEvent, Decision, KillSwitch, Outcome
 from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome, window
+from steersman.testing.pool_contract import PoolContract
 
 SOON_S = 10.0
 
@@ -27,7 +28,7 @@ def event(subject: str) -> AuditEvent:
     return AuditEvent(at=1.0, actor="someone", event="tested", subject=subject, detail="")
 
 
-class LogContract(ABC):
+class LogContract(PoolContract, ABC):
     """The behaviour of a log; each test begins with an empty one."""
 
     @abstractmethod
@@ -204,7 +205,7 @@ class LogContract(ABC):
             log.flush(SOON_S)
         for rows in ((fresh, first), (fresh, old), (fresh, fresh)):
             with pytest.raises(Conflict):
-                log.append(rows)
+                log.append(rows).wait(SOON_S)
         assert list(log.rows()) == [old, first]
         assert log.position == 2
 
@@ -216,7 +217,7 @@ class LogContract(ABC):
             log.flush(SOON_S)
         for rows in ((second, outcome(first, reward=0.9)), (second, outcome(second), outcome(second))):
             with pytest.raises(Conflict):
-                log.append(rows)
+                log.append(rows).wait(SOON_S)
         assert list(log.rows()) == [first, outcome(first)]
 
     @pytest.mark.parametrize("durable", [False, True])
@@ -226,7 +227,7 @@ class LogContract(ABC):
         if durable:
             log.flush(SOON_S)
         with pytest.raises(NotFound):
-            log.append((outcome(first), outcome(unknown)))
+            log.append((outcome(first), outcome(unknown))).wait(SOON_S)
         assert list(log.rows()) == [first]
         log.append((outcome(first), unknown, outcome(unknown))).wait(SOON_S)
 

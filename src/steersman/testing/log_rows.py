@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from steersman.core.ids import TimeOrderedIds
-from steersman.core.values import Decision, Entry, EpisodeRecord, Learned, Outcome
+from steersman.core.values import Decision, Entry, EpisodeRecord, Learned, Outcome, Window
 
 AGENT = "qe/tester"
 
@@ -71,6 +71,7 @@ def learned(
     episodes: Iterable[EpisodeRecord] = (),
     carry: bytes = b"{}",
     replace: bool = False,
+    windows: Iterable[Window] = (),
 ) -> Learned:
     """Return changes: entries by their values, and the bins of each of their states."""
     made = {place: Entry(value, 1, 0.5, value, 0.25, 1_000.0) for place, value in (entries or {}).items()}
@@ -82,6 +83,31 @@ def learned(
         episodes={each.episode: each for each in episodes},
         carry=carry,
         replace=replace,
+        windows=list(windows),
+    )
+
+
+def window(number: int, *, agent: str = AGENT, reward: float = 0.5) -> Window:
+    """Return a window of learning."""
+    return Window(
+        agent=agent,
+        number=number,
+        started_at=1_000.0 + 100 * number,
+        ended_at=1_099.5 + 100 * number,
+        outcomes=100,
+        updates=99,
+        td_bias=-0.0125,
+        td_noise=0.03125,
+        td_pairs=321,
+        reward_mean=reward,
+        reward_m2=12.5,
+        noise=0.125,
+        successes=61,
+        varied=40,
+        explored=7.25,
+        policy_changes=3,
+        states_seen=17,
+        epsilon=0.0725,
     )
 
 

@@ -137,7 +137,8 @@ class MemoryLog:
 
     def last_of_episode(self, agent: str, episode: str) -> Decision | None:
         """Return the last decision of a named episode; None if it has none."""
-        return next((each for each in reversed(self._made(agent)) if each.episode == episode != each.id), None)
+        mine = (each for _, each in reversed(self._decisions.values()) if each.agent == agent)  # by place: clocks step back
+        return next((each for each in mine if each.episode == episode != each.id), None)
 
     def waiting(self, agent: str, before: float) -> list[Decision]:
         """Return decisions made before a time without an outcome, oldest first."""

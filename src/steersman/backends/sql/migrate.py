@@ -1,6 +1,8 @@
 """Bring a store of an older version up to date. Imported only when that is due."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -10,13 +12,13 @@ from sqlalchemy import URL, Connection, create_engine
 _SCRIPTS = Path(__file__).with_name("migrations")
 
 
-def upgrade(url: URL, revision: str = "head", *, begin: str = "", schema: str = "") -> None:
+def upgrade(url: URL, revision: str = "head", *, begin: str = "", connect: Callable[[], Any] | None = None) -> None:
     """Run the migrations that are due, in one transaction.
 
-    begin: the statement that begins it, where the driver by itself would commit before each definition. schema: where
-    PostgreSQL is to keep the tables.
+    begin: the statement that begins it, where the driver by itself would commit before each definition. connect: how to
+    get a connection, where the URL does not say all.
     """
-    engine = create_engine(url, connect_args={"options": f"-csearch_path={schema}"} if schema else {})
+    engine = create_engine(url, creator=connect) if connect else create_engine(url)
     try:
         with engine.connect() as connection:
             if begin:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ClauseElement,
     Column,
     ColumnElement,
@@ -15,12 +16,14 @@ from sqlalchemy import (
     Double,
     Select,
     Table,
+    Text,
     and_,
     bindparam,
     cast,
     exists,
     extract,
     func,
+    literal_column,
     select,
 )
 
@@ -47,7 +50,7 @@ class Queries:
         if self._dialect.name == "sqlite":
             listed = func.json_each(bindparam(name)).table_valued("value")
             return select(listed.c.value)
-        return select(func.unnest(bindparam(name)))
+        return select(func.unnest(cast(bindparam(name), ARRAY(Text))))
 
     def columns(self, table: Table, *, but: tuple[str, ...] = ()) -> list[ColumnElement[Any]]:
         """Return the columns of a table in their order, times as seconds."""
@@ -210,5 +213,5 @@ class Queries:
     def contributions(self) -> str:
         """All columns, by source, key and role. Parameter: pool."""
         table = schema.contributions
-        mine = select(*self.columns(table)).where(table.c.pool == bindparam("pool"), table.c.count > 0)
+        mine = select(*self.columns(table)).where(table.c.pool == bindparam("pool"), table.c.count > literal_column("0"))
         return self.text(mine.order_by(table.c.source, table.c.key, table.c.role))

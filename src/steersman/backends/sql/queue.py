@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
+from msgspec.structs import replace
+
 from steersman.backends.sql.batch import Batch, Group
 from steersman.backends.sql.rows import Columns
 from steersman.core.errors import DeadlineExceeded, Overloaded, SteersmanError, StoreError
@@ -129,7 +131,7 @@ class Queue(ABC):
             self._work.notify()
         receipt = QueueReceipt(self, self._ticket)
         if self.grouped:
-            batch.groups.append(Group(receipt, rows, columns, learned))
+            batch.groups.append(Group(receipt, rows, columns, learned and _copy(learned)))
         return receipt
 
     def reserve(self, rows: int) -> None:
@@ -245,3 +247,15 @@ class Queue(ABC):
     def unwritten(self) -> int:
         """How many rows are not durable."""
         return sum(each.size for each in self._batches())
+
+
+def _copy(learned: Learned) -> Learned:
+    """Return what was learned as it is now; the caller goes on with its collections."""
+    return replace(
+        learned,
+        entries=dict(learned.entries),
+        states=dict(learned.states),
+        removed=set(learned.removed),
+        episodes=dict(learned.episodes),
+        windows=list(learned.windows),
+    )

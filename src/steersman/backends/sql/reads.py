@@ -1,8 +1,9 @@
 """What can be asked of the log: a snapshot of the tables, and over it the batches that are not in the snapshot yet."""
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import chain
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
@@ -47,8 +48,18 @@ class Pool(Protocol):
     def begin(self, connection: Any) -> int:
         """Begin a snapshot and return how many of this process' batches are in it."""
 
-    def scan(self, connection: Any, statement: str, parameters: tuple[object, ...]) -> Iterable[Any]:
+    def scan(self, connection: Any, statement: str, parameters: tuple[object, ...]) -> "Scan":
         """Return the rows of a long answer, fetched as they are taken."""
+
+
+class Scan(Protocol):
+    """Rows on their way."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the rows."""
+
+    def close(self) -> None:
+        """Fetch no more."""
 
 
 class Reads:
@@ -84,8 +95,11 @@ class Reads:
             mine = ((p, row) for p, row in batch.rows if isinstance(row, Outcome) and row.agent == agent)
             return [(p, row) for p, row in mine if after < p <= last]
 
-        with self._view(of_agent) as (connection, later):
-            for position, decision, outcome in self._readers.scan(connection, self._sql.history, (agent, after, last)):
+        with (
+            self._view(of_agent) as (connection, later),
+            closing(self._readers.scan(connection, self._sql.history, (agent, after, last))) as found,
+        ):
+            for position, decision, outcome in found:
                 yield position, codec.decision(decision), codec.outcome(outcome)
         for position, row in () if durable else chain(*later):
             decided = self.decision(row.decision_id)
@@ -94,14 +108,15 @@ class Reads:
 
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield decisions and outcomes in log order."""
-        with self._view(lambda batch: [row for _, row in batch.rows]) as (connection, later):
-            scan = self._readers.scan
-            decisions = ((p, codec.decision(body)) for p, body in scan(connection, self._sql.all_decisions, ()))
-            outcomes = ((p, codec.outcome(body)) for p, body in scan(connection, self._sql.all_outcomes, ()))
+        with (
+            self._view(lambda batch: [row for _, row in batch.rows]) as (connection, later),
+            closing(self._readers.scan(connection, self._sql.all_decisions, ())) as decided,
+            closing(self._readers.scan(connection, self._sql.all_outcomes, ())) as came,
+        ):
+            decisions = ((p, codec.decision(body)) for p, body in decided)
+            outcomes = ((p, codec.outcome(body)) for p, body in came)
             both: Iterable[tuple[int, Decision | Outcome]] = heapq.merge(decisions, outcomes, key=itemgetter(0))
-            for _, row in both:
-                if agent is None or row.agent == agent:
-                    yield row
+            yield from (row for _, row in both if agent is None or row.agent == agent)
         yield from (row for row in chain(*later) if agent is None or row.agent == agent)
 
     def recent(self, agent: str, limit: int) -> list[Decision]:
@@ -164,6 +179,22 @@ class Reads:
                 found = changes.over(None if found is None else found[0], agent), changes.position
         return found
 
+    def learned_since(self, agent: str, version: int) -> Learned | None:
+        """Return what was stored of a table after a version, as durable; all of it after 0. None if nothing was."""
+        with self._readers.lend() as connection:
+            self._readers.begin(connection)
+            found = self._stored_table(connection, agent, version, follow=True)
+        if found is None or found[0].version == version:
+            return None
+        found[0].position = found[1]
+        return found[0]
+
+    def counts(self) -> dict[tuple[str, int], int]:
+        """Return how many decisions each agent has made in each stream."""
+        with self._view(lambda batch: [(row.agent, row.stream) for row in batch.decisions.values()]) as (connection, later):
+            stored = {(agent, stream): count for agent, stream, count in connection.execute(self._sql.counts)}
+        return dict(Counter(stored) + Counter(chain(*later)))
+
     def audit(self, limit: int = 100) -> list[AuditEvent]:
         """Return the newest audit events, newest first."""
         with self._view(lambda batch: list(batch.audit)) as (connection, later):
@@ -216,7 +247,9 @@ class Reads:
         found = [codec.episode(each) for each in connection.execute(self._sql.open_episodes, (agent,))]
         return {each.episode: each for each in found}
 
-    def _stored_table(self, connection: Connection, agent: str, seen: int = 0) -> tuple[Learned, int] | None:
+    def _stored_table(
+        self, connection: Connection, agent: str, seen: int = 0, *, follow: bool = False
+    ) -> tuple[Learned, int] | None:
         """Return what was stored of a table after a version, or all of it if entries were taken away since; its position."""
         head = connection.execute(self._sql.learned, (agent,)).fetchone()
         if head is None:
@@ -234,7 +267,7 @@ class Reads:
             carry=bytes(carry),
         )
         table.replace = bool(seen) and since != seen
-        table.version = version
+        table.version = version if follow else 0
         return table, position
 
 

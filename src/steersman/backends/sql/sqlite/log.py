@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from steersman.backends.sql import fork
 from steersman.backends.sql.queue import QueueReceipt
 from steersman.backends.sql.reads import Reads
 from steersman.backends.sql.rows import check_learned, encode
-from steersman.backends.sql.sqlite import connect, fork, store
+from steersman.backends.sql.sqlite import connect, store
 from steersman.backends.sql.sqlite.owner import Owner
 from steersman.backends.sql.sqlite.queue import OwnedQueue
 from steersman.backends.sql.sqlite.readers import Readers
 from steersman.backends.sql.sqlite.statements import SQL
-from steersman.backends.sql.sqlite.writer import Writer
+from steersman.backends.sql.sqlite.writer import FileWriter
 from steersman.core.errors import StoreError
 from steersman.core.ports import Row
 from steersman.core.values import AuditEvent, Contribution, Decision, EpisodeRecord, KillSwitch, Learned, Outcome, Window
@@ -203,7 +204,7 @@ class _Owned:
             store.prepare(path)
             self._reader = connect.reader(path)
             self.queue = OwnedQueue(self._reader, capacity=queue_rows, linger_s=linger_s)
-            self._writer = Writer(self.queue, lambda: connect.writer(path))
+            self._writer = FileWriter(self.queue, path)
         except (sqlite3.Error, OSError) as error:
             self.owner.release()
             raise connect.unusable(path, error) from error

@@ -2,10 +2,9 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from steersman.backends.sql.sqlite import connect
 from steersman.backends.sql.sqlite.statements import SQL
@@ -44,7 +43,7 @@ class Readers:
         commits: int = connection.execute(SQL.head).fetchone()[1]
         return commits
 
-    def scan(self, connection: sqlite3.Connection, statement: str, parameters: tuple[object, ...]) -> Iterable[Any]:
+    def scan(self, connection: sqlite3.Connection, statement: str, parameters: tuple[object, ...]) -> sqlite3.Cursor:
         """Return the rows of a long answer, fetched as they are taken."""
         return connection.execute(statement, parameters)
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import sqlite3
 import weakref
 from collections.abc import Iterable
 from functools import cache
@@ -25,8 +24,8 @@ def track(log: Abandonable) -> None:
     _open.add(log)
 
 
-def leak(connections: Iterable[sqlite3.Connection]) -> None:
-    """Keep connections from ever being closed: closing one would drop the parent's locks and could delete its WAL."""
+def leak(connections: Iterable[object]) -> None:
+    """Keep connections from ever being closed: closing one would end the parent's, drop its locks or delete its WAL."""
     for connection in connections:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 

@@ -1,0 +1,94 @@
+"""The tables in their schema: made new, looked at before they are used, and brought up to date."""
+
+from sqlalchemy import URL
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
+
+from steersman.backends.sql import schema
+from steersman.backends.sql.postgres.connect import Connection, Target
+from steersman.core.errors import StoreError, StoreVersionError
+
+OLDEST_SERVER = 130000
+_MAKING = 0x53746565  # one process at a time makes or migrates; the others wait
+
+
+def prepare(connection: Connection, where: Target) -> None:
+    """Make the tables if there are none, else check them and bring them up to date.
+
+    Raises StoreError for a schema that is not ours, StoreVersionError for a server too old or tables of a newer version.
+    """
+    check_server(connection)
+    connection.execute("SELECT pg_advisory_lock(%s)", (_MAKING,))
+    try:
+        revision = inspect(connection, where)
+        if revision is None:
+            create(connection, where)
+        elif revision != schema.REVISIONS[-1]:
+            upgrade(where)
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", (_MAKING,))
+
+
+def check_server(connection: Connection) -> None:
+    """Raise StoreVersionError for a server that is too old."""
+    if connection.info.server_version < OLDEST_SERVER:
+        raise StoreVersionError(
+            f"the server is PostgreSQL {connection.info.server_version // 10000}; this needs {OLDEST_SERVER // 10000} or "
+            "newer. Nothing was changed. Upgrade the server, or name another one."
+        )
+
+
+def inspect(connection: Connection, where: Target) -> str | None:
+    """Return the revision of the tables, or None where there are none yet. Raises as `prepare` does."""
+    found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (where.schema,))
+    tables = {str(name) for (name,) in found}
+    if not tables:
+        return None
+    if not {"alembic_version", "log_head"} <= tables:
+        raise StoreError(
+            f"the schema {where.schema} of {where.shown} holds another program's tables. Nothing was changed. Name another "
+            "one: …?schema=NAME."
+        )
+    (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+    if revision not in schema.REVISIONS:
+        raise StoreVersionError(
+            f"{where.shown} was written by a newer Steersman (schema {revision}; this one knows up to "
+            f"{schema.REVISIONS[-1]}). Nothing was changed. Upgrade with `pip install -U steersman`, or name another store."
+        )
+    return str(revision)
+
+
+def create(connection: Connection, where: Target) -> None:
+    """Make the tables of the newest revision in one transaction, and stamp them, without importing Alembic."""
+    with connection.transaction():
+        if connection.execute("SELECT to_regnamespace(%s)", (where.schema,)).fetchone() == (None,):
+            connection.execute(f"CREATE SCHEMA {where.schema}")
+        for statement in definitions():
+            connection.execute(statement)
+        connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (schema.REVISIONS[-1],))
+        connection.execute("INSERT INTO log_head (id, position, commits) VALUES (1, 0, 0)")
+
+
+def upgrade(where: Target, revision: str = "head") -> None:
+    """Run the migrations that are due."""
+    import psycopg
+
+    from steersman.backends.sql import migrate
+
+    url = URL.create("postgresql+psycopg")
+    migrate.upgrade(url, revision, connect=lambda: psycopg.connect(where.conninfo))
+
+
+def definitions() -> list[str]:
+    """Return the statements that make all tables and indexes."""
+    tables = [*schema.metadata.sorted_tables, schema.alembic_version]
+    indexes = sorted((each for table in tables for each in table.indexes), key=lambda each: str(each.name))
+    return [
+        *(_ddl(CreateTable(each)) for each in tables),
+        *(_ddl(CreateIndex(each)) for each in indexes),
+        schema.CONVERGENCE,
+    ]
+
+
+def _ddl(element: DDLElement) -> str:
+    return str(element.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
