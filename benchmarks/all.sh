@@ -15,6 +15,7 @@ run benchmarks/ingest.py
 run benchmarks/safety.py
 run benchmarks/crash.py --kills 500 --cuts 300
 run benchmarks/sequences.py
+run benchmarks/simulation.py
 run benchmarks/known_answers.py
 run benchmarks/qe_executor.py
 exit "$failed"

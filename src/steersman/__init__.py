@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from steersman.core.agent import AgentSpec
     from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
     from steersman.core.guards import Guard, Refusal, limit
+    from steersman.core.kinship import Kinship
     from steersman.core.reward import Component, Measurement, Reward
     from steersman.core.state import Category, Flag, Number, StateSchema, StateValues
     from steersman.core.values import Decision, Outcome
     from steersman.loops.agent import Agent
     from steersman.loops.steer import Call
+    from steersman.loops.team import Team
+    from steersman.stages.learn.replay.buffer import Priorities, ReplayBuffer
 
 __version__ = "0.1.0"
 
@@ -37,6 +40,7 @@ _HOMES = {
     "Guard": "core.guards",
     "Refusal": "core.guards",
     "Component": "core.reward",
+    "Kinship": "core.kinship",
     "Measurement": "core.reward",
     "Reward": "core.reward",
     "Category": "core.state",
@@ -44,6 +48,9 @@ _HOMES = {
     "Number": "core.state",
     "StateSchema": "core.state",
     "Call": "loops.steer",
+    "Team": "loops.team",
+    "Priorities": "stages.learn.replay.buffer",
+    "ReplayBuffer": "stages.learn.replay.buffer",
 }
 
 __all__ = [
@@ -58,16 +65,20 @@ __all__ = [
     "Flag",
     "Guard",
     "InvalidInput",
+    "Kinship",
     "Measurement",
     "NotFound",
     "Number",
     "Outcome",
+    "Priorities",
     "Refusal",
+    "ReplayBuffer",
     "Reward",
     "StateSchema",
     "StateValues",
     "Steersman",
     "SteersmanError",
+    "Team",
     "limit",
 ]
 

@@ -3,25 +3,29 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from steersman.core.agent import AgentSpec
 from steersman.core.catalog import Catalog, load_file
 from steersman.core.errors import InvalidInput, NotFound, StoreError
 from steersman.core.ids import IdSource, TimeOrderedIds
-from steersman.core.ports import Clock, Log, Progress, Receipt
+from steersman.core.ports import Clock, Log, Progress, Receipt, SharedLog
 from steersman.core.settings import Settings, SettingsFile
 from steersman.core.values import AuditEvent, Decision, KillSwitch, Outcome
-from steersman.loops import exchange, learn
+from steersman.loops import exchange, learn, share
 from steersman.loops.agent import Agent
 from steersman.loops.explain import note_settings
+from steersman.loops.follow import follow
 from steersman.loops.runtime import Runtime, World
 
 DEFAULT_STORE = ".steersman/log.db"
+_POSTGRES = ("postgresql://", "postgres://")
 SWEEP_S = 60.0
+FOLLOW_S = 0.5
+FOLLOW_PAUSE_S = 0.005
 KILL_WAIT_S = 5.0
 
 
@@ -38,8 +42,10 @@ class Steersman:
         seed: int = 0,
         clock: Clock = time.time,
         ids: IdSource | None = None,
+        learn: bool = True,
     ) -> None:
         self.log = log
+        self._learns = learn
         self.catalog = catalog or Catalog()
         self.settings_file = settings or SettingsFile()
         self._overrides = overrides or {}
@@ -47,6 +53,7 @@ class Steersman:
         self._agents: dict[str, Agent] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     @classmethod
     def open(
@@ -59,13 +66,16 @@ class Steersman:
         read_only: bool = False,
         clock: Clock = time.time,
         ids: IdSource | None = None,
+        learn: bool = True,
     ) -> "Steersman":
         """Open a store and return the agents on it.
 
         url: a file for the embedded store (default: STEERSMAN_STORE, else `.steersman/log.db` here; `sqlite:///…` is
-        the same), or "memory:". agents: definitions of your own. settings: a TOML file (default: `steersman.toml`
-        here), or values by section instead of a file. seed: the same seed gives the same decisions. Raises
-        StoreError, StoreVersionError, Conflict (owned by another process), or InvalidInput, each with the way out.
+        the same), `postgresql://…` for one that many processes share, or "memory:". agents: definitions of your own.
+        settings: a TOML file (default: `steersman.toml` here), or values by section instead of a file. seed: the same
+        seed gives the same decisions. learn: whether this process may learn for a shared store; for each agent one at a
+        time does, and the others decide by what it learned. Raises StoreError, StoreVersionError, Conflict (owned by
+        another process), or InvalidInput, each with the way out.
         """
         values = settings if isinstance(settings, Mapping) else None
         file = SettingsFile.from_environment() if isinstance(settings, Mapping) else SettingsFile.read(settings)
@@ -77,9 +87,9 @@ class Steersman:
             catalog.add(spec)
         queue_rows = file.settings("", {}, values).store.queue_rows
         log = open_log(url, queue_rows=queue_rows, read_only=read_only)
-        steersman = cls(log, catalog=catalog, settings=file, overrides=values, seed=seed, clock=clock, ids=ids)
+        steersman = cls(log, catalog=catalog, settings=file, overrides=values, seed=seed, clock=clock, ids=ids, learn=learn)
         if not read_only:
-            threading.Thread(target=steersman._sweep, daemon=True, name="steersman-sweep").start()
+            steersman._start(steersman._sweep, *([steersman._follow] if log.shared else []))
         return steersman
 
     def agent(self, agent: str | AgentSpec) -> Agent:
@@ -95,8 +105,12 @@ class Steersman:
     def _runtime(self, spec: AgentSpec) -> Runtime:
         settings = self.settings_file.settings(spec.name, spec.settings, self._overrides)
         check_settings(spec, settings)
-        runtime = Runtime(spec, settings, self._world, isolated(spec))
-        learn.restore(runtime)
+        runtime = Runtime(spec, settings, self._world, isolated(spec), learns=self._learns)
+        if self.log.shared:
+            follow(runtime)
+        else:
+            learn.restore(runtime)
+        share.take(runtime)
         note_settings(runtime)
         return runtime
 
@@ -162,6 +176,9 @@ class Steersman:
         Nothing but the store is needed for it: no settings, no definitions. Raises NotFound without a store.
         """
         rows = _switched(scope, active, actor, reason, time.time())
+        if _target(url).startswith(_POSTGRES):
+            _postgres().append_unowned(_target(url), rows)
+            return rows[0]
         from steersman.backends.sql import append_unowned
 
         append_unowned(_store_file(url, must_exist=True), rows)
@@ -207,14 +224,38 @@ class Steersman:
     def close(self) -> None:
         """Make everything durable and release the store. Raises StoreError if something could not be made durable."""
         self._closing.set()
+        for each in self._threads:
+            if each is not threading.current_thread():
+                each.join()
         self.log.close()
 
+    def _start(self, *loops: Callable[[], None]) -> None:
+        self._threads = [threading.Thread(target=each, daemon=True, name=f"steersman{each.__name__}") for each in loops]
+        for each in self._threads:
+            each.start()
+
+    def _follow(self) -> None:
+        """Follow a shared log as soon as there is news, and now and then in case none was heard."""
+        log = cast(SharedLog, self.log)
+        more = False
+        while not self._closing.is_set():
+            if not more:
+                log.watch(FOLLOW_S)
+            more = False
+            for agent in self._opened():
+                try:
+                    more |= not self._closing.is_set() and agent.follow()
+                except StoreError as error:  # the store cannot be reached: told by `doctor`, and tried again
+                    agent.note_failure(error)
+            self._closing.wait(FOLLOW_PAUSE_S)
+
     def _sweep(self) -> None:
-        """Every minute, close the decisions that waited too long for an outcome."""
+        """Every minute, close the decisions that waited too long for an outcome, and exchange with kin where it is time."""
         while not self._closing.wait(SWEEP_S):
             for agent in self._opened():
                 try:
                     agent.expire()
+                    agent.share(if_due=True)
                 except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again in a minute
                     agent.note_failure(error)
 
@@ -237,6 +278,9 @@ def open_log(url: str | os.PathLike[str] | None, *, queue_rows: int, read_only: 
         from steersman.backends.memory import MemoryLog
 
         return MemoryLog(queue_rows=queue_rows)
+    if _target(url).startswith(_POSTGRES):
+        shared: Log = _postgres().PostgresLog(_target(url), queue_rows=queue_rows, read_only=read_only)
+        return shared
     path = _store_file(url, must_exist=read_only)
     if _target(url) == DEFAULT_STORE:
         try:
@@ -248,6 +292,15 @@ def open_log(url: str | os.PathLike[str] | None, *, queue_rows: int, read_only: 
     return SqliteLog(path, queue_rows=queue_rows, read_only=read_only)
 
 
+def _postgres() -> Any:
+    """Return the room of PostgreSQL. Raises InvalidInput where its driver is not installed."""
+    try:
+        from steersman.backends.sql import postgres
+    except ImportError as error:
+        raise InvalidInput(f"PostgreSQL needs its driver: pip install 'steersman[postgres]' ({error}).") from error
+    return postgres
+
+
 def _target(url: str | os.PathLike[str] | None) -> str:
     return os.fspath(url) if url is not None else os.environ.get("STEERSMAN_STORE") or DEFAULT_STORE
 
@@ -256,7 +309,7 @@ def _store_file(url: str | os.PathLike[str] | None, *, must_exist: bool) -> Path
     target = _target(url)
     scheme, found, rest = target.partition("://")
     if found and scheme != "sqlite":
-        raise InvalidInput(f"no backend for {scheme}://. Use a file, sqlite:///FILE or memory:.")
+        raise InvalidInput(f"no backend for {scheme}://. Use a file, sqlite:///FILE, postgresql://… or memory:.")
     if not target:
         raise InvalidInput("the store's name is empty. Name a file, or leave the option out.")
     path = Path(rest.removeprefix("/") if found else target)  # sqlite:///relative, sqlite:////absolute

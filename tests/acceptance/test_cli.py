@@ -220,3 +220,45 @@ def test_mistakes_in_the_settings_file_are_told(cli: Callable[..., Any], mine: P
         (mine / "steersman.toml").write_text(content)
         done = cli("settings")
         assert (done.code, message in done.err) == (3, True), done.err
+
+
+def test_agents_and_doctor_tell_where_learning_stands(cli: Callable[..., Any], mine: Path) -> None:
+    from steersman.app import Steersman
+
+    with Steersman.open(mine / "log.db", settings=mine / "steersman.toml", clock=iter(range(10**6)).__next__) as steersman:
+        agent = steersman.agent("mine/backup")
+        for index in range(1_200):
+            state = {"load": float(index * 37 % 100), "night": index % 3 == 0}
+            decision = agent.decide(state)
+            agent.report(decision, {"reward": 0.8 if (decision.choice == "now") == state["night"] else -0.5})
+    listed = cli("agents", "--store", "log.db")
+    assert listed.code == 0
+    (line,) = [each for each in listed.out.splitlines() if "mine/backup" in each]
+    for word in ("1200", "±", "ready"):
+        assert word in line
+    told = cli("doctor", "mine/backup", "--store", "log.db")
+    assert told.code == 0, told.out
+    for word in (
+        "converged",
+        "✓   values",
+        "below 0.01",
+        "→ Learning has ended with a good policy",
+        "• Nothing stands out.",
+    ):
+        assert word in told.out
+    assert max(map(len, told.out.splitlines())) <= 100
+    (found,) = cli("doctor", "--store", "log.db", "--json").json
+    assert found["convergence"]["recommendation"] == "ready"
+    assert [each["holds"] for each in found["convergence"]["measures"]] == [True] * 5
+    strict = cli("doctor", "--store", "log.db", "--json", env={"STEERSMAN_CONVERGENCE__EXPLORATION": "0.001"})
+    assert strict.json[0]["convergence"]["recommendation"] == "decay exploration faster"
+
+
+def test_what_stands_out_is_told_and_exits_with_a_warning(cli: Callable[..., Any], mine: Path) -> None:
+    (mine / "mine.py").write_text(AGENT.replace('safe_action="later",', 'safe_action="later", irreversible=("now",),'))
+    name = cli("decide", "mine/backup", STATE, "--json").json["id"]
+    assert cli("report", name, '{"reward": 0.5}').code == 0
+    told = cli("doctor")
+    assert told.code == 2
+    for word in ("not enough data", "0 of 10 windows have closed", "cannot be taken back ('now')", "simulated=True"):
+        assert word in told.out

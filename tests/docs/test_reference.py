@@ -20,7 +20,7 @@ from steersman.backends.sql import schema
 from steersman.cli.app import app
 from steersman.core import errors
 from steersman.core.settings import Settings
-from steersman.core.values import Decision, Entry, Outcome
+from steersman.core.values import Decision, Entry, Outcome, Window
 from steersman.loops.agent import Agent, Episode
 from steersman.packs.qe import test_executor as qe
 from steersman.packs.qe.demo import DemoOptions
@@ -176,7 +176,12 @@ def test_no_setting_is_in_the_reference_that_is_gone() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "kind"),
-    [("### A decision", Decision), ("### An outcome", Outcome), ("### An entry of a working table", Entry)],
+    [
+        ("### A decision", Decision),
+        ("### An outcome", Outcome),
+        ("### An entry of a working table", Entry),
+        ("### A window of learning", Window),
+    ],
 )
 def test_every_field_of_a_row_is_in_the_reference(heading: str, kind: Any) -> None:
     assert struct_names(heading) == list(kind.__struct_fields__)

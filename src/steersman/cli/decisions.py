@@ -17,6 +17,7 @@ from steersman.cli.output import (
     show_table,
 )
 from steersman.core.errors import InvalidInput
+from steersman.loops.explain import Explanation
 
 DecisionArgument = Annotated[str, typer.Argument(metavar="DECISION", help="The decision's id.")]
 
@@ -118,6 +119,8 @@ def explain(
         ("dimension", "choice", "value", "chosen"),
         [(d, c, v, "◀" if str(made.executed[d]) == c else "") for d, each in found.values.items() for c, v in each.items()],
     )
+    if found.shares:
+        _show_shares(found)
     if made.refusals:
         show_table(
             "Refused", ("guard", "what", "reason"), [(r.guard, r.where or "everything", r.reason) for r in made.refusals]
@@ -130,6 +133,20 @@ def explain(
         )
     else:
         say("No outcome yet.")
+
+
+def _show_shares(found: Explanation) -> None:
+    """Show how much of each choice's value comes from whom."""
+    sources = [each.source for each in found.decision.priors]
+    show_table(
+        "Whose evidence",
+        ("dimension", "choice", *sources),
+        [
+            (dimension, choice, *(f"{parts[source]:.0%}" if source in parts else "" for source in sources))
+            for dimension, each in found.shares.items()
+            for choice, parts in each.items()
+        ],
+    )
 
 
 def replay(

@@ -1,20 +1,17 @@
-"""agents, doctor, settings, export, import: what is in the store, and how it is."""
+"""settings, export, import: what is in force, and what is in the store."""
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from steersman.app import Steersman
 from steersman.cli.output import (
-    EXIT_WARNING,
     JsonOption,
     SettingsOption,
     StoreOption,
-    plain,
     say,
-    show_facts,
     show_json,
     show_table,
 )
@@ -24,68 +21,9 @@ from steersman.core.settings import Settings, SettingsFile
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(agents)
-    app.command()(doctor)
     app.command()(settings)
     app.command(name="export")(export)
     app.command(name="import")(import_)
-
-
-def agents(store: StoreOption = None, settings: SettingsOption = None, json: JsonOption = False) -> None:
-    """List the agents: what they decide, and what they have learned in this store."""
-    try:
-        opened = Steersman.open(store, settings=settings, read_only=True)
-    except NotFound:
-        opened = Steersman.open("memory:", settings=settings)
-    with opened as steersman:
-        used = set(steersman.log.agents())
-        found = []
-        for name in sorted({*steersman.catalog.names(), *used}):
-            found.append({"agent": name, **_facts(steersman, name)})
-    if json:
-        show_json(found)
-        return
-    show_table(
-        "",
-        ("agent", "decides", "decisions", "outcomes", "states", "epsilon"),
-        [(f["agent"], f["description"], f["decisions"], f["outcomes"], f["states_seen"], f["epsilon"]) for f in found],
-    )
-
-
-def _facts(steersman: Steersman, name: str) -> dict[str, Any]:
-    """Return what is known of an agent, also of one whose definition is elsewhere."""
-    if name not in steersman.catalog.names():
-        unknown = "(its definition is not here: list its file under agent_files in steersman.toml)"
-        blank = dict.fromkeys(("outcomes", "states_seen", "epsilon"))
-        return {"description": unknown, "decisions": steersman.log.decision_count(name), **blank}
-    agent = steersman.agent(name)
-    return {"description": agent.spec.description, **plain(agent.diagnose())}
-
-
-def doctor(
-    agent: Annotated[str | None, typer.Argument(help="One agent (default: all that have decided).")] = None,
-    store: StoreOption = None,
-    settings: SettingsOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Tell why values are not moving, in plain words. Exits with 2 when something stands out."""
-    with Steersman.open(store, settings=settings, read_only=True) as steersman:
-        names = [agent] if agent else steersman.log.agents()
-        found = [steersman.agent(name).diagnose() for name in names]
-    if json:
-        show_json(found)
-    elif not found:
-        say("No agent has decided anything in this store yet.")
-    else:
-        for each in found:
-            facts = plain(each)
-            findings = facts.pop("findings")
-            show_facts({name.replace("_", " "): value for name, value in facts.items() if value != ""})
-            for text in findings or ["Nothing stands out."]:
-                say(f"• {text}")
-            say("")
-    if any(each.findings for each in found):
-        raise typer.Exit(EXIT_WARNING)
 
 
 def settings(

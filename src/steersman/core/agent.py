@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steersman.core.actions import Action, ActionSpace, Choice
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import InvalidInput, nearest
 from steersman.core.guards import Guard
+from steersman.core.kinship import Kinship
 from steersman.core.reward import Reward
 from steersman.core.state import StateSchema, StateValues
 
@@ -20,7 +21,14 @@ class AgentSpec:
 
     `baseline` is the cheapest sensible rule: it is served while the table is cold, keeps a small permanent share, and
     is what learning has to beat. `safe_action` is served when anything fails or nothing is allowed. `settings` are this
-    agent's own defaults, by section (`{"learning": {"gamma": 0.0}}`); the user's settings stand above them.
+    agent's own defaults, by section (`{"learning": {"gamma": 0.0}}`); the user's settings stand above them. `kinship`
+    says with which other agents it shares what it has seen; without it, it learns alone. `potential` says how promising a
+    state is, in units of reward: it hurries learning and leaves the best policy as it is (Ng, Harada and Russell, 1999).
+    After changing what it computes, call `agent.relearn()`.
+
+    An outcome with a reward of at least `success_reward` is a success; None takes the middle of the reward's range.
+    `irreversible` names choices that cannot be taken back once carried out; `simulated` says that the agent acts in a
+    simulator, where nothing can be harmed by trying.
     """
 
     name: str
@@ -32,6 +40,11 @@ class AgentSpec:
     safe_action: Action | Choice
     guards: tuple[Guard, ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kinship: Kinship | None = None
+    potential: Callable[[StateValues], float] | None = None
+    success_reward: float | None = None
+    irreversible: tuple[Choice, ...] = ()
+    simulated: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -40,3 +53,22 @@ class AgentSpec:
         names = [guard.name for guard in self.guards]
         if len(set(names)) != len(names):
             raise InvalidInput(f"agent {self.name}: guard names repeat: {names}.")
+        if self.kinship is not None:
+            self.kinship.check(self.actions)
+        self._check_declarations()
+
+    def _check_declarations(self) -> None:
+        low, high = self.reward.low, self.reward.high
+        if self.success_reward is not None and not low <= self.success_reward <= high:
+            raise InvalidInput(f"agent {self.name}: success_reward {self.success_reward} lies outside [{low}, {high}].")
+        known = [choice for _, choice in self.actions.slot_names]
+        unknown = [each for each in self.irreversible if each not in known]
+        if unknown:
+            raise InvalidInput(
+                f"agent {self.name}: irreversible names {unknown[0]!r}.{nearest(str(unknown[0]), map(str, known))}"
+            )
+
+    @property
+    def success_from(self) -> float:
+        """The reward from which on an outcome counts as a success."""
+        return (self.reward.low + self.reward.high) / 2.0 if self.success_reward is None else self.success_reward

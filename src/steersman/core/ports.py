@@ -151,6 +151,9 @@ class SharedLog(Log, Protocol):
     def release(self, agent: str) -> None:
         """Give the right to learn back at once, if this process has it."""
 
+    def head(self) -> int:
+        """Return the position of the last row in the store, whoever appended it: every row up to it can be read."""
+
     def learner(self, agent: str) -> str:
         """Return who learns for an agent now; "" if nobody does."""
 

@@ -51,6 +51,9 @@ class Learning:
     gamma: float = _setting(0.95, "Discount of later rewards; 0 makes the agent a bandit.", low=0, high=1)
     n_steps: int = _setting(3, "Rewards that n_step_sarsa sums before it bootstraps.", unit="steps", low=1, high=1000)
     initial_value: float = _setting(0.0, "Value of an action before any evidence; must lie in the reward's bounds.")
+    planning_steps: int = _setting(
+        0, "Updates from a learned model after each outcome (Dyna-Q); 0 plans nothing.", unit="updates", low=0, high=1000
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,76 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What is learned again from earlier outcomes."""
+
+    updates: int = _setting(
+        0, "Earlier outcomes learned from again after each new one; 0 replays nothing.", unit="updates", low=0, high=1000
+    )
+    capacity: int = _setting(10_000, "Outcomes that are kept for it.", unit="outcomes", low=1, high=1_000_000)
+    sampling: str = _setting(
+        "prioritised", "Draw all alike, or those with large TD errors more often.", options=("uniform", "prioritised")
+    )
+    alpha: float = _setting(0.6, "How far priorities follow TD errors; 0 draws all alike.", low=0, high=1)
+    beta: float = _setting(0.4, "How far importance weights correct for priorities, at the start.", low=0, high=1)
+    beta_step: float = _setting(0.001, "How much that rises with each draw, up to 1.", low=0, high=1)
+    retention_s: float = _setting(2_592_000.0, "Age at which an outcome is no longer replayed.", unit="s", low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hierarchy:
+    """What an agent with kinship takes from, and gives to, its category and the fleet."""
+
+    enabled: bool = _setting(True, "Share within the category and the fleet; false also takes back what was given.")
+    kappa: float = _setting(10.0, "Visits that a full prior is worth.", unit="visits", low=0, high=1000)
+    category_weight: float = _setting(0.7, "Part of kappa that the category's prior may be worth.", low=0, high=1)
+    fleet_weight: float = _setting(0.5, "Part of kappa that the fleet's prior may be worth.", low=0, high=1)
+    category_share: float = _setting(0.1, "Part of the own evidence that counts in the category.", low=1e-6, high=1)
+    fleet_share: float = _setting(0.05, "Part of the own evidence that counts in the fleet.", low=1e-6, high=1)
+    propagate_every_s: float = _setting(300.0, "Time between two exchanges with the pools.", unit="s", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """What an agent with kinship takes from, and gives to, single agents of its similarity group."""
+
+    enabled: bool = _setting(True, "Share within the similarity group; false also takes back what was given.")
+    min_confidence: float = _setting(0.7, "Confidence below which an entry is not given.", low=0, high=1)
+    min_visits: int = _setting(5, "Visits below which an entry is not given.", unit="visits", low=1)
+    factor: float = _setting(0.8, "Factor on how far a choice of the source lies from the mean of its state.", low=0, high=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """When learning counts as having ended, and how long that may take."""
+
+    windows: int = _setting(10, "Windows that are judged together.", unit="windows", low=3, high=1000)
+    window_outcomes: int = _setting(100, "Outcomes after which a window closes …", unit="outcomes", low=2, high=1_000_000)
+    window_s: float = _setting(8_640.0, "… or this time, whichever comes first …", unit="s", low=0)
+    window_least: int = _setting(10, "… but never with fewer outcomes than this.", unit="outcomes", low=2)
+    td_bias: float = _setting(
+        0.01, "Mean signed TD error, beyond noise, below which values count as settled.", unit="reward ranges", low=0, high=1
+    )
+    policy_changes: float = _setting(
+        0.2, "Share of updates that make another action the best, below which the policy holds.", low=0, high=1
+    )
+    reward_spread: float = _setting(
+        0.05,
+        "Spread of the windows' mean rewards, beyond noise, below which they hold.",
+        unit="reward ranges",
+        low=0,
+        high=1,
+    )
+    success: float = _setting(0.85, "Share of successful outcomes above which an agent is good.", low=0, high=1)
+    exploration: float = _setting(0.05, "Share of exploring decisions below which it is ready.", low=0, high=1)
+    entry_visits: int = _setting(10, "Visits that an entry of the table needs to be worth something.", unit="visits", low=1)
+    patience_s: float = _setting(7_776_000.0, "Time in which each entry should have had them.", unit="s", low=0)
+    rare_reward: float = _setting(
+        0.01, "Share of differing rewards below which there is little to learn from.", low=0, high=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Store:
     """The log."""
 
@@ -122,6 +195,10 @@ class Settings:
     serving: Serving = field(default_factory=Serving)
     episodes: Episodes = field(default_factory=Episodes)
     table: Table = field(default_factory=Table)
+    replay: Replay = field(default_factory=Replay)
+    hierarchy: Hierarchy = field(default_factory=Hierarchy)
+    transfer: Transfer = field(default_factory=Transfer)
+    convergence: Convergence = field(default_factory=Convergence)
     store: Store = field(default_factory=Store)
     source: Mapping[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -176,7 +253,12 @@ _SECTIONS = tuple(each.name for each in dataclasses.fields(Settings) if each.nam
 
 
 def _convert(name: str, value: Any, default: Any) -> Any:
-    """Return `value` in the type of `default`; strings (from the environment) are read as numbers where one is due."""
+    """Return `value` in the type of `default`; strings (from the environment) are read as what is due: "0.1", "false"."""
+    if isinstance(default, bool):
+        value = {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+        if not isinstance(value, bool):
+            raise InvalidInput(f"{name}: expected true or false, got {value!r}.")
+        return value
     try:
         if isinstance(default, float) and not isinstance(value, bool):
             return float(value)

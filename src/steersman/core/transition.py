@@ -12,7 +12,8 @@ class Transition:
 
     `reward` is None where nothing is known (expired without a default, or withdrawn): the step counts, but teaches
     nothing. `next_allowed` masks the actions of the next state, shape (actions,); `at` is when the outcome was
-    reported (unix seconds).
+    reported (unix seconds). `by_rule` says that the choice was the baseline's or the safe one, not the learned policy's.
+    `shaping` is γΦ(s′) − Φ(s) of the agent's potential, 0 without one; it is learned from, and is no reward.
     """
 
     decision_id: str
@@ -29,3 +30,10 @@ class Transition:
     epsilon: float
     decided_at: float
     at: float
+    by_rule: bool = False
+    shaping: float = 0.0
+
+    @property
+    def signal(self) -> float:
+        """What is learned from in one step: the reward, 0 where none is known, and the shaping."""
+        return (self.reward or 0.0) + self.shaping

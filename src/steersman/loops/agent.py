@@ -13,7 +13,9 @@ from steersman.core.state import StateValues
 from steersman.core.values import Arm, Decision, Entry
 from steersman.loops import decide as decide_loop
 from steersman.loops import explain as explain_loop
+from steersman.loops import follow as follow_loop
 from steersman.loops import learn, report
+from steersman.loops import share as share_loop
 from steersman.loops.doctor import Diagnosis, diagnose
 from steersman.loops.explain import Explanation, Replay
 from steersman.loops.runtime import Runtime
@@ -138,10 +140,26 @@ class Agent:
     def relearn(self) -> Receipt:
         """Fold the agent's whole log anew, as after an import."""
         agent = self._runtime
+        if agent.shared is not None:
+            return agent.log.append(())  # what was imported stands at the end of the log, and is learned from there
         with agent.lock:
             receipt = agent.log.append((), learn.relearn(agent))
             agent.position = agent.log.position
             return receipt
+
+    def share(self, *, if_due: bool = False) -> int:
+        """Exchange evidence with the agents of its kin now (or `if_due`), and return how many rows were given.
+
+        An open store does this by itself every `hierarchy.propagate_every_s`.
+        """
+        return share_loop.share_if_due(self._runtime) if if_due else share_loop.share(self._runtime)
+
+    def follow(self) -> bool:
+        """Learn what is new in a shared log, or take up what another process learned; return whether there may be more.
+
+        An open store does this by itself, as soon as there is news.
+        """
+        return follow_loop.follow(self._runtime)
 
     def look_again(self) -> None:
         """Read the kill switches at the next decision, whenever they were last read."""

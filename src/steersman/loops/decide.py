@@ -77,19 +77,23 @@ class _Made:
 def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm | None, made: _Made) -> None:
     """Fill in what is chosen for a checked state."""
     poll_kill_switch(agent)
-    made.draw, uniforms = agent.draws.next()
+    made.draw, uniforms = agent.next_draw()
     if agent.killed or arm == "safe":
         made.choice = _safe(agent.killed or "the safe arm was asked for")
         return
     narrowed = agent.guards.narrow(state)
     made.refusals = narrowed.refusals
+    bins = agent.encoder.bins(state)
+    row = agent.fold.table.rows.get(agent.encoder.key(bins))
+    kin = agent.kin
     now = Situation(
-        row=agent.fold.table.rows.get(agent.encoder.key(agent.encoder.bins(state))),
+        row=row,
         allowed=narrowed.allowed,
         baseline=agent.spec.actions.index(agent.spec.baseline(state)),
         epsilon=epsilon,
         uniforms=uniforms,
         arm=arm,
+        priors=() if kin is None else kin.borrowed(agent.encoder.named(bins), agent.fold.table, row),
     )
     made.choice = agent.chooser.choose(agent.fold.table, now)
 
@@ -126,11 +130,13 @@ def _decision(
         reason=choice.reason,
         values=choice.values,
         confidence=choice.confidence,
+        priors=choice.priors,
         epsilon=under_way.epsilon,
         policy=agent.policy,
         settings_hash=agent.settings_hash,
         table_position=agent.position,
         seed=world.seed,
+        stream=agent.stream,
         draw=made.draw,
         decided_at=world.clock(),
         latency_us=(world.timer() - started) * 1e6,

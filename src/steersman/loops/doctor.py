@@ -1,15 +1,19 @@
-"""Doctor: why are my values not moving? Facts about an agent, and what they mean."""
+"""Doctor: is it still learning, and why are my values not moving? Facts about an agent, and what they mean."""
 
 from dataclasses import dataclass
 
+from steersman.core.values import Window
 from steersman.loops.runtime import Runtime
+from steersman.stages.monitor.convergence import Convergence, judge
+from steersman.stages.monitor.suitability import Task
+from steersman.stages.monitor.suitability import findings as unsuitable
 
 _FEW = 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """The facts of one agent and, in plain words, what stands out; no findings means that nothing does."""
+    """The facts of one agent, where its learning stands and, in plain words, what stands out, if anything does."""
 
     agent: str
     decisions: int
@@ -27,6 +31,7 @@ class Diagnosis:
     last_error: str
     killed: str
     log: str
+    convergence: Convergence
     findings: list[str]
 
 
@@ -34,6 +39,7 @@ def diagnose(agent: Runtime) -> Diagnosis:
     """Return the diagnosis of one agent."""
     fold, carry = agent.fold, agent.fold.carry
     decisions = agent.log.decision_count(agent.spec.name)
+    windows = _windows(agent)
     facts = Diagnosis(
         agent=agent.spec.name,
         decisions=decisions,
@@ -51,10 +57,57 @@ def diagnose(agent: Runtime) -> Diagnosis:
         last_error=agent.last_error,
         killed=agent.killed,
         log=agent.log.health(),
+        convergence=judge(
+            windows,
+            reward_range=agent.spec.reward.high - agent.spec.reward.low,
+            states=agent.spec.state.cells,
+            success_from=agent.spec.success_from,
+            limits=agent.settings.convergence,
+        ),
         findings=[],
     )
     facts.findings.extend(_findings(facts))
+    facts.findings.extend(unsuitable(_task(agent, windows), windows, agent.settings.convergence))
     return facts
+
+
+def _windows(agent: Runtime) -> list[Window]:
+    """Return the last windows, newest first: those in the log, and those that wait for the next outcome's transaction."""
+    limit = agent.settings.convergence.windows
+    waiting = agent.fold.windows.closed[::-1]
+    stored = [] if agent.replace_stored else agent.log.windows(agent.spec.name, limit)
+    return [*waiting, *stored][:limit]
+
+
+def _task(agent: Runtime, windows: list[Window]) -> Task:
+    table, spec, learning = agent.fold.table, agent.spec, agent.settings.learning
+    visits = [table.state_visits(row) for row in table.rows.values()]
+    alpha = learning.alpha
+    if learning.alpha_schedule == "visits":
+        mean = sum(visits) / max(len(visits) * len(spec.actions), 1)
+        alpha = max(learning.alpha_floor, alpha / (1.0 + mean / learning.alpha_scale))
+    return Task(
+        states_seen=len(visits),
+        states_once=visits.count(1),
+        states_possible=spec.state.cells,
+        outcomes=agent.fold.carry.transitions,
+        choices=spec.actions.width,
+        dimensions=len(spec.actions.dimensions),
+        alpha=alpha,
+        reward_range=spec.reward.high - spec.reward.low,
+        exploring=_exploring(agent, windows),
+        irreversible=spec.irreversible,
+        simulated=spec.simulated,
+    )
+
+
+def _exploring(agent: Runtime, windows: list[Window]) -> float:
+    """Return the share of the learned policy's decisions that explore: ε, or what the windows saw of a rule without ε."""
+    policy = agent.settings.exploration.policy
+    if policy in ("epsilon_greedy", "greedy"):
+        return agent.fold.epsilon if policy == "epsilon_greedy" else 0.0
+    outcomes = sum(each.outcomes for each in windows)
+    return sum(each.explored for each in windows) / outcomes if outcomes else 1.0
 
 
 def _findings(facts: Diagnosis) -> list[str]:

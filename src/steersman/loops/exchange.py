@@ -74,6 +74,9 @@ def import_rows(
             seen.add((row.decision_id, row.revision))
             fresh.append(row)
     names = sorted({row.agent for row in fresh})
+    if log.shared:  # whoever learns follows the log
+        log.append(fresh).wait()
+        return len(fresh), set(names)
     for name in names[:-1]:
         log.append((), blank(name))
     if names:

@@ -11,8 +11,8 @@ from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.settings import Settings
 from steersman.core.values import AuditEvent, Decision, Outcome
 from steersman.loops.learn import refold
-from steersman.loops.runtime import Runtime
-from steersman.maths.randomness import key_for, uniforms
+from steersman.loops.runtime import Runtime, draw_key
+from steersman.maths.randomness import uniforms
 from steersman.policies.encoding import describe
 from steersman.stages.decide.choose import Choice, Situation
 
@@ -22,12 +22,17 @@ _AUDIT_EVENTS = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """A decision in plain values: the situation in words, each choice's value, what was refused and why."""
+    """A decision in plain values: the situation in words, each choice's value, what was refused and why.
+
+    `shares` says, by dimension and choice, what part of the value comes from whom: "own", "category/…", "fleet",
+    "transfer/…". It is empty where the table alone decided.
+    """
 
     decision: Decision
     situation: dict[str, str]
     values: dict[str, dict[str, float]]
     best: dict[str, Any] | None
+    shares: dict[str, dict[str, dict[str, float]]]
     outcomes: list[Outcome]
 
 
@@ -59,8 +64,21 @@ def explain(agent: Runtime, decision: Decision) -> Explanation:
         situation=describe(agent.spec.state, bins),
         values=values,
         best=best,
+        shares=_shares(agent, decision),
         outcomes=agent.log.outcomes(decision.id),
     )
+
+
+def _shares(agent: Runtime, decision: Decision) -> dict[str, dict[str, dict[str, float]]]:
+    """Return what part of each choice's value each source has; choices that nobody has seen anything of are left out."""
+    shares: dict[str, dict[str, dict[str, float]]] = {}
+    for slot, (dimension, choice) in enumerate(agent.spec.actions.slot_names if decision.priors else ()):
+        weights = {each.source: each.weights[slot] for each in decision.priors if slot < len(each.weights)}
+        total = sum(weights.values())
+        if total > 0.0:
+            parts = {source: weight / total for source, weight in weights.items() if weight > 0.0}
+            shares.setdefault(dimension, {})[str(choice)] = parts
+    return shares
 
 
 def replay(agent: Runtime, decision: Decision) -> Replay:
@@ -99,6 +117,7 @@ def _differences(agent: Runtime, decision: Decision) -> list[str]:
         ("arm probability", decision.arm_probability, again.arm_probability),
         ("values", decision.values, again.values),
         ("confidence", decision.confidence, again.confidence),
+        ("priors", decision.priors, again.priors),
     )
     return [f"{name}: {then} then, {now} now" for name, then, now in pairs if then != now]
 
@@ -111,8 +130,9 @@ def _again(agent: Runtime, decision: Decision) -> Choice:
         allowed=agent.guards.allowed([each.where for each in decision.refusals]),
         baseline=agent.spec.actions.index(agent.spec.baseline(decision.state)),
         epsilon=decision.epsilon,
-        uniforms=uniforms(key_for(decision.seed, decision.agent), decision.draw),
+        uniforms=uniforms(draw_key(decision.seed, decision.agent, decision.stream), decision.draw),
         arm=decision.arm if decision.arm_probability == 1.0 else None,
+        priors=decision.priors[1:],
     )
     return agent.chooser.choose(fold.table, now)
 

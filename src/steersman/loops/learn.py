@@ -30,12 +30,13 @@ def refold(agent: Runtime, until: int | None = None, revision: Outcome | None = 
 
 def transitions(agent: Runtime, until: int | None = None, revision: Outcome | None = None) -> Iterator[Transition]:
     """Yield the transitions that the agent's log amounts to, in the order in which they count."""
-    name = agent.spec.name
-    revisions = {each.decision_id: each for _, _, each in agent.log.history(name, until) if each.revision > 0}
+    name, durable = agent.spec.name, agent.shared is not None
+    history = agent.log.history(name, until, durable=durable)
+    revisions = {each.decision_id: each for _, _, each in history if each.revision > 0}
     if revision is not None:
         revisions[revision.decision_id] = revision
     agent.skipped = 0
-    for _, decision, outcome in agent.log.history(name, until):
+    for _, decision, outcome in agent.log.history(name, until, durable=durable):
         if outcome.revision == 0:
             try:
                 transition = agent.recorder.transition(decision, revisions.get(decision.id, outcome))
@@ -62,7 +63,8 @@ def restore(agent: Runtime) -> None:
     """Take up what is stored, when the agent is opened.
 
     The log is folded anew where what is stored is not the fold of the log under the definition and the settings in
-    force: one of them was changed, the log was imported, or steps of open episodes waited in memory that is gone.
+    force: one of them was changed, or the log was imported; and where memory is gone that goes on from it: steps of
+    open episodes that wait for later ones, transitions for replay, or a model for planning.
     """
     stored = agent.log.learned(agent.spec.name)
     if stored is None:
@@ -71,7 +73,9 @@ def restore(agent: Runtime) -> None:
         return
     learned, agent.position = stored
     open_episodes = agent.log.open_episodes(agent.spec.name)
-    if not agent.fold.fits(learned) or (open_episodes and agent.fold.keeps_trajectories):
+    # a total of 0 does not say whether anything was rewarded, which the exploration schedule counts by
+    waited = any(agent.fold.keeps_trajectories or each.total_reward == 0.0 for each in open_episodes)
+    if waited or agent.fold.keeps_memory or not agent.fold.fits(learned):
         _refold_later_stored(agent)
     else:
         agent.fold.restore(learned, open_episodes)
@@ -84,5 +88,8 @@ def blank(agent: str) -> Learned:
 
 def _refold_later_stored(agent: Runtime) -> None:
     """Fold the log anew; the next outcome's transaction puts the result in the place of what is stored."""
-    agent.fold = refold(agent)
+    until = None
+    if agent.shared is not None:
+        until = agent.position = agent.shared.head()
+    agent.fold = refold(agent, until)
     agent.replace_stored = True

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from steersman.core.actions import Action, Choice
 from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
-from steersman.core.ports import Receipt
+from steersman.core.ports import Log, Receipt
 from steersman.core.state import StateValues, check_text
 from steersman.core.values import AuditEvent, Decision, Learned, Outcome
 from steersman.loops.learn import learn, relearn, unlearn
@@ -74,6 +74,8 @@ def withdraw(agent: Runtime, decision: Decision | str, *, source: str = "") -> R
 
 def expire(agent: Runtime) -> int:
     """Give decisions that waited longer than `reward_wait_s` the default reward, or none; return how many."""
+    if agent.shared is not None and agent.fence is None:
+        return 0  # the process that learns does it
     with agent.lock:
         now = agent.world.clock()
         late = agent.log.waiting(agent.spec.name, now - agent.settings.episodes.reward_wait_s)
@@ -127,19 +129,27 @@ def _check(
 
 def _append_first(agent: Runtime, decision: Decision, new: Outcome) -> Receipt:
     agent.log.reserve()
-    receipt = _append(agent, decision, new, learn(agent, decision, new))
+    learned = learn(agent, decision, new) if agent.shared is None else None
+    receipt = _append(agent, decision, new, learned)
     agent.open.pop(decision.id, None)
     return receipt
 
 
-def _append(agent: Runtime, decision: Decision, new: Outcome, learned: Learned) -> Receipt:
-    """Append an outcome with what was learned from it; where that fails, go back to what the log says."""
+def _append(agent: Runtime, decision: Decision, new: Outcome, learned: Learned | None) -> Receipt:
+    """Append an outcome with what was learned from it; where that fails, go back to what the log says.
+
+    Where many processes append, nothing is learned here: whoever holds the agent's lease follows the log.
+    """
     try:
         receipt = agent.log.append((new,), learned)
     except SteersmanError:
-        unlearn(agent)
+        if learned is not None:
+            unlearn(agent)
         raise
-    agent.position = agent.log.position
+    if learned is None:
+        receipt = SharedReceipt(agent.log, receipt, new)
+    else:
+        agent.position = agent.log.position
     if (new.terminated or new.truncated) and decision.episode in agent.episodes:
         agent.episodes[decision.episode].over = True
     return receipt
@@ -163,4 +173,32 @@ def _revise(agent: Runtime, decision: Decision, last: Outcome, new: Outcome, *, 
         )
     check_time(decision, agent.settings.episodes, new.reported_at)
     revision = replace(new, revision=last.revision + 1)
-    return _append(agent, decision, revision, relearn(agent, revision))
+    return _append(agent, decision, revision, relearn(agent, revision) if agent.shared is None else None)
+
+
+class SharedReceipt:
+    """The receipt of an outcome that another process may have been first to report.
+
+    If that said the same, it is acknowledged: whoever reports twice, to whichever process, is told the same.
+    """
+
+    def __init__(self, log: Log, receipt: Receipt, reported: Outcome) -> None:
+        self._log = log
+        self._receipt = receipt
+        self._reported = reported
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return once the outcome is durable. Raises as other receipts do, and Conflict where the log says otherwise."""
+        try:
+            self._receipt.wait(timeout_s)
+        except Conflict as error:
+            logged = self._log.outcomes(self._reported.decision_id)
+            if not logged or not same(logged[-1], self._reported):
+                raise Conflict(
+                    f"decision {self._reported.decision_id} already has another outcome, reported to another process. To "
+                    "replace it, report with correct=True."
+                ) from error
+
+    def done(self) -> bool:
+        """Return whether the outcome is durable."""
+        return self._receipt.done()

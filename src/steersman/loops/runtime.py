@@ -5,15 +5,20 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import Conflict
 from steersman.core.guards import Guard
 from steersman.core.ids import IdSource
-from steersman.core.ports import Clock, Log
+from steersman.core.ports import Clock, Log, SharedLog
 from steersman.core.settings import Settings
 from steersman.core.values import Decision
-from steersman.maths.randomness import Draws, key_for, uniforms
+from steersman.loops.kin import Kin
+from steersman.maths.randomness import Draws, Key, key_for, uniforms
 from steersman.policies.encoding import Encoder
 from steersman.policies.exploration import Explorer
 from steersman.stages.decide.choose import Chooser
@@ -45,10 +50,27 @@ class EpisodeState:
     over: bool = False
 
 
-class Runtime:
-    """One agent at work. All changes to it happen under `lock`."""
+def draw_key(seed: int, agent: str, stream: int) -> Key:
+    """Return the key of an agent's random numbers; processes at work at the same time have streams of their own."""
+    return key_for(seed, f"{agent}#{stream}" if stream else agent)
 
-    def __init__(self, spec: AgentSpec, settings: Settings, world: World, guards: tuple[Guard, ...] | None = None) -> None:
+
+class Runtime:
+    """One agent at work. All changes to it happen under `lock`.
+
+    learns: whether this process may learn for it. On a log that many share (`shared`), it does while it holds the lease
+    (`fence`); else it follows the stored table, which it has up to `version`.
+    """
+
+    def __init__(
+        self,
+        spec: AgentSpec,
+        settings: Settings,
+        world: World,
+        guards: tuple[Guard, ...] | None = None,
+        *,
+        learns: bool = True,
+    ) -> None:
         self.spec = spec
         self.settings = settings
         self.world = world
@@ -57,17 +79,25 @@ class Runtime:
         self.encoder = Encoder(spec.state)
         self.guard_list = spec.guards if guards is None else guards
         self.guards = Guards(self.guard_list, spec.actions, world.timer)
-        self.recorder = Recorder(spec.state, spec.actions, self.encoder)
+        self.recorder = Recorder(
+            spec.state, spec.actions, self.encoder, potential=spec.potential, gamma=settings.learning.gamma
+        )
         reward_range = spec.reward.high - spec.reward.low
         self.chooser = Chooser(Explorer(settings.exploration, reward_range), settings, reward_range)
         self.safe_action = spec.actions.action(spec.safe_action)
         self.settings_hash = settings.hash
         self.policy = f"{settings.learning.method}/{settings.exploration.policy}"
         self.fold = self.new_fold()
+        self.kin = None if spec.kinship is None else Kin(spec.kinship, spec, settings)
+        self.shared = cast(SharedLog, world.log) if world.log.shared else None
+        self.learns = learns
+        self.fence: int | None = None
+        self.version = 0
         self.position = 0
         self.replace_stored = False
         self.skipped = 0
-        self.draws = Draws(key_for(world.seed, spec.name), world.log.decision_count(spec.name))
+        self.stream = -1
+        self.draws = self._stream_of_draws()
         self.open: OrderedDict[str, Decision] = OrderedDict()
         self.episodes: OrderedDict[str, EpisodeState] = OrderedDict()
         self.killed = ""
@@ -108,13 +138,24 @@ class Runtime:
         last = self.log.last_of_episode(self.spec.name, name)
         if last is None:
             return EpisodeState(step=0, epsilon=self.fold.epsilon)
-        over = name not in self.fold.episodes and bool(self.log.outcomes(last.id))
+        over = name in self.fold.carry.ends or (name not in self.fold.episodes and bool(self.log.outcomes(last.id)))
         return EpisodeState(step=last.step + 1, epsilon=last.epsilon, over=over)
+
+    def next_draw(self) -> tuple[int, NDArray[np.float64]]:
+        """Return the counter and the uniform numbers of the next decision, from this process' stream."""
+        if self.stream != self.log.stream:
+            self.draws = self._stream_of_draws()
+        return self.draws.next()
+
+    def _stream_of_draws(self) -> Draws:
+        self.stream = self.log.stream
+        count = self.log.decision_count(self.spec.name, self.stream)
+        return Draws(draw_key(self.world.seed, self.spec.name, self.stream), count)
 
     def rewind(self, draw: int) -> None:
         """Take back the draw of a decision that was not logged, so that counters follow the log."""
         if draw >= 0:
-            self.draws = Draws(key_for(self.world.seed, self.spec.name), draw)
+            self.draws = Draws(draw_key(self.world.seed, self.spec.name, self.stream), draw)
 
     def look_again(self) -> None:
         """Read the kill switches at the next decision, whenever they were last read."""

@@ -71,7 +71,7 @@ def _act(world: TabularWorld, fold: Fold, explorer: Explorer, steps: int, rng: n
             following, reward, terminated = world.step(state, action, rng)
             fold.apply(
                 Transition(
-                    decision_id="",
+                    decision_id=f"{name}-{step}",
                     episode=name,
                     step=step,
                     key=str(state),

@@ -7,6 +7,7 @@ from typing import Any
 from steersman.core.actions import Action, ActionSpace, Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.guards import Guard, Refusal, limit
+from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.ranking import ORDERS
@@ -160,6 +161,37 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "episodes": {"max_steps": 1},
 }
 
+
+def _shared(state: StateValues) -> dict[str, float]:
+    """Return size and duration on logarithmic scales (10 to 10,000 tests, 1 s to 3 h), and whether tests are flaky."""
+    return {
+        "size": _between((math.log10(float(state["tests"]) + 1.0) - 1.0) / 3.0),
+        "duration": _between(math.log10(float(state["duration_s"]) + 1.0) / 4.0),
+        "risk": 1.0 if float(state["flaky_rate"]) >= 0.0001 else 0.0,
+    }
+
+
+def _between(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
+KINSHIP = Kinship(
+    category="core-testing",
+    group="test-execution",
+    project=_shared,
+    roles={
+        **{f"workers={each}": "serial" if each == 1 else f"{each}-workers" for each in WORKERS},
+        "selection=all": "full",
+        "selection=changed": "narrow",
+        "selection=affected": "focused",
+        "order=file": "plain-order",
+        "order=failed_first": "failures-first",
+        "order=fast_first": "fast-first",
+        "order=learned": "learned-order",
+        **{f"retry={each}": f"{each}-retries" for each in RETRIES},
+    },
+)
+
 agent = AgentSpec(
     name="qe/test-executor",
     description="Decides how a test suite is run after a change: workers, selection, order and retries.",
@@ -170,4 +202,5 @@ agent = AgentSpec(
     safe_action=SAFE,
     guards=GUARDS,
     settings=SETTINGS,
+    kinship=KINSHIP,
 )

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from steersman.core.errors import InvalidInput
 from steersman.core.settings import Settings
-from steersman.core.values import Arm
+from steersman.core.values import Arm, Belief
 from steersman.maths import distributions
 from steersman.maths.schedules import effective_count
 from steersman.maths.statistics import confidence
 from steersman.policies.exploration import Explorer
+from steersman.policies.prior import OWN, OwnEvidence, blend, worth
 from steersman.policies.tabular import QTable
 
 Mask = NDArray[np.bool_]
@@ -34,11 +35,15 @@ class Choice:
     reason: str
     values: tuple[float, ...]
     confidence: float
+    priors: tuple[Belief, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """All that a choice depends on: the table's row, what is allowed, the rule's action, ε and four uniform draws."""
+    """All that a choice depends on: the table's row, what is allowed, the rule's action, ε and four uniform draws.
+
+    `priors` is what others say about the state; without any, the choice rests on the table alone.
+    """
 
     row: int | None
     allowed: Mask
@@ -46,6 +51,7 @@ class Situation:
     epsilon: float
     uniforms: NDArray[np.float64]
     arm: Arm | None = None
+    priors: tuple[Belief, ...] = ()
 
 
 class Chooser:
@@ -54,6 +60,7 @@ class Chooser:
     def __init__(self, explorer: Explorer, settings: Settings, reward_range: float) -> None:
         self._explorer = explorer
         self._serving = settings.serving
+        self._own = OwnEvidence(settings.learning)
         self._scale = reward_range
         learning = settings.learning
         constant = learning.alpha_schedule == "constant"
@@ -61,7 +68,7 @@ class Chooser:
 
     def choose(self, table: QTable, now: Situation) -> Choice:
         """Return the choice. Raises InvalidInput where the table holds a value that is not a number."""
-        slot_values = table.slot_values(now.row)
+        slot_values, priors = self._blended(table, now) if now.priors else (table.slot_values(now.row), ())
         values = tuple(slot_values.tolist())
         if not math.isfinite(sum(values)):
             raise InvalidInput(f"the table holds a value that is not a finite number: {values}.")
@@ -75,6 +82,7 @@ class Chooser:
                 reason="no action is allowed",
                 values=values,
                 confidence=0.0,
+                priors=priors,
             )
         arm, arm_probability = self._arm(now)
         champion, reason = self.probabilities(table, now, slot_values)
@@ -94,18 +102,33 @@ class Chooser:
             reason=reason,
             values=values,
             confidence=self._confidence(table, now.row, action),
+            priors=priors,
         )
+
+    def _blended(self, table: QTable, now: Situation) -> tuple[NDArray[np.float64], tuple[Belief, ...]]:
+        """Return the value of each slot, own evidence and priors together, and what went into it, own evidence first."""
+        own, visits = self._own.of(table, now.row)
+        mine = Belief(source=OWN, means=tuple(own.tolist()), weights=tuple(visits.tolist()))
+        return blend(own, visits, now.priors), (mine, *now.priors)
 
     def probabilities(
         self, table: QTable, now: Situation, slot_values: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], str]:
-        """Return the champion's probability of each action, shape (actions,), and the rule behind it in words."""
+        """Return the champion's probability of each action, shape (actions,), and the rule behind it in words.
+
+        Priors count as visits when it is asked whether the state is cold. Rules that reward what is uncertain go by own
+        visits alone: what others say tells where to look first, not that one has looked.
+        """
         cold = now.row is None or not table.visited(now.row, self._serving.cold_visits)
+        if cold and now.priors:
+            visits = 0 if now.row is None else table.state_visits(now.row)
+            cold = visits + worth(now.priors) < self._serving.cold_visits
         if cold and self._serving.cold_visits and now.allowed[now.baseline]:
             visits = 0 if now.row is None else table.state_visits(now.row)
             return self._explorer.cold(now.baseline, now.allowed, now.epsilon), f"cold state ({visits} visits): baseline"
         values = table.action_values(slot_values)
-        return self._explorer.distribution(table, now.row, values, now.allowed, now.epsilon), "learned values"
+        rule = "own and borrowed values" if now.priors else "learned values"
+        return self._explorer.distribution(table, now.row, values, now.allowed, now.epsilon), rule
 
     def _arm(self, now: Situation) -> tuple[Arm, float]:
         """Return the arm and its probability; where the rule's action is refused, only the champion can act."""

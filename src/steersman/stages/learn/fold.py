@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -9,24 +10,39 @@ import msgspec
 from msgspec import structs
 
 from steersman.core.agent import AgentSpec
-from steersman.core.settings import Settings
+from steersman.core.errors import InvalidInput
+from steersman.core.settings import Learning, Settings
 from steersman.core.transition import Transition
 from steersman.core.values import EpisodeRecord, Learned
 from steersman.maths.statistics import value_bounds
 from steersman.policies.exploration import Explorer
 from steersman.policies.tabular import QTable
 from steersman.stages.learn.kernel import td_step
-from steersman.stages.learn.methods import Trajectory, method
+from steersman.stages.learn.methods import Trajectory, Update, method
+from steersman.stages.learn.practice import half_step, practices
 from steersman.stages.learn.schedule import Schedule, ScheduleState
+from steersman.stages.learn.windows import OpenWindow, Windows
 
 _OPEN_EPISODES = 100_000
 
 
 def definition(spec: AgentSpec, settings: Settings) -> str:
-    """Return what a table belongs to, in one word: settings, schema, bins, actions and reward range."""
-    reward = (spec.reward.low, spec.reward.high)
+    """Return what a table belongs to, in one word: settings, schema, bins, actions, reward range, potential."""
+    reward = (spec.reward.low, spec.reward.high, spec.success_from)
     whole = repr((settings.hash, spec.state, spec.actions.dimensions, reward))
+    if spec.potential is not None:
+        whole += getattr(spec.potential, "__qualname__", type(spec.potential).__qualname__)
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def _without_bounds(spec: AgentSpec, learning: Learning) -> tuple[float, float]:
+    """Return the bounds of shaped values: none, since each is lower by Φ(s), whose range nobody has stated.
+
+    Raises InvalidInput for a factored agent with γ > 0: there the bounds are what keeps a bootstrap from diverging.
+    """
+    if len(spec.actions.dimensions) > 1 and learning.gamma > 0.0:
+        raise InvalidInput(f"{spec.name}: a potential needs one dimension of actions, or learning.gamma = 0.")
+    return -math.inf, math.inf
 
 
 class Carry(msgspec.Struct, kw_only=True):
@@ -44,6 +60,7 @@ class Carry(msgspec.Struct, kw_only=True):
     states_pruned: int = 0
     nonzero_rewards: int = 0
     last_at: float = 0.0
+    window: OpenWindow = msgspec.field(default_factory=OpenWindow)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -70,6 +87,8 @@ class Fold:
         learning = settings.learning
         low, high = spec.reward.low, spec.reward.high
         self.bounds = value_bounds(low, high, learning.gamma)
+        if spec.potential is not None:
+            self.bounds = _without_bounds(spec, learning)
         self._explorer = Explorer(settings.exploration, high - low)
         self._method = method(learning, self._explorer)
         self._needs_coin = self._method.estimators > 1
@@ -84,6 +103,8 @@ class Fold:
         base = spec.actions.slots
         self._slots = [(base + each * self.table.width).tolist() for each in range(self._method.estimators)]
         self._alpha_scale = learning.alpha_scale if learning.alpha_schedule == "visits" else 0.0
+        self._practices = practices(spec, settings, self.table, self._explorer)
+        self.windows = Windows(spec, settings, self.table)
         self.carry = Carry(schedule=self._schedule.start(), definition=definition(spec, settings))
         self.episodes: dict[str, OpenEpisode] = {}
         self._dirty: set[tuple[str, int, int]] = set()
@@ -101,17 +122,31 @@ class Fold:
         """Whether open episodes hold steps that only a refold can bring back."""
         return self._method.needs_trajectory
 
+    @property
+    def keeps_memory(self) -> bool:
+        """Whether it remembers transitions, or a model made of them, that only a refold can bring back."""
+        return bool(self._practices)
+
     def apply(self, transition: Transition) -> None:
         """Learn from one transition, or from the steps of its episode that it completes."""
         episode = self._episode(transition)
         self.carry.transitions += 1
         self.carry.last_at = transition.at
+        self._turn_window(transition.decided_at)
+        self.windows.outcome(self.carry.window, transition)
         seen = self._without_guesses(transition)
         if seen.reward is not None or self._method.needs_trajectory:
             coin = self._coin(self.carry.transitions) if self._needs_coin else 0.0
             for update in self._method.updates(self.table, seen, episode.trajectory, coin):
                 self._learn(update.transition, update.target, update.estimator)
+        if seen.reward is not None:
+            for each in self._practices:
+                each.after(seen, self.carry.transitions, self._practise)
         self._advance(episode, transition)
+
+    def _turn_window(self, at: float) -> None:
+        if self.windows.due(self.carry.window, at):
+            self.carry.window = self.windows.close(self.carry.window, self.epsilon)
 
     def _without_guesses(self, transition: Transition) -> Transition:
         """Return the transition, without its reward where it went on to a state that nobody reported.
@@ -134,7 +169,8 @@ class Fold:
             return
         table, learning = self.table, self._settings.learning
         slots = self._slots[estimator][transition.action]
-        td_step(
+        before = self.windows.before(row, slots)
+        error = td_step(
             table.value,
             table.visits,
             table.td_variance,
@@ -151,8 +187,30 @@ class Fold:
         for slot in slots:
             table.updated_at[row, slot] = transition.at
             self._dirty.add((transition.key, row, slot))
+        self.windows.update(self.carry.window, transition, error, before)
         self.carry.updates += 1
         self.carry.nonzero_rewards += reward != 0.0
+
+    def _practise(self, update: Update, share: float) -> float | None:
+        """Move an entry that has evidence of its own; None where there is none, or no longer."""
+        key, table, learning = update.transition.key, self.table, self._settings.learning
+        row = table.rows.get(key)
+        if row is None:
+            return None
+        slots = self._slots[update.estimator][update.transition.action]
+        error = half_step(
+            table.value,
+            table.visits,
+            row,
+            slots,
+            update.target,
+            share,
+            learning.alpha,
+            self._alpha_scale,
+            learning.alpha_floor,
+        )
+        self._dirty.update((key, row, slot) for slot in slots if error is not None)
+        return error
 
     def _row(self, transition: Transition) -> int | None:
         row = self.table.rows.get(transition.key)
@@ -170,6 +228,8 @@ class Fold:
             self.table.forget(key)
             self._new.pop(key, None)
             self._removed.add(key)
+            for each in self._practices:
+                each.forget(key)
         if keys:
             gone = set(keys)
             self._dirty = {each for each in self._dirty if each[0] not in gone}
@@ -240,6 +300,7 @@ class Fold:
             episodes=self._records,
             carry=msgspec.json.encode(self.carry),
             replace=replace,
+            windows=self.windows.take(),
         )
         self._dirty, self._new, self._removed, self._records = set(), {}, set(), {}
         return learned

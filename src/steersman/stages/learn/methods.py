@@ -90,7 +90,7 @@ class QLearning(_Base):
         yield Update(transition=transition, target=self._target(table, transition))
 
     def _target(self, table: QTable, transition: Transition) -> float:
-        reward = transition.reward or 0.0
+        reward = transition.signal
         if transition.next_key is None or self._gamma == 0.0:
             return reward
         return reward + self._gamma * _best(self._next_values(table, transition))
@@ -100,7 +100,7 @@ class ExpectedSarsa(QLearning):
     """On-policy with less noise: r + γ·Σ π(a′|s′)·Q(s′, a′)."""
 
     def _target(self, table: QTable, transition: Transition) -> float:
-        reward = transition.reward or 0.0
+        reward = transition.signal
         if transition.next_key is None or self._gamma == 0.0:
             return reward
         return reward + self._gamma * self._expected(table, transition)
@@ -114,7 +114,7 @@ class DoubleQ(_Base):
     def updates(self, table: QTable, transition: Transition, trajectory: Trajectory, coin: float) -> Iterator[Update]:
         """Yield one update of one estimator at once."""
         learner = int(coin >= 0.5)
-        target = transition.reward or 0.0
+        target = transition.signal
         if transition.next_key is not None and self._gamma > 0.0:
             row = table.rows.get(transition.next_key)
             chooser, judge = (self._estimates(table, row, each) for each in (learner, 1 - learner))
@@ -159,7 +159,7 @@ class NStepSarsa(_Base):
             each = trajectory.steps.get(step)
             if each is None:
                 return None
-            total += discount * (each.reward or 0.0)
+            total += discount * each.signal
             discount *= self._gamma
             if each.terminated:
                 return total

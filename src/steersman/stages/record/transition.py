@@ -1,5 +1,8 @@
 """From logged rows to the transition that learning sees."""
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,12 +15,26 @@ from steersman.policies.encoding import Bins, Encoder
 
 
 class Recorder:
-    """Makes transitions of one agent's rows. Raises InvalidInput for a row that fits neither schema nor space."""
+    """Makes transitions of one agent's rows. Raises InvalidInput for a row that fits neither schema nor space.
 
-    def __init__(self, schema: StateSchema, space: ActionSpace, encoder: Encoder) -> None:
+    A `potential` Φ shapes them by γΦ(s′) − Φ(s); Ng, Harada and Russell (1999), "Policy invariance under reward
+    transformations".
+    """
+
+    def __init__(
+        self,
+        schema: StateSchema,
+        space: ActionSpace,
+        encoder: Encoder,
+        *,
+        potential: Callable[[StateValues], float] | None = None,
+        gamma: float = 1.0,
+    ) -> None:
         self._schema = schema
         self._space = space
         self._encoder = encoder
+        self._potential = potential
+        self._gamma = gamma
 
     def transition(self, decision: Decision, outcome: Outcome) -> Transition:
         """Return the transition. The action is the one that was executed, also where the outcome says so later."""
@@ -40,7 +57,16 @@ class Recorder:
             epsilon=decision.epsilon,
             decided_at=decision.decided_at,
             at=outcome.reported_at,
+            by_rule=decision.arm != "champion",
+            shaping=0.0 if self._potential is None else self._shaping(self._potential, decision.state, outcome),
         )
+
+    def _shaping(self, potential: Callable[[StateValues], float], state: StateValues, outcome: Outcome) -> float:
+        """Return γΦ(s′) − Φ(s), with Φ = 0 where the world has ended; 0 where nobody knows how it went on."""
+        here = _checked(potential, state)
+        if outcome.terminated:
+            return -here
+        return 0.0 if outcome.next_state is None else self._gamma * _checked(potential, outcome.next_state) - here
 
     def _bins(self, state: StateValues) -> Bins:
         try:
@@ -55,3 +81,14 @@ class Recorder:
         for where in outcome.next_refusals:
             allowed &= ~self._space.mask(where)
         return allowed
+
+
+def _checked(potential: Callable[[StateValues], float], state: StateValues) -> float:
+    """Return the potential of a state. Raises InvalidInput, naming the state, where it fails or is no finite number."""
+    try:
+        value = float(potential(state))
+    except Exception as error:
+        raise InvalidInput(f"the potential fails on {dict(state)}: {type(error).__name__}: {error}.") from error
+    if not math.isfinite(value):
+        raise InvalidInput(f"the potential of {dict(state)} is {value}; it must be a finite number.")
+    return value

@@ -101,8 +101,10 @@ class PostgresLog:
     @property
     def position(self) -> int:
         """The position of the last row, as far as this process knows; what it has appended counts already."""
-        if self._queue is not None:
-            return self._queue.position
+        return self.head() if self._queue is None else self._queue.position
+
+    def head(self) -> int:
+        """Return the position of the last row in the store, whoever appended it: every row up to it can be read."""
         with self._readers.lend() as connection:
             return int(str((connection.execute("SELECT position FROM log_head").fetchone() or (0,))[0]))
 

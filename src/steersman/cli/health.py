@@ -1,0 +1,133 @@
+"""agents, doctor: who decides here, where their learning stands, and what stands out."""
+
+import math
+import textwrap
+from typing import Annotated, Any
+
+import typer
+
+from steersman.app import Steersman
+from steersman.cli.output import (
+    EXIT_WARNING,
+    JsonOption,
+    SettingsOption,
+    StoreOption,
+    console,
+    plain,
+    say,
+    show_facts,
+    show_json,
+    show_table,
+)
+from steersman.core.errors import NotFound
+from steersman.loops.doctor import Diagnosis
+
+_COLUMNS = ("agent", "decisions", "reward", "learning", "decides")
+_GAPS = 16
+_SHORTEST = 16
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(agents)
+    app.command()(doctor)
+
+
+def agents(store: StoreOption = None, settings: SettingsOption = None, json: JsonOption = False) -> None:
+    """List the agents: what they decide, what they earned lately, and where their learning stands."""
+    try:
+        opened = Steersman.open(store, settings=settings, read_only=True)
+    except NotFound:
+        opened = Steersman.open("memory:", settings=settings)
+    with opened as steersman:
+        used = set(steersman.log.agents())
+        found = [_facts(steersman, name) for name in sorted({*steersman.catalog.names(), *used})]
+    if json:
+        show_json(found)
+        return
+    rows = [(f["agent"], f["decisions"], _reward(f), _learning(f), f["description"]) for f in found]
+    taken = [max(len(_COLUMNS[index]), *(len(str(row[index])) for row in rows)) for index in range(4)]
+    room = max(console().width - sum(taken) - _GAPS, _SHORTEST)
+    show_table("", _COLUMNS, [(*row[:4], _cut(row[4], room)) for row in rows])
+
+
+def _facts(steersman: Steersman, name: str) -> dict[str, Any]:
+    """Return what is known of an agent, also of one whose definition is elsewhere."""
+    if name not in steersman.catalog.names():
+        unknown = "(its definition is not here: list its file under agent_files in steersman.toml)"
+        blank = dict.fromkeys(("outcomes", "states_seen", "epsilon", "convergence"))
+        return {"agent": name, "description": unknown, "decisions": steersman.log.decision_count(name), **blank}
+    agent = steersman.agent(name)
+    return {"description": agent.spec.description, **plain(agent.diagnose())}
+
+
+def _reward(facts: dict[str, Any]) -> str:
+    """Return the mean reward of the last windows with half its interval."""
+    found = facts["convergence"]
+    if not found or found["reward_mean"] is None:
+        return ""
+    mean, interval = found["reward_mean"], found["reward_interval"]
+    if interval is None or interval[0] == interval[1]:
+        return f"{mean:.3g}"
+    half = (interval[1] - interval[0]) / 2
+    digits = max(0, 1 - math.floor(math.log10(half)))
+    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+
+
+def _learning(facts: dict[str, Any]) -> str:
+    found = facts["convergence"]
+    if not found:
+        return ""
+    if not found["recommendation"]:
+        return f"{found['verdict']} ({found['windows']} of {found['windows_needed']})"
+    return str(found["recommendation"])
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def doctor(
+    agent: Annotated[str | None, typer.Argument(help="One agent (default: all that have decided).")] = None,
+    store: StoreOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tell where learning stands and why values are not moving, in plain words. Exits with 2 when something stands out."""
+    with Steersman.open(store, settings=settings, read_only=True) as steersman:
+        names = [agent] if agent else steersman.log.agents()
+        found = [steersman.agent(name).diagnose() for name in names]
+    if json:
+        show_json(found)
+    elif not found:
+        say("No agent has decided anything in this store yet.")
+    else:
+        for each in found:
+            _show(each)
+    if any(each.findings for each in found):
+        raise typer.Exit(EXIT_WARNING)
+
+
+def _show(found: Diagnosis) -> None:
+    facts = plain(found)
+    findings, convergence = facts.pop("findings"), facts.pop("convergence")
+    reward = _reward({"convergence": convergence})
+    facts |= {"reward": reward, "learning": convergence["verdict"], "recommendation": convergence["recommendation"]}
+    show_facts({name.replace("_", " "): value for name, value in facts.items() if value != ""})
+    if convergence["measures"]:
+        show_table("", ("", "measure", "is", "should be", "what it is"), [_line(each) for each in convergence["measures"]])
+    else:
+        say("")
+    _say_point("→", convergence["advice"])
+    for text in findings or ["Nothing stands out."]:
+        _say_point("•", text)
+    say("")
+
+
+def _say_point(mark: str, text: str) -> None:
+    say(textwrap.fill(text, console().width, initial_indent=f"{mark} ", subsequent_indent="  ", break_on_hyphens=False))
+
+
+def _line(measure: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    limit = f"{'below' if measure['below'] else 'above'} {measure['limit']:g}"
+    return "✓" if measure["holds"] else "✗", measure["name"], f"{measure['value']:.3f}", limit, measure["meaning"]

@@ -1,0 +1,92 @@
+"""Follow: on a log that many processes share, learning comes after the log, in one process for each agent at a time.
+
+That process holds the agent's lease. It reads what is new, learns it, and stores what changed together with the position
+up to which it has learned, under the number of its lease: a process that was overtaken is refused, and nothing is learned
+twice or left out. All other processes take up what it stored, and decide by that.
+"""
+
+from itertools import islice
+
+from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput
+from steersman.core.values import Decision, Learned, Outcome
+from steersman.loops.learn import refold, restore
+from steersman.loops.runtime import Runtime
+
+CHUNK = 200
+_WAIT_S = 30.0
+
+
+def follow(agent: Runtime) -> bool:
+    """Learn some of what is new in the log, or take up what the learner stored; return whether to come again at once.
+
+    Raises StoreError while the store cannot be reached.
+    """
+    log = agent.shared
+    if log is None:
+        return False
+    fence = log.lease(agent.spec.name) if agent.learns else None
+    if fence is None:
+        agent.fence = None
+        return _take_up(agent)
+    if fence != agent.fence:
+        _take_over(agent, fence)
+    return _catch_up(agent)
+
+
+def _take_up(agent: Runtime) -> bool:
+    """Take up what another process learned; a table of another definition or other settings is left alone, and told."""
+    assert agent.shared is not None  # noqa: S101 - `follow` looked
+    learned = agent.shared.learned_since(agent.spec.name, agent.version)
+    if learned is None:
+        return False
+    with agent.lock:
+        agent.version = learned.version
+        if not agent.fold.fits(learned):
+            agent.last_error = "the process that learns has another definition of the agent, or other settings"
+            return False
+        if learned.replace:
+            agent.fold = agent.new_fold()
+        agent.fold.restore(learned, learned.episodes.values())
+        agent.position = learned.position or 0
+    return False
+
+
+def _take_over(agent: Runtime, fence: int) -> None:
+    """Begin to learn where the last learner stopped."""
+    with agent.lock:
+        agent.fold = agent.new_fold()
+        restore(agent)
+        agent.fence, agent.version = fence, 0
+
+
+def _catch_up(agent: Runtime) -> bool:
+    """Learn the next outcomes of the log; return whether there may be more."""
+    new = list(islice(agent.log.history(agent.spec.name, after=agent.position, durable=True), CHUNK))
+    if not new and not agent.replace_stored:
+        return False
+    with agent.lock:
+        learned = _learn(agent, new)
+        agent.position = new[-1][0] if new else agent.position
+        learned.position, learned.fence = agent.position, agent.fence or 0
+    try:
+        agent.log.append((), learned).wait(_WAIT_S)
+    except Conflict:  # another process learns now: what it stored is taken up from the beginning
+        agent.fence, agent.version = None, 0
+    except DeadlineExceeded:  # it stays in the queue, in its order
+        return False
+    return len(new) == CHUNK
+
+
+def _learn(agent: Runtime, new: list[tuple[int, Decision, Outcome]]) -> Learned:
+    """Learn new outcomes and return what changed; a correction or a withdrawal folds the log again."""
+    if any(outcome.revision for _, _, outcome in new):
+        agent.fold = refold(agent, new[-1][0])
+        agent.replace_stored = True
+    else:
+        for _, decision, outcome in new:
+            try:
+                agent.fold.apply(agent.recorder.transition(decision, outcome))
+            except InvalidInput:  # a row of an earlier definition
+                agent.skipped += 1
+    replace, agent.replace_stored = agent.replace_stored, False
+    return agent.fold.changes(replace=replace)

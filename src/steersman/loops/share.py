@@ -1,0 +1,63 @@
+"""Share: give to the pools what is new of the agent's own evidence, and take its priors from what others gave."""
+
+from steersman.loops.kin import Kin
+from steersman.loops.runtime import Runtime
+from steersman.stages.share.borrow import priors
+from steersman.stages.share.contribute import Rows, changes, contributions, evidence
+
+
+def share(agent: Runtime) -> int:
+    """Exchange with the pools now; return how many rows were given. An agent without kinship shares nothing.
+
+    Rows are replaced, never added to, so that giving twice changes nothing; a pruned state's rows, and all of them once
+    sharing is switched off, are taken back. What is taken lives in memory alone: no table and no row holds it as the
+    agent's own. Raises StoreError or Overloaded, and then has changed nothing.
+    """
+    with agent.lock:
+        kin = agent.kin
+        if kin is None:
+            return 0
+        kin.shared_at = agent.world.clock()
+        given = _give(agent, kin)
+        take(agent)
+        return given
+
+
+def share_if_due(agent: Runtime) -> int:
+    """Exchange with the pools where the last time is `hierarchy.propagate_every_s` ago; return how many rows were given."""
+    with agent.lock:
+        if agent.kin is None or agent.world.clock() - agent.kin.shared_at < agent.settings.hierarchy.propagate_every_s:
+            return 0
+        return share(agent)
+
+
+def take(agent: Runtime) -> None:
+    """Take the agent's priors from what the others have given, without giving anything."""
+    with agent.lock:
+        kin = agent.kin
+        if kin is not None:
+            others = {pool: agent.log.contributions(pool) for pool in kin.kinship.pools()}
+            own = evidence(agent.spec, agent.settings, agent.fold.table, kin.name)
+            kin.priors = priors(agent.spec, agent.settings, own, others)
+
+
+def _give(agent: Runtime, kin: Kin) -> int:
+    if kin.given is None:
+        kin.given = _stored(agent, kin)
+    now = contributions(agent.spec, agent.settings, agent.fold.table, kin.name)
+    rows = changes(kin.given, now, agent.world.clock())
+    if rows:
+        agent.log.append(rows)
+    kin.given = now
+    return len(rows)
+
+
+def _stored(agent: Runtime, kin: Kin) -> Rows:
+    """Return the agent's own rows as the pools hold them, from before it was opened."""
+    name = agent.spec.name
+    return {
+        (pool, row.key, row.role): row
+        for pool in kin.kinship.pools()
+        for row in agent.log.contributions(pool)
+        if row.source == name
+    }

@@ -1,0 +1,1 @@
+"""Experience replay: what was seen before is learned from again."""

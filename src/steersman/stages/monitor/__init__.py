@@ -1,0 +1,1 @@
+"""Monitor: what the windows of learning say, in plain words."""
