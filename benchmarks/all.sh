@@ -11,11 +11,14 @@ run() {
 run benchmarks/imports.py --size
 run benchmarks/decide.py
 run benchmarks/refold.py
+run benchmarks/replay.py
 run benchmarks/ingest.py
 run benchmarks/safety.py
 run benchmarks/crash.py --kills 500 --cuts 300
 run benchmarks/sequences.py
 run benchmarks/simulation.py
 run benchmarks/known_answers.py
+run benchmarks/fleet.py
+run benchmarks/fleet.py --sequential --seeds 10
 run benchmarks/qe_executor.py
 exit "$failed"

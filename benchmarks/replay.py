@@ -213,12 +213,12 @@ def measure(made: list[Contender], batch: int, rounds: int) -> None:
             print(f"{each.name}: memory {each.nbytes / made[0].nbytes - 1:.1%} above the bare arrays")
 
 
-def adds(count: int) -> None:
-    """Print how many single entries are taken in a second, wide ones and those of three scalars."""
+def adds(capacity: int, count: int) -> None:
+    """Print how many single entries an empty buffer takes in a second, wide ones and those of three scalars."""
     scalars = {name: FIELDS[name] for name in ("action", "reward", "terminated")}
     rows = next(chunks(1))
     for label, fields in (("two states of 64, action, reward, end", FIELDS), ("three scalars", scalars)):
-        buffer = ReplayBuffer(100_000, fields, rng=np.random.default_rng(0), priorities=Priorities())
+        buffer = ReplayBuffer(capacity, fields, rng=np.random.default_rng(0), priorities=Priorities())
         row = {name: rows[name][0] for name in fields}
         started = time.perf_counter()
         for _ in range(count):
@@ -233,7 +233,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2_000)
     options = parser.parse_args()
     measure(contenders(options.capacity, options.batch), options.batch, options.rounds)
-    adds(300_000)
+    adds(options.capacity, 300_000)
 
 
 if __name__ == "__main__":

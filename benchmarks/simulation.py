@@ -11,6 +11,7 @@ the end, the log is compared with the clients' ledger, and the tables with a rep
 """
 
 import argparse
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -52,6 +53,8 @@ def main() -> None:
             runs.append(run)
             differing += differs
             broken += bool(run.violations)
+            if len(runs) % 1_000 == 0:
+                print(f"{len(runs):,} seeds after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
             if run.violations:
                 print(f"seed {run.seed}: {len(run.violations)} violations, the first {run.violations[0]}", flush=True)
     elapsed_s = time.monotonic() - began

@@ -111,8 +111,12 @@ def doctor(
 def _show(found: Diagnosis) -> None:
     facts = plain(found)
     findings, convergence = facts.pop("findings"), facts.pop("convergence")
-    reward = _reward({"convergence": convergence})
-    facts |= {"reward": reward, "learning": convergence["verdict"], "recommendation": convergence["recommendation"]}
+    facts |= {
+        "reward": _reward({"convergence": convergence}),
+        "reward_noise": convergence["reward_noise"] or "",
+        "learning": convergence["verdict"],
+        "recommendation": convergence["recommendation"],
+    }
     show_facts({name.replace("_", " "): value for name, value in facts.items() if value != ""})
     if convergence["measures"]:
         show_table("", ("", "measure", "is", "should be", "what it is"), [_line(each) for each in convergence["measures"]])

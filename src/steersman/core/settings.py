@@ -74,6 +74,10 @@ class Exploration:
     decay: float = _setting(0.995, "Factor on epsilon for each episode (exponential).", low=0, high=1)
     floor: float = _setting(0.01, "Smallest epsilon.", low=0, high=1)
     temperature: float = _setting(0.05, "Temperature of softmax.", unit="reward ranges", low=1e-6, high=100)
+    budget: int = _setting(
+        -1, "Exploring decisions allowed in each budget period, by all processes together; -1 sets no limit.", low=-1
+    )
+    budget_period_s: float = _setting(86_400.0, "Length of a budget period.", unit="s", low=1)
     ucb_width: float = _setting(0.5, "Width of the confidence bonus of ucb.", unit="reward ranges", low=0, high=100)
 
 

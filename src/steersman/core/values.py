@@ -41,7 +41,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     weights divide by is `action_probability`: that of the action by whichever arm. Both are None where the executed
     action was not drawn. `values` holds the table's
     value of each slot of the action space. `table_position` is the log position up to which the table had learned;
-    `seed`, `stream` and `draw` (the counter) give the random numbers again. Where others'
+    `seed`, `stream` and `draw` (the counter) give the random numbers again.
+    `may_explore` is false where the exploration budget was spent. Where others'
     evidence was used, `priors` holds what `values` were blended from, the agent's own first; a replay takes the rest.
     """
 
@@ -74,6 +75,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str = ""
     action_probability: float | None = None
     stream: int = 0
+    may_explore: bool = True
     priors: tuple[Belief, ...] = ()
 
     @property

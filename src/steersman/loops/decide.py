@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from steersman.core.errors import InvalidInput, Overloaded
+from steersman.core.errors import InvalidInput, Overloaded, SteersmanError, StoreError
 from steersman.core.state import Scalar, StateValues, check_text
 from steersman.core.values import Arm, Decision, Refused
 from steersman.loops.runtime import EpisodeState, Runtime
@@ -12,7 +12,7 @@ from steersman.stages.decide.choose import Choice, Situation
 
 POLL_S = 0.25
 _ARMS = (None, "champion", "baseline", "safe")
-UNKNOWN_AFTER_S = 1.0
+UNKNOWN_AFTER_S = 0.75
 
 
 def decide(
@@ -37,10 +37,13 @@ def decide(
     with agent.lock:
         agent.clamped += clamped
         alone = EpisodeState(step=0, epsilon=agent.fold.epsilon)
-        under_way = alone if episode is None else agent.episode(episode)
+        under_way, unknown = alone, None
+        if episode is not None:
+            under_way, unknown = _episode(agent, episode, alone)
         made = _Made()
         try:
-            _choose(agent, checked, under_way.epsilon, arm, made)
+            if unknown is None:
+                _choose(agent, checked, under_way.epsilon, arm, made)
         except Exception as error:  # noqa: BLE001 - fail closed: whatever went wrong, the safe action is served
             made.choice = _safe(f"failed, so the safe action: {agent.failed(error)}")
         name = agent.world.ids()
@@ -54,6 +57,8 @@ def decide(
             under_way=under_way,
             started=started,
         )
+        if unknown is not None:
+            return _unrecorded(agent, decision, unknown)
         try:
             agent.log.append((decision,))
         except Overloaded as error:
@@ -65,12 +70,24 @@ def decide(
     return decision
 
 
+def _episode(agent: Runtime, name: str, alone: EpisodeState) -> tuple[EpisodeState, StoreError | None]:
+    """Return how far a named episode is, or what keeps a shared store from telling: then nothing can be recorded of it."""
+    try:
+        return agent.episode(name), None
+    except StoreError as error:
+        if agent.shared is None:
+            raise
+        agent.failed(error)
+        return alone, error
+
+
 @dataclass(kw_only=True, slots=True)
 class _Made:
     """A choice in the making: what is known of it so far stays known if the next step fails."""
 
     draw: int = -1
     refusals: tuple[Refused, ...] = ()
+    may_explore: bool = True
     choice: Choice = field(default_factory=lambda: _safe("nothing was chosen"))
 
 
@@ -83,6 +100,7 @@ def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm |
         return
     narrowed = agent.guards.narrow(state)
     made.refusals = narrowed.refusals
+    made.may_explore = agent.budget is None or agent.budget.allows(agent.world.clock())
     bins = agent.encoder.bins(state)
     row = agent.fold.table.rows.get(agent.encoder.key(bins))
     kin = agent.kin
@@ -93,9 +111,12 @@ def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm |
         epsilon=epsilon,
         uniforms=uniforms,
         arm=arm,
+        may_explore=made.may_explore,
         priors=() if kin is None else kin.borrowed(agent.encoder.named(bins), agent.fold.table, row),
     )
     made.choice = agent.chooser.choose(agent.fold.table, now)
+    if agent.budget is not None and agent.chooser.explored(agent.fold.table, now, made.choice):
+        agent.budget.spend()
 
 
 def _decision(
@@ -137,6 +158,7 @@ def _decision(
         table_position=agent.position,
         seed=world.seed,
         stream=agent.stream,
+        may_explore=made.may_explore,
         draw=made.draw,
         decided_at=world.clock(),
         latency_us=(world.timer() - started) * 1e6,
@@ -174,7 +196,7 @@ def _safe(reason: str) -> Choice:
     )
 
 
-def _unrecorded(agent: Runtime, decision: Decision, error: Overloaded) -> Decision:
+def _unrecorded(agent: Runtime, decision: Decision, error: SteersmanError) -> Decision:
     return replace(
         decision,
         proposed=None,

@@ -84,7 +84,7 @@ def _task(agent: Runtime, windows: list[Window]) -> Task:
     visits = [table.state_visits(row) for row in table.rows.values()]
     alpha = learning.alpha
     if learning.alpha_schedule == "visits":
-        mean = sum(visits) / max(len(visits) * len(spec.actions), 1)
+        mean = sum(visits) * len(spec.actions.dimensions) / max(len(visits) * spec.actions.width, 1)
         alpha = max(learning.alpha_floor, alpha / (1.0 + mean / learning.alpha_scale))
     return Task(
         states_seen=len(visits),

@@ -133,6 +133,7 @@ def _again(agent: Runtime, decision: Decision) -> Choice:
         uniforms=uniforms(draw_key(decision.seed, decision.agent, decision.stream), decision.draw),
         arm=decision.arm if decision.arm_probability == 1.0 else None,
         priors=decision.priors[1:],
+        may_explore=decision.may_explore,
     )
     return agent.chooser.choose(fold.table, now)
 

@@ -53,10 +53,8 @@ def _take_up(agent: Runtime) -> bool:
 
 def _take_over(agent: Runtime, fence: int) -> None:
     """Begin to learn where the last learner stopped."""
-    with agent.lock:
-        agent.fold = agent.new_fold()
-        restore(agent)
-        agent.fence, agent.version = fence, 0
+    restore(agent)
+    agent.fence, agent.version = fence, 0
 
 
 def _catch_up(agent: Runtime) -> bool:
@@ -64,10 +62,8 @@ def _catch_up(agent: Runtime) -> bool:
     new = list(islice(agent.log.history(agent.spec.name, after=agent.position, durable=True), CHUNK))
     if not new and not agent.replace_stored:
         return False
-    with agent.lock:
-        learned = _learn(agent, new)
-        agent.position = new[-1][0] if new else agent.position
-        learned.position, learned.fence = agent.position, agent.fence or 0
+    learned = _learn(agent, new)
+    learned.position, learned.fence = agent.position, agent.fence or 0
     try:
         agent.log.append((), learned).wait(_WAIT_S)
     except Conflict:  # another process learns now: what it stored is taken up from the beginning
@@ -78,15 +74,16 @@ def _catch_up(agent: Runtime) -> bool:
 
 
 def _learn(agent: Runtime, new: list[tuple[int, Decision, Outcome]]) -> Learned:
-    """Learn new outcomes and return what changed; a correction or a withdrawal folds the log again."""
-    if any(outcome.revision for _, _, outcome in new):
-        agent.fold = refold(agent, new[-1][0])
-        agent.replace_stored = True
-    else:
-        for _, decision, outcome in new:
+    """Learn new outcomes and return what changed; a correction or a withdrawal folds the log again, beside the old fold."""
+    corrected = any(outcome.revision for _, _, outcome in new)
+    fold = refold(agent, new[-1][0]) if corrected else agent.fold
+    with agent.lock:
+        agent.fold = fold
+        for _, decision, outcome in () if corrected else new:
             try:
-                agent.fold.apply(agent.recorder.transition(decision, outcome))
+                fold.apply(agent.recorder.transition(decision, outcome))
             except InvalidInput:  # a row of an earlier definition
                 agent.skipped += 1
-    replace, agent.replace_stored = agent.replace_stored, False
-    return agent.fold.changes(replace=replace)
+        agent.position = new[-1][0] if new else agent.position
+        replace, agent.replace_stored = agent.replace_stored or corrected, False
+        return fold.changes(replace=replace)

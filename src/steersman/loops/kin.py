@@ -1,5 +1,6 @@
 """Kin: what a running agent knows of those it shares with, and what it has given them."""
 
+import threading
 from collections.abc import Mapping
 
 from steersman.core.agent import AgentSpec
@@ -15,13 +16,14 @@ _NAMES = 8_192
 
 
 class Kin:
-    """One agent's side of sharing. `priors` and `given` are replaced as a whole, by `steersman.loops.share`."""
+    """One agent's side of sharing. `priors` and `given` are replaced as a whole, by `steersman.loops.share`, one at a time."""
 
     def __init__(self, kinship: Kinship, spec: AgentSpec, settings: Settings) -> None:
         self.kinship = kinship
         self.priors: dict[str, Prior] = {}
         self.given: Rows | None = None
         self.shared_at = float("-inf")
+        self.sharing = threading.Lock()
         self._schema = spec.state
         self._own = OwnEvidence(settings.learning)
         low, high = value_bounds(spec.reward.low, spec.reward.high, settings.learning.gamma)

@@ -60,25 +60,36 @@ def unlearn(agent: Runtime) -> None:
 
 
 def restore(agent: Runtime) -> None:
-    """Take up what is stored, when the agent is opened.
+    """Take up what is stored, when the agent is opened or begins to learn.
 
     The log is folded anew where what is stored is not the fold of the log under the definition and the settings in
     force: one of them was changed, or the log was imported; and where memory is gone that goes on from it: steps of
-    open episodes that wait for later ones, transitions for replay, or a model for planning.
+    open episodes that wait for later ones, transitions for replay, or a model for planning. The result then takes the
+    place of what is stored in the transaction of the next outcome.
     """
+    fold = _stored(agent)
+    if fold is not None:
+        with agent.lock:
+            agent.fold, agent.replace_stored = fold[0], False
+            agent.position = fold[1]
+    elif agent.log.decision_count(agent.spec.name):
+        _refold_later_stored(agent)
+
+
+def _stored(agent: Runtime) -> tuple[Fold, int] | None:
+    """Return the fold that is stored and its position, if it can go on from there; a fresh one for an empty log."""
     stored = agent.log.learned(agent.spec.name)
     if stored is None:
-        if agent.log.decision_count(agent.spec.name):
-            _refold_later_stored(agent)
-        return
-    learned, agent.position = stored
+        return None
+    learned, position = stored
+    fold = agent.new_fold()
     open_episodes = agent.log.open_episodes(agent.spec.name)
     # a total of 0 does not say whether anything was rewarded, which the exploration schedule counts by
-    waited = any(agent.fold.keeps_trajectories or each.total_reward == 0.0 for each in open_episodes)
-    if waited or agent.fold.keeps_memory or not agent.fold.fits(learned):
-        _refold_later_stored(agent)
-    else:
-        agent.fold.restore(learned, open_episodes)
+    waited = any(fold.keeps_trajectories or each.total_reward == 0.0 for each in open_episodes)
+    if waited or fold.keeps_memory or not fold.fits(learned):
+        return None
+    fold.restore(learned, open_episodes)
+    return fold, position
 
 
 def blank(agent: str) -> Learned:
@@ -88,8 +99,8 @@ def blank(agent: str) -> Learned:
 
 def _refold_later_stored(agent: Runtime) -> None:
     """Fold the log anew; the next outcome's transaction puts the result in the place of what is stored."""
-    until = None
-    if agent.shared is not None:
-        until = agent.position = agent.shared.head()
-    agent.fold = refold(agent, until)
-    agent.replace_stored = True
+    until = None if agent.shared is None else agent.shared.head()
+    fold = refold(agent, until)
+    with agent.lock:
+        agent.fold, agent.replace_stored = fold, True
+        agent.position = agent.position if until is None else until

@@ -32,7 +32,7 @@ def report(
     Conflict, and audited, unless `correct=True` says that it replaces the first, or the first was only a default for
     silence. Raises InvalidInput for measurements that do not fit, NotFound for a decision that is not in the log.
     """
-    with agent.lock:
+    with agent.reporting:
         known, earlier = _find(agent, decision)
         said = _check(agent, measurements, next_state, terminated, truncated, executed, source)
         at = agent.world.clock()
@@ -56,7 +56,7 @@ def withdraw(agent: Runtime, decision: Decision | str, *, source: str = "") -> R
     Raises NotFound for a decision without an outcome.
     """
     check_text("source", source)
-    with agent.lock:
+    with agent.reporting:
         known, earlier = _find(agent, decision)
         if not earlier:
             raise NotFound(f"decision {known.id} has no outcome to withdraw.")
@@ -76,7 +76,7 @@ def expire(agent: Runtime) -> int:
     """Give decisions that waited longer than `reward_wait_s` the default reward, or none; return how many."""
     if agent.shared is not None and agent.fence is None:
         return 0  # the process that learns does it
-    with agent.lock:
+    with agent.reporting:
         now = agent.world.clock()
         late = agent.log.waiting(agent.spec.name, now - agent.settings.episodes.reward_wait_s)
         for decision in late:

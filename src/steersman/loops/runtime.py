@@ -4,6 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +18,7 @@ from steersman.core.ids import IdSource
 from steersman.core.ports import Clock, Log, SharedLog
 from steersman.core.settings import Settings
 from steersman.core.values import Decision
+from steersman.loops.budget import Budget
 from steersman.loops.kin import Kin
 from steersman.maths.randomness import Draws, Key, key_for, uniforms
 from steersman.policies.encoding import Encoder
@@ -56,8 +58,10 @@ def draw_key(seed: int, agent: str, stream: int) -> Key:
 
 
 class Runtime:
-    """One agent at work. All changes to it happen under `lock`.
+    """One agent at work. All changes to what it decides by happen under `lock`.
 
+    Reports hold `reporting`: the same where they learn at once, nothing where the log is shared, so that no decision waits
+    for the store.
     learns: whether this process may learn for it. On a log that many share (`shared`), it does while it holds the lease
     (`fence`); else it follows the stored table, which it has up to `version`.
     """
@@ -90,7 +94,9 @@ class Runtime:
         self.fold = self.new_fold()
         self.kin = None if spec.kinship is None else Kin(spec.kinship, spec, settings)
         self.shared = cast(SharedLog, world.log) if world.log.shared else None
+        self.reporting: AbstractContextManager[object] = nullcontext() if self.shared else self.lock
         self.learns = learns
+        self.budget = self._budget()
         self.fence: int | None = None
         self.version = 0
         self.position = 0
@@ -140,6 +146,10 @@ class Runtime:
             return EpisodeState(step=0, epsilon=self.fold.epsilon)
         over = name in self.fold.carry.ends or (name not in self.fold.episodes and bool(self.log.outcomes(last.id)))
         return EpisodeState(step=last.step + 1, epsilon=last.epsilon, over=over)
+
+    def _budget(self) -> Budget | None:
+        limits = self.settings.exploration
+        return None if limits.budget < 0 else Budget(self.log, self.spec.name, limits.budget, limits.budget_period_s)
 
     def next_draw(self) -> tuple[int, NDArray[np.float64]]:
         """Return the counter and the uniform numbers of the next decision, from this process' stream."""

@@ -3,7 +3,7 @@
 from steersman.loops.kin import Kin
 from steersman.loops.runtime import Runtime
 from steersman.stages.share.borrow import priors
-from steersman.stages.share.contribute import Rows, changes, contributions, evidence
+from steersman.stages.share.contribute import Rows, Seen, changes, contributions, evidence, look
 
 
 def share(agent: Runtime) -> int:
@@ -11,40 +11,52 @@ def share(agent: Runtime) -> int:
 
     Rows are replaced, never added to, so that giving twice changes nothing; a pruned state's rows, and all of them once
     sharing is switched off, are taken back. What is taken lives in memory alone: no table and no row holds it as the
-    agent's own. Raises StoreError or Overloaded, and then has changed nothing.
+    agent's own. Decisions wait only while the table is copied. Raises StoreError; what was not given is given next time.
     """
-    with agent.lock:
-        kin = agent.kin
-        if kin is None:
-            return 0
+    kin = agent.kin
+    if kin is None:
+        return 0
+    with kin.sharing:
+        seen = _look(agent)
+        given = _give(agent, kin, seen)
+        _take(agent, kin, seen)
         kin.shared_at = agent.world.clock()
-        given = _give(agent, kin)
-        take(agent)
         return given
 
 
 def share_if_due(agent: Runtime) -> int:
     """Exchange with the pools where the last time is `hierarchy.propagate_every_s` ago; return how many rows were given."""
-    with agent.lock:
-        if agent.kin is None or agent.world.clock() - agent.kin.shared_at < agent.settings.hierarchy.propagate_every_s:
-            return 0
-        return share(agent)
+    if agent.kin is None or agent.world.clock() - agent.kin.shared_at < agent.settings.hierarchy.propagate_every_s:
+        return 0
+    return share(agent)
 
 
 def take(agent: Runtime) -> None:
     """Take the agent's priors from what the others have given, without giving anything."""
+    if agent.kin is not None:
+        with agent.kin.sharing:
+            _take(agent, agent.kin, _look(agent))
+
+
+def _look(agent: Runtime) -> Seen:
     with agent.lock:
-        kin = agent.kin
-        if kin is not None:
-            others = {pool: agent.log.contributions(pool) for pool in kin.kinship.pools()}
-            own = evidence(agent.spec, agent.settings, agent.fold.table, kin.name)
-            kin.priors = priors(agent.spec, agent.settings, own, others)
+        return look(agent.spec, agent.settings, agent.fold.table)
 
 
-def _give(agent: Runtime, kin: Kin) -> int:
+def _take(agent: Runtime, kin: Kin, seen: Seen) -> None:
+    settings = agent.settings
+    if not (settings.hierarchy.enabled or settings.transfer.enabled):
+        kin.priors = {}
+        return
+    others = {pool: agent.log.contributions(pool) for pool in kin.kinship.pools()}
+    own = evidence(agent.spec, settings, seen, kin.name)
+    kin.priors = priors(agent.spec, settings, own, others)
+
+
+def _give(agent: Runtime, kin: Kin, seen: Seen) -> int:
     if kin.given is None:
         kin.given = _stored(agent, kin)
-    now = contributions(agent.spec, agent.settings, agent.fold.table, kin.name)
+    now = contributions(agent.spec, agent.settings, seen, kin.name)
     rows = changes(kin.given, now, agent.world.clock())
     if rows:
         agent.log.append(rows)

@@ -56,6 +56,7 @@ def test_all_measures_hold_and_it_is_ready() -> None:
     assert (found.windows, found.windows_needed, found.states_visited) == (4, 4, 0.25)
     assert found.reward_mean == pytest.approx(0.6)
     assert found.reward_interval == pytest.approx((0.6, 0.6))
+    assert found.reward_noise == pytest.approx(math.sqrt(0.125))
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

@@ -122,7 +122,7 @@ def test_an_even_buffer_draws_evenly_and_weighs_nothing() -> None:
 
 
 def test_importance_weights_are_those_of_the_formula() -> None:
-    buffer = _buffer(4, priorities=Priorities(alpha=1.0, beta=0.5, beta_step=0.25, margin=0.0))
+    buffer = _buffer(4, priorities=Priorities(alpha=1.0, beta=0.5, beta_step=0.25, margin=1e-12))
     buffer.extend({"state": np.zeros((4, 3)), "reward": np.arange(4.0)})
     buffer.update(np.arange(4), [1.0, 2.0, 3.0, 4.0])
     indices = np.array([3, 1, 1])
@@ -137,7 +137,7 @@ def test_importance_weights_are_those_of_the_formula() -> None:
 
 
 def test_new_entries_come_with_the_highest_priority_seen() -> None:
-    buffer = _buffer(6, priorities=Priorities(alpha=1.0, margin=0.0))
+    buffer = _buffer(6, priorities=Priorities(alpha=1.0, margin=1e-12))
     buffer.extend({"state": np.zeros((3, 3)), "reward": np.arange(3.0)})
     buffer.update(np.arange(3), [1.0, 7.0, 3.0])
     buffer.add(_entry(3.0))
@@ -228,6 +228,8 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing_behind() -> None:
         buffer.extend({"state": np.zeros((2, 3)), "reward": np.zeros(3)})
     with pytest.raises(InvalidInput, match="NaN or infinite"):
         buffer.update(np.array([1]), [float("nan")])
+    with pytest.raises(InvalidInput, match="margin > 0"):
+        Priorities(margin=0.0)
     cases: list[dict[str, Any]] = [{"capacity": 0}, {"retention_s": 0.0}]
     for nonsense in cases:
         with pytest.raises(InvalidInput):

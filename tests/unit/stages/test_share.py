@@ -19,7 +19,7 @@ from steersman.core.values import Contribution
 from steersman.policies.prior import Prior
 from steersman.policies.tabular import QTable
 from steersman.stages.share import agreement, borrow
-from steersman.stages.share.contribute import REST, Evidence, Rows, changes, contributions, evidence
+from steersman.stages.share.contribute import REST, Evidence, Rows, changes, contributions, evidence, look
 
 SCHEMA = StateSchema(name="kin", fields=(Number(name="load", low=0, high=60, edges=(10, 20, 40)),))
 LOW, MID = "load=low", "load=mid"
@@ -66,7 +66,11 @@ def _name(spec: AgentSpec) -> Any:
 
 
 def _given(spec: AgentSpec, seen: dict[tuple[int, int], tuple[float, int]], settings: Settings | None = None) -> Rows:
-    return contributions(spec, settings or _settings(), _table(spec, seen), _name(spec))
+    return contributions(spec, settings or _settings(), look(spec, settings or _settings(), _table(spec, seen)), _name(spec))
+
+
+def _evidence(spec: AgentSpec, seen: dict[tuple[int, int], tuple[float, int]]) -> dict[tuple[str, str], Evidence]:
+    return evidence(spec, _settings(), look(spec, _settings(), _table(spec, seen)), _name(spec))
 
 
 def _rows(
@@ -106,7 +110,7 @@ def test_the_count_of_a_constant_step_is_an_effective_one() -> None:
 def test_table_states_of_one_shared_key_are_merged() -> None:
     """The bins 0 to 10 and 10 to 20 are both low: counts add, values are weighted, variances pooled."""
     spec = _spec()
-    seen = evidence(spec, _settings(), _table(spec, {(0, 1): (0.9, 10), (1, 1): (0.6, 20), (2, 1): (0.1, 5)}), _name(spec))
+    seen = _evidence(spec, {(0, 1): (0.9, 10), (1, 1): (0.6, 20), (2, 1): (0.1, 5)})
     guess = 0.25**2
     assert set(seen) == {(LOW, "role-b"), (MID, "role-b")}
     assert seen[LOW, "role-b"].count == 30.0
@@ -117,7 +121,7 @@ def test_table_states_of_one_shared_key_are_merged() -> None:
 
 def test_slots_of_one_role_are_merged() -> None:
     spec = _spec(roles={"action=a": "x", "action=b": "x", "action=c": "y"})
-    seen = evidence(spec, _settings(), _table(spec, {(0, 0): (0.2, 10), (0, 1): (0.8, 30)}), _name(spec))
+    seen = _evidence(spec, {(0, 0): (0.2, 10), (0, 1): (0.8, 30)})
     assert [seen[LOW, "x"].count, seen[LOW, "x"].value] == pytest.approx([40.0, 0.65])
 
 
@@ -129,7 +133,7 @@ def test_agents_of_other_reward_ranges_give_the_same(width: float) -> None:
         _settings(),
         _table(other, {(0, 1): (0.75 * width, 20), (0, 2): (0.25 * width, 8)}, variance=0.01 * width**2),
     )
-    theirs = contributions(other, settings, table, _name(other))
+    theirs = contributions(other, settings, look(other, settings, table), _name(other))
     assert set(ours) == set(theirs)
     for place, row in ours.items():
         assert (row.value, row.variance, row.count) == pytest.approx(
@@ -157,8 +161,8 @@ def test_only_sure_entries_are_transferred_and_the_rest_of_the_state_together() 
 
 
 def test_an_agent_without_kinship_or_bounds_gives_nothing() -> None:
-    seen = {(0, 1): (0.75, 20)}
-    assert contributions(replace(_spec(), kinship=None), _settings(), _table(_spec(), seen), _name(_spec())) == {}
+    seen = look(_spec(), _settings(), _table(_spec(), {(0, 1): (0.75, 20)}))
+    assert contributions(replace(_spec(), kinship=None), _settings(), seen, _name(_spec())) == {}
     assert _given(_spec(), {(0, 1): (0.75, 20)}, _settings(learning={"gamma": 1.0})) == {}
     assert (
         _given(_spec(group="g"), {(0, 1): (0.75, 20)}, _settings(hierarchy={"enabled": False}, transfer={"enabled": False}))

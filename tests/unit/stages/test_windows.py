@@ -102,6 +102,11 @@ def test_the_next_window_begins_where_the_last_one_ended() -> None:
     ]
 
 
+def test_a_window_closes_with_its_last_outcome() -> None:
+    fold = _fold()
+    assert [len(_windows(fold, [_step(0.5, at=float(index))])) for index in range(8)] == [0, 0, 0, 1, 0, 0, 0, 1]
+
+
 def test_time_closes_a_window_that_holds_enough_and_no_other() -> None:
     fold = _fold(convergence={"window_outcomes": 100, "window_least": 2, "window_s": 10.0})
     found = _windows(fold, [_step(0.5, at=at) for at in (0.0, 20.0, 21.0, 22.0, 31.0, 32.0)])

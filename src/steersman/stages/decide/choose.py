@@ -1,7 +1,7 @@
 """Choose: an arm, then an action inside it, each with the probability with which it was drawn."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,8 @@ class Choice:
 class Situation:
     """All that a choice depends on: the table's row, what is allowed, the rule's action, ε and four uniform draws.
 
-    `priors` is what others say about the state; without any, the choice rests on the table alone.
+    `priors` is what others say about the state; without any, the choice rests on the table alone. Without `may_explore`
+    the champion takes what it thinks best.
     """
 
     row: int | None
@@ -52,6 +53,7 @@ class Situation:
     uniforms: NDArray[np.float64]
     arm: Arm | None = None
     priors: tuple[Belief, ...] = ()
+    may_explore: bool = True
 
 
 class Chooser:
@@ -125,10 +127,20 @@ class Chooser:
             cold = visits + worth(now.priors) < self._serving.cold_visits
         if cold and self._serving.cold_visits and now.allowed[now.baseline]:
             visits = 0 if now.row is None else table.state_visits(now.row)
-            return self._explorer.cold(now.baseline, now.allowed, now.epsilon), f"cold state ({visits} visits): baseline"
+            epsilon = now.epsilon if now.may_explore else 0.0
+            return self._explorer.cold(now.baseline, now.allowed, epsilon), f"cold state ({visits} visits): baseline"
         values = table.action_values(slot_values)
         rule = "own and borrowed values" if now.priors else "learned values"
+        if not now.may_explore:
+            return distributions.greedy(values, now.allowed), f"{rule}; no exploration is left in the budget"
         return self._explorer.distribution(table, now.row, values, now.allowed, now.epsilon), rule
+
+    def explored(self, table: QTable, now: Situation, choice: Choice) -> bool:
+        """Return whether a choice is none that the champion would have made without exploring."""
+        if choice.action is None or choice.arm != "champion":
+            return False
+        greedy, _ = self.probabilities(table, replace(now, may_explore=False), np.array(choice.values))
+        return not greedy[choice.action]
 
     def _arm(self, now: Situation) -> tuple[Arm, float]:
         """Return the arm and its probability; where the rule's action is refused, only the champion can act."""

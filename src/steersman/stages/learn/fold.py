@@ -132,7 +132,8 @@ class Fold:
         episode = self._episode(transition)
         self.carry.transitions += 1
         self.carry.last_at = transition.at
-        self._turn_window(transition.decided_at)
+        if self.windows.overdue(self.carry.window, transition.decided_at):
+            self._close_window()
         self.windows.outcome(self.carry.window, transition)
         seen = self._without_guesses(transition)
         if seen.reward is not None or self._method.needs_trajectory:
@@ -143,10 +144,11 @@ class Fold:
             for each in self._practices:
                 each.after(seen, self.carry.transitions, self._practise)
         self._advance(episode, transition)
+        if self.windows.full(self.carry.window):
+            self._close_window()
 
-    def _turn_window(self, at: float) -> None:
-        if self.windows.due(self.carry.window, at):
-            self.carry.window = self.windows.close(self.carry.window, self.epsilon)
+    def _close_window(self) -> None:
+        self.carry.window = self.windows.close(self.carry.window, self.epsilon)
 
     def _without_guesses(self, transition: Transition) -> Transition:
         """Return the transition, without its reward where it went on to a state that nobody reported.
@@ -169,7 +171,7 @@ class Fold:
             return
         table, learning = self.table, self._settings.learning
         slots = self._slots[estimator][transition.action]
-        before = self.windows.before(row, slots)
+        before = table.value[row].tolist()
         error = td_step(
             table.value,
             table.visits,
@@ -187,7 +189,7 @@ class Fold:
         for slot in slots:
             table.updated_at[row, slot] = transition.at
             self._dirty.add((transition.key, row, slot))
-        self.windows.update(self.carry.window, transition, error, before)
+        self.windows.update(self.carry.window, transition, error, row=row, slots=slots, before=before)
         self.carry.updates += 1
         self.carry.nonzero_rewards += reward != 0.0
 

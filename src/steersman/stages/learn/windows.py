@@ -6,7 +6,6 @@ groups and states into 512 bits by a checksum of their keys.
 
 import math
 import zlib
-from typing import NamedTuple
 
 import msgspec
 
@@ -43,16 +42,6 @@ class OpenWindow(msgspec.Struct, kw_only=True, array_like=True):
     states: bytearray = msgspec.field(default_factory=lambda: bytearray(_BITS // 8))
 
 
-class Before(NamedTuple):
-    """An entry that is about to be updated: its slots, the best of its state, and what was known of its rewards."""
-
-    row: int
-    slots: list[int]
-    best: list[int]
-    reward_m2: float
-    seen: int
-
-
 class Windows:
     """Fills the open window and closes it: when it is full, or when its time has passed and it holds enough."""
 
@@ -65,10 +54,12 @@ class Windows:
         self._ranges = _slot_ranges(spec)
         self.closed: list[Window] = []
 
-    def due(self, window: OpenWindow, at: float) -> bool:
+    def full(self, window: OpenWindow) -> bool:
+        """Return whether the window holds all the outcomes that it may."""
+        return window.outcomes >= self._limits.window_outcomes
+
+    def overdue(self, window: OpenWindow, at: float) -> bool:
         """Return whether the window ends before an outcome of a decision that was made at a time (unix seconds)."""
-        if window.outcomes >= self._limits.window_outcomes:
-            return True
         return window.outcomes >= self._limits.window_least and at - window.started_at >= self._limits.window_s
 
     def close(self, window: OpenWindow, epsilon: float) -> OpenWindow:
@@ -98,15 +89,10 @@ class Windows:
         window.reward_mean += delta / window.outcomes
         window.reward_m2 += delta * (reward - window.reward_mean)
 
-    def before(self, row: int, slots: list[int]) -> Before:
-        """Return what has to be known of an entry before it is updated."""
-        table = self._table
-        m2, visits = table.reward_m2, table.visits
-        paid = sum([float(m2[row, slot]) for slot in slots])
-        return Before(row, slots, self._best(row), paid, len([slot for slot in slots if visits[row, slot]]))
-
-    def update(self, window: OpenWindow, transition: Transition, error: float, before: Before) -> None:
-        """Count an update of the table that is done by its TD error."""
+    def update(
+        self, window: OpenWindow, transition: Transition, error: float, *, row: int, slots: list[int], before: list[float]
+    ) -> None:
+        """Count an update of slots of a row that is done, by its TD error. `before` holds the values that the row had."""
         mark = zlib.crc32(transition.key.encode())
         window.states[(mark >> 3) % (_BITS // 8)] |= 1 << (mark & 7)
         group = ((mark >> 9) + transition.action) % _GROUPS
@@ -114,17 +100,27 @@ class Windows:
         window.td_squares += error * error
         window.td_sums[group] += error
         window.td_counts[group] += 1
-        window.policy_changes += self._best(before.row) != before.best
-        m2 = self._table.reward_m2
-        window.noise_m2 += sum([float(m2[before.row, slot]) for slot in before.slots]) - before.reward_m2
-        window.noise_count += before.seen
+        reward, mean, visits = transition.reward or 0.0, self._table.reward_mean, self._table.visits
+        after = before.copy()
+        for slot in slots:
+            after[slot] = self._table.value.item(row, slot)
+            count = visits.item(row, slot)
+            if count > 1:  # what the reward added to its entry's sum of squares: δ²·(n − 1)/n with δ from the mean before
+                rest = reward - mean.item(row, slot)
+                window.noise_m2 += rest * rest * count / (count - 1)
+                window.noise_count += 1
+        window.policy_changes += self._best(after) != self._best(before)
 
-    def _best(self, row: int) -> list[int]:
-        """Return the slot of the best choice in each dimension of a state, the first where several are equal."""
-        values = self._table.combined(self._table.value[row]).tolist()
+    def _best(self, row: list[float]) -> list[int]:
+        """Return the slot of the best choice in each dimension, the first where several are equal."""
+        values = row if self._table.estimators == 1 else self._mean(row)
         if len(self._ranges) == 1:
             return [values.index(max(values))]
         return [values.index(max(values[first:end]), first, end) for first, end in self._ranges]
+
+    def _mean(self, row: list[float]) -> list[float]:
+        width, estimators = self._table.width, self._table.estimators
+        return [sum(row[slot::width]) / estimators for slot in range(width)]
 
     def _explored(self, transition: Transition) -> float:
         """Return the share of an outcome that went to exploring: ε, or whether a rule without ε left the best action.
@@ -138,7 +134,7 @@ class Windows:
         row = self._table.rows.get(transition.key)
         if row is None:
             return 0.0
-        values = self._table.combined(self._table.value[row]).tolist()
+        values = self._table.slot_values(row).tolist()
         taken = self._table.space.slots[transition.action].tolist()
         pairs = zip(taken, self._ranges, strict=True)
         return float(any(values[slot] < max(values[first:end]) for slot, (first, end) in pairs))
@@ -167,7 +163,7 @@ def _closed(window: OpenWindow, agent: str, epsilon: float) -> Window:
         td_pairs=pairs,
         reward_mean=window.reward_mean,
         reward_m2=window.reward_m2,
-        noise=max(window.noise_m2 / window.noise_count, 0.0) if window.noise_count else 0.0,
+        noise=window.noise_m2 / window.noise_count if window.noise_count else 0.0,
         successes=window.successes,
         varied=window.varied,
         explored=window.explored,

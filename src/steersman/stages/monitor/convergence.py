@@ -55,7 +55,8 @@ class Convergence:
     """Where learning stands: the verdict, the one recommendation with what to do, and the figures behind them.
 
     windows: how many were judged, of windows_needed. reward_mean: over them, with its 95 % interval (None where there
-    are no two windows). states_visited: share of the possible states that a window saw.
+    are no two windows). reward_noise: standard deviation of the rewards within an entry, the environment's own.
+    states_visited: share of the possible states that a window saw.
     """
 
     verdict: Verdict
@@ -66,6 +67,7 @@ class Convergence:
     measures: tuple[Measure, ...] = ()
     reward_mean: float | None = None
     reward_interval: tuple[float, float] | None = None
+    reward_noise: float | None = None
     states_visited: float | None = None
 
 
@@ -91,8 +93,9 @@ def judge(
         windows=len(seen),
         windows_needed=limits.windows,
         measures=measures,
-        reward_mean=float(means.mean()) if len(seen) else None,
+        reward_mean=float(means.mean()) if seen else None,
         reward_interval=mean_interval(means) if len(seen) > 1 else None,
+        reward_noise=math.sqrt(float(np.mean([each.noise for each in seen]))) if seen else None,
         states_visited=float(np.mean([each.states_seen for each in seen])) / states if seen else None,
     )
 

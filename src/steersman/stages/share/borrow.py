@@ -10,16 +10,11 @@ from steersman.core.agent import AgentSpec
 from steersman.core.kinship import FLEET, Kinship, slot_name
 from steersman.core.settings import Settings
 from steersman.core.values import Contribution
-from steersman.maths.statistics import confidence
 from steersman.policies.prior import Prior
-from steersman.stages.share import agreement
 from steersman.stages.share.contribute import REST, Evidence, Place, Scale
+from steersman.stages.share.judge import LEVEL_GUESS, SMALLEST_VARIANCE, Table, Voices, judge
 
 Floats = NDArray[np.float64]
-_LEAST = 0.1  # a prior worth less than a tenth of a visit is none: the agent then decides exactly as it would alone
-_LEVEL_GUESS = 1.0 / 16.0
-_SMALLEST_VARIANCE = 1e-6
-_CLOSENESS = 20.0  # before any comparison, the deviation between kin is taken for a twentieth of one observation's variance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +30,6 @@ class Opinion:
     level: Mapping[str, Floats]
     level_variance: Floats
     variance: Floats
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Voices:
-    """The rows of one pool and how they count: `share` is the part of the evidence that their counts stand for."""
-
-    source: str
-    rows: Sequence[Contribution]
-    share: float
-    factor: float = 1.0
-    kappa: float
-    by_confidence: bool = False
 
 
 def priors(
@@ -75,13 +58,13 @@ def priors(
 
 def _voices(
     kinship: Kinship, settings: Settings, name: str, pools: Mapping[str, Iterable[Contribution]]
-) -> Iterable[_Voices]:
+) -> Iterable[Voices]:
     others = {pool: [row for row in rows if row.source != name] for pool, rows in pools.items()}
     hierarchy = settings.hierarchy
     if settings.transfer.enabled and kinship.group:
         rows = [_translated(kinship, row) for row in others.get(kinship.group_pool, ())]
         for source in sorted({row.source for row in rows}):
-            yield _Voices(
+            yield Voices(
                 source=f"transfer/{source}",
                 rows=[row for row in rows if row.source == source],
                 share=1.0,
@@ -94,7 +77,7 @@ def _voices(
             (kinship.category_pool, hierarchy.category_share, hierarchy.category_weight),
             (FLEET, hierarchy.fleet_share, hierarchy.fleet_weight),
         ):
-            yield _Voices(source=pool, rows=others.get(pool, []), share=share, kappa=hierarchy.kappa * weight)
+            yield Voices(source=pool, rows=others.get(pool, []), share=share, kappa=hierarchy.kappa * weight)
 
 
 def _translated(kinship: Kinship, row: Contribution) -> Contribution:
@@ -113,19 +96,19 @@ def _translated(kinship: Kinship, row: Contribution) -> Contribution:
     )
 
 
-def _opinion(spec: AgentSpec, voices: _Voices, rows: Sequence[Contribution], own: Mapping[Place, Evidence]) -> Opinion:
+def _opinion(spec: AgentSpec, voices: Voices, rows: Sequence[Contribution], own: Mapping[Place, Evidence]) -> Opinion:
     """Put together what the pool says about each dimension of the agent's space."""
     width, size = spec.actions.width, len(spec.actions.dimensions)
     effects: dict[str, Floats] = {}
     weights: dict[str, Floats] = {}
     levels: dict[str, Floats] = {}
-    level_variance, variance = np.full(size, _LEVEL_GUESS), np.full(size, _SMALLEST_VARIANCE)
+    level_variance, variance = np.full(size, LEVEL_GUESS), np.full(size, SMALLEST_VARIANCE)
     for index, (roles, slots) in enumerate(_dimensions(spec)):
         told = rows if size == 1 else [row for row in rows if row.role != REST]
-        table = _Table.of(told, own, roles, voices.share)
+        table = Table.of(told, own, roles, voices.share)
         if table is None:
             continue
-        found = _judge(table, voices)
+        found = judge(table, voices)
         level_variance[index], variance[index] = found.level_variance, found.variance
         for key, effect, weight, level in zip(table.keys, found.effects, found.weights, found.level.tolist(), strict=True):
             if weight.any():
@@ -154,109 +137,13 @@ def _dimensions(spec: AgentSpec) -> list[tuple[list[str], list[int]]]:
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Table:
-    """Cells (keys, sources, roles) of one dimension, the agent itself as the last source; a noise of infinity is no cell.
-
-    `places` is the column of each slot: slots with one role share it.
-    """
-
-    keys: list[str]
-    places: list[int]
-    value: Floats
-    count: Floats
-    variance: Floats
-    share: float
-
-    @classmethod
-    def of(
-        cls, rows: Sequence[Contribution], own: Mapping[Place, Evidence], roles: list[str], share: float
-    ) -> "_Table | None":
-        """Return the table of a dimension's roles; None where the rows say nothing about two of them."""
-        columns = {role: column for column, role in enumerate(sorted(set(roles)))}
-        said = [row for row in rows if row.role in columns]
-        rest = [row for row in rows if row.role == REST]
-        if len({row.role for row in (*said, *rest)}) < 2:
-            return None
-        keys = {key: index for index, key in enumerate(sorted({row.key for row in said}))}
-        sources = {source: index for index, source in enumerate(sorted({row.source for row in said}))}
-        cells = np.zeros((3, len(keys), len(sources) + 1, len(columns)))
-        for row in said:
-            cells[:, keys[row.key], sources[row.source], columns[row.role]] = row.value, row.count / share, row.variance
-        for row in rest:
-            if row.key in keys and row.source in sources:
-                unnamed = np.flatnonzero(cells[1, keys[row.key], sources[row.source]] == 0.0)
-                part = row.count / max(len(unnamed), 1)
-                cells[:, keys[row.key], sources[row.source], unnamed] = np.array([[row.value], [part], [row.variance]])
-        for (key, role), each in own.items():
-            if key in keys and role in columns:
-                cells[:, keys[key], -1, columns[role]] = each.value, each.count, each.variance
-        return cls(
-            keys=list(keys),
-            places=[columns[role] for role in roles],
-            value=cells[0],
-            count=cells[1],
-            variance=cells[2],
-            share=share,
-        )
-
-    @property
-    def noise(self) -> Floats:
-        """The variance of each cell's value: that of one observation over their number."""
-        noise: Floats = np.full(self.count.shape, np.inf)
-        return np.divide(self.variance, self.count, out=noise, where=self.count > 0.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Judged:
-    """effects, weights: shape (keys, roles). level: shape (keys,)."""
-
-    effects: Floats
-    weights: Floats
-    level: Floats
-    level_variance: float
-    variance: float
-
-
-def _judge(table: _Table, voices: _Voices) -> _Judged:
-    """Return what the others agree on, and how many visits of the agent's own that is worth."""
-    variance = max(float((table.count * table.variance).sum() / table.count.sum()), _SMALLEST_VARIANCE)
-    spread = agreement.disagreement(table.value, table.noise, variance / _CLOSENESS)
-    precision = np.where(table.count > 0.0, 1.0 / (spread + table.noise), 0.0)
-    precision[:, -1, :] = 0.0  # never one's own back
-    effects, levels = agreement.effects(table.value, precision)
-    comparing = precision * (np.count_nonzero(precision, axis=2) > 1)[:, :, None]
-    weight = comparing.sum(axis=1)
-    guess = spread + np.divide(1.0, weight, out=np.full(weight.shape, np.inf), where=weight > 0.0)
-    behind = np.where(comparing > 0.0, table.count, 0.0).sum(axis=1) * table.share
-    worth = np.minimum(np.minimum(variance / guess, behind), _most(table, voices))
-    level, level_variance = agreement.level_spread(levels, precision.sum(axis=2) > 0.0, _LEVEL_GUESS)
-    return _Judged(
-        effects=effects * voices.factor,
-        weights=np.where(worth >= _LEAST, worth, 0.0),
-        level=level,
-        level_variance=level_variance,
-        variance=variance,
-    )
-
-
-def _most(table: _Table, voices: _Voices) -> Floats:
-    """Return the most that a prior may be worth, shape (keys, roles): κ, for a single agent times its confidence."""
-    most = np.full((len(table.keys), table.count.shape[2]), voices.kappa)
-    if voices.by_confidence:
-        for key, role in np.argwhere(table.count[:, 0, :] > 0.0).tolist():
-            error = float(np.sqrt(table.noise[key, 0, role]))
-            most[key, role] *= confidence(int(table.count[key, 0, role]), error, 1.0)
-    return most
-
-
 def _prior(spec: AgentSpec, scale: Scale, key: str, opinions: Sequence[Opinion]) -> Prior:
     """Put the opinions about one shared state together, in the agent's own units."""
     sizes = [len(choices) for choices in spec.actions.dimensions.values()]
     dimension = np.repeat(np.arange(len(sizes)), sizes)
     weights = np.array([each.weights[key] for each in opinions])
     heft = np.array([np.bincount(dimension, weight, len(sizes)) for weight in weights])
-    part = heft / np.maximum(heft.sum(axis=0), _SMALLEST_VARIANCE)
+    part = heft / np.maximum(heft.sum(axis=0), SMALLEST_VARIANCE)
     known = heft.any(axis=0)
     square = scale.width**2
     levels, spreads, variances = (

@@ -21,6 +21,7 @@ SharedKey = Callable[[Mapping[str, int]], str]
 Place = tuple[str, str]
 Rows = dict[tuple[str, str, str], Contribution]
 _SMALLEST_ALPHA = 1e-6
+_MANY = 1_000_000_000
 REST = "*"
 """The role of all choices of a state that a source does not name one by one."""
 
@@ -51,8 +52,49 @@ class Scale:
         return cls(low=low / parts, width=(high - low) / parts) if finite else cls(low=0.0, width=0.0)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """A copy of what an agent's table says, to be worked on while the table moves on.
+
+    bins: of each state. The arrays have shape (states, width): estimates, visits, the effective counts behind them, the
+    variance of one observation, that of the TD target, and when each entry was updated.
+    """
+
+    bins: list[dict[str, int]]
+    values: Floats
+    visits: Floats
+    counts: Floats
+    variances: Floats
+    td_variances: Floats
+    updated_at: Floats
+    factored: bool
+
+
+def look(spec: AgentSpec, settings: Settings, table: QTable) -> Seen:
+    """Return a copy of what a table says, its states by key."""
+    places = sorted(table.rows.items())
+    rows = [row for _, row in places]
+    shape = (len(rows), table.estimators, table.width)
+    values, visits = OwnEvidence(settings.learning)(table, rows)
+    td_variances = table.td_variance[rows].reshape(shape).mean(axis=1)
+    total = visits * td_variances
+    if settings.learning.gamma == 0.0:
+        total = table.reward_m2[rows].reshape(shape).sum(axis=1)
+    guess = ((spec.reward.high - spec.reward.low) / 4.0) ** 2  # counts as one observation
+    return Seen(
+        bins=[table.bins[key] for key, _ in places],
+        values=values,
+        visits=visits,
+        counts=np.minimum(visits, effective_count(_MANY, _last_alpha(settings))),
+        variances=(guess + total) / (visits + 1.0),
+        td_variances=td_variances,
+        updated_at=table.updated_at[rows].reshape(shape).max(axis=1),
+        factored=table.factored,
+    )
+
+
 def evidence(
-    spec: AgentSpec, settings: Settings, table: QTable, shared: SharedKey, *, trusted: bool = False
+    spec: AgentSpec, settings: Settings, seen: Seen, shared: SharedKey, *, trusted: bool = False
 ) -> dict[Place, Evidence]:
     """Return what the agent itself has seen, by shared key and role; with `trusted`, what is worth transferring only.
 
@@ -62,47 +104,44 @@ def evidence(
     than.
     """
     scale = Scale.of(spec, settings)
-    if spec.kinship is None or not table.rows or not scale.width:
+    if spec.kinship is None or not seen.bins or not scale.width:
         return {}
-    places = sorted(table.rows.items())
-    rows = [row for _, row in places]
-    roles = [spec.kinship.roles.get(slot_name(*each)) for each in spec.actions.slot_names]
-    names = [(shared(table.bins[key]), role) for key, _ in places for role in roles]
-    values, visits = OwnEvidence(settings.learning)(table, rows)
-    counts = np.minimum(visits, effective_count(int(visits.max()), _last_alpha(settings)))
-    spread = _variances(spec, settings, table, rows, visits)
-    kept = (visits > 0) & np.array([role is not None for role in roles])
-    sure = _trusted(spec, settings, visits, counts, table.td_variance[rows]) if trusted else kept
-    if table.factored:
-        kept &= sure
-    updated = table.updated_at[rows].reshape(len(rows), -1, table.width).max(axis=1)
-    merged: dict[Place, list[int]] = {}
-    for cell in np.flatnonzero(kept).tolist():
-        key, role = names[cell]
-        merged.setdefault((key, (role or "") if sure.flat[cell] else REST), []).append(cell)
-    scaled = np.clip((values.ravel() - scale.low) / scale.width, 0.0, 1.0)
-    found = {
-        place: _merge(cells, scaled, counts.ravel(), spread.ravel() / scale.width**2, updated.ravel())
-        for place, cells in merged.items()
+    named = [spec.kinship.roles.get(slot_name(*each)) for each in spec.actions.slot_names]
+    roles = [*sorted({role for role in named if role is not None}), REST]
+    role = np.array([len(roles) if each is None else roles.index(each) for each in named])
+    kept = (seen.visits > 0.0) & (role < len(roles))
+    column = np.broadcast_to(role, kept.shape)
+    if trusted:
+        sure = _trusted(settings, spec, seen)
+        column = np.where(sure, column, len(roles) - 1)
+        kept &= sure | (not seen.factored)
+    keys = [shared(bins) for bins in seen.bins]
+    names = sorted(set(keys))
+    index = {key: number for number, key in enumerate(names)}
+    cells = (np.array([index[key] for key in keys])[:, None] * len(roles) + column)[kept]
+    found = _merge(seen, scale, kept, cells, len(names) * len(roles))
+    merged = {(names[cell // len(roles)], roles[cell % len(roles)]): each for cell, each in found.items()}
+    return {place: each for place, each in merged.items() if place[1] != REST or _sure(settings, spec, each, scale)}
+
+
+def _merge(seen: Seen, scale: Scale, kept: NDArray[np.bool_], cells: NDArray[np.intp], size: int) -> dict[int, Evidence]:
+    """Return the evidence of each cell that has any, from the kept entries that fall into it."""
+    weights = seen.counts[kept]
+    total = np.bincount(cells, weights, size)
+    scaled = np.clip((seen.values[kept] - scale.low) / scale.width, 0.0, 1.0)
+    value = np.bincount(cells, weights * scaled, size)
+    variance = np.bincount(cells, weights * seen.variances[kept], size) / scale.width**2
+    updated = np.zeros(size)
+    np.maximum.at(updated, cells, seen.updated_at[kept])
+    return {
+        cell: Evidence(
+            value=float(value[cell] / total[cell]),
+            count=float(total[cell]),
+            variance=float(variance[cell] / total[cell]),
+            updated_at=float(updated[cell]),
+        )
+        for cell in np.flatnonzero(total).tolist()
     }
-    return {place: each for place, each in found.items() if place[1] != REST or _sure(settings, each, spec, scale)}
-
-
-def _merge(cells: list[int], values: Floats, counts: Floats, variances: Floats, updated: Floats) -> Evidence:
-    weights = counts[cells]
-    total = float(weights.sum())
-    return Evidence(
-        value=float(weights @ values[cells]) / total,
-        count=total,
-        variance=float(weights @ variances[cells]) / total,
-        updated_at=float(updated[cells].max()),
-    )
-
-
-def _sure(settings: Settings, rest: Evidence, spec: AgentSpec, scale: Scale) -> bool:
-    error = math.sqrt(rest.variance / rest.count) * scale.width
-    sure = confidence(int(rest.count), error, spec.reward.high - spec.reward.low)
-    return rest.count >= settings.transfer.min_visits and sure >= settings.transfer.min_confidence
 
 
 def _last_alpha(settings: Settings) -> float:
@@ -110,34 +149,24 @@ def _last_alpha(settings: Settings) -> float:
     return max(learning.alpha if learning.alpha_schedule == "constant" else learning.alpha_floor, _SMALLEST_ALPHA)
 
 
-def _variances(spec: AgentSpec, settings: Settings, table: QTable, rows: list[int], visits: Floats) -> Floats:
-    """Return the variance of one observation, shape (rows, width): of the rewards in a bandit, else of the TD target.
-
-    (guess + n·v)/(n + 1), where the guess before any observation is a quarter of the reward range, squared.
-    """
-    guess = ((spec.reward.high - spec.reward.low) / 4.0) ** 2
-    shape = (len(rows), table.estimators, table.width)
-    if settings.learning.gamma == 0.0:
-        total = table.reward_m2[rows].reshape(shape).sum(axis=1)
-    else:
-        total = visits * table.td_variance[rows].reshape(shape).mean(axis=1)
-    shrunk: Floats = (guess + total) / (visits + 1.0)
-    return shrunk
-
-
-def _trusted(spec: AgentSpec, settings: Settings, visits: Floats, counts: Floats, variances: Floats) -> NDArray[np.bool_]:
-    """Return which entries have the visits and the confidence that transfer asks for, shape (rows, width)."""
+def _trusted(settings: Settings, spec: AgentSpec, seen: Seen) -> NDArray[np.bool_]:
+    """Return which entries have the visits and the confidence that transfer asks for, shape (states, width)."""
     reward_range = spec.reward.high - spec.reward.low
-    spread = variances.reshape(len(visits), -1, visits.shape[1]).mean(axis=1)
-    found = visits >= settings.transfer.min_visits
+    found = seen.visits >= settings.transfer.min_visits
+    errors = np.sqrt(seen.td_variances / np.maximum(seen.counts, 1.0))
     for row, slot in np.argwhere(found).tolist():
-        error = math.sqrt(spread[row, slot] / counts[row, slot])
-        sure = confidence(int(visits[row, slot]), error, reward_range)
+        sure = confidence(int(seen.visits[row, slot]), float(errors[row, slot]), reward_range)
         found[row, slot] = sure >= settings.transfer.min_confidence
     return found
 
 
-def contributions(spec: AgentSpec, settings: Settings, table: QTable, shared: SharedKey) -> Rows:
+def _sure(settings: Settings, spec: AgentSpec, rest: Evidence, scale: Scale) -> bool:
+    error = math.sqrt(rest.variance / rest.count) * scale.width
+    sure = confidence(int(rest.count), error, spec.reward.high - spec.reward.low)
+    return rest.count >= settings.transfer.min_visits and sure >= settings.transfer.min_confidence
+
+
+def contributions(spec: AgentSpec, settings: Settings, seen: Seen, shared: SharedKey) -> Rows:
     """Return all rows that an agent's own evidence amounts to, by pool, key and role.
 
     In its category and the fleet it counts by a part (`hierarchy.category_share`, `fleet_share`); the pool of its
@@ -146,15 +175,13 @@ def contributions(spec: AgentSpec, settings: Settings, table: QTable, shared: Sh
     if spec.kinship is None:
         return {}
     rows: Rows = {}
-    if settings.hierarchy.enabled:
-        seen = evidence(spec, settings, table, shared)
-        for pool, share in (
-            (spec.kinship.category_pool, settings.hierarchy.category_share),
-            (FLEET, settings.hierarchy.fleet_share),
-        ):
-            rows.update(_rows(pool, spec.name, seen, share))
+    hierarchy = settings.hierarchy
+    if hierarchy.enabled:
+        found = evidence(spec, settings, seen, shared)
+        rows.update(_rows(spec.kinship.category_pool, spec.name, found, hierarchy.category_share))
+        rows.update(_rows(FLEET, spec.name, found, hierarchy.fleet_share))
     if settings.transfer.enabled and spec.kinship.group:
-        sure = evidence(spec, settings, table, shared, trusted=True)
+        sure = evidence(spec, settings, seen, shared, trusted=True)
         rows.update(_rows(spec.kinship.group_pool, spec.name, sure, 1.0))
     return rows
 

@@ -19,6 +19,7 @@ from steersman.core.values import KillSwitch
 
 LOOK_S = 0.1
 STALE_S = 0.25
+OUTAGE_S = 3.0
 _PAUSE_S = 0.02
 _MOST_STREAMS = 10_000
 
@@ -56,7 +57,7 @@ class Listener(threading.Thread):
                 self.error = ""
                 self._closing.wait(_PAUSE_S)  # many commits in a row are one piece of news
             except psycopg.Error as error:
-                self.error = str(error)
+                self.error = str(error).strip() or type(error).__name__
                 self._drop()
                 self._closing.wait(LOOK_S)
         self._drop()
@@ -67,6 +68,13 @@ class Listener(threading.Thread):
         if age_s > STALE_S:
             raise StoreError(f"the store {self._where.shown} was last read {age_s:.1f} s ago: {self.error or 'it is slow'}")
         return self._switches
+
+    def outage(self) -> str:
+        """Return "" or why the store cannot be reached."""
+        if self.error:
+            return self.error
+        age_s = time.monotonic() - self._looked_at
+        return f"it has not answered for {age_s:.1f} s" if age_s > OUTAGE_S else ""
 
     def watch(self, timeout_s: float) -> bool:
         """Wait for news that were not told yet; return whether there are any."""

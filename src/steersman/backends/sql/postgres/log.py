@@ -72,6 +72,7 @@ class PostgresLog:
                 self._queue = SharedQueue(position=position, commits=0, capacity=queue_rows, linger_s=linger_s)
         channel = connect.channel(self._where)
         self._listener = Listener(self._where, channel, streams=not read_only)
+        self._readers.outage = self._listener.outage
         if self._queue is not None:
             self._writer = SharedWriter(self._queue, self._where, self._name, channel)
             self._writer.start()

@@ -1,7 +1,7 @@
 """Read connections, lent to one caller at a time and kept for the next."""
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
@@ -18,10 +18,15 @@ _cursors = count()
 
 
 class Readers:
-    """A pool of connections. Errors while reading become StoreError. `writer`: the name under which this process writes."""
+    """A pool of connections. Errors while reading become StoreError.
+
+    writer: the name under which this process writes. `outage` says why the store cannot be reached, as far as is known, so
+    that nobody waits for a connection then.
+    """
 
     def __init__(self, where: Target, writer: str) -> None:
         self._where = where
+        self.outage: Callable[[], str] = str
         self._writer = writer
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
@@ -32,6 +37,8 @@ class Readers:
         """Lend a connection; a snapshot begun on it ends when it comes back."""
         if self.closed:
             raise StoreError("the log is closed. Open the store again to read.")
+        if outage := self.outage():
+            raise StoreError(f"the store {self._where.shown} cannot be reached: {outage}")
         connection = self._take()
         try:
             if connection is None:

@@ -28,6 +28,10 @@ class Priorities:
     beta_step: float = 0.001
     margin: float = 1e-6
 
+    def __post_init__(self) -> None:
+        if not (self.alpha >= 0.0 and 0.0 <= self.beta <= 1.0 and self.beta_step >= 0.0 and self.margin > 0.0):
+            raise InvalidInput(f"{self}: need alpha ≥ 0, beta in [0, 1], beta_step ≥ 0 and margin > 0.")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
