@@ -19,7 +19,7 @@ from steersman.loops.team import Mode, Team
 STATE: dict[str, Any] = {"rain": False}
 NIGHTS = ("monday", "tuesday", "wednesday", "thursday")
 ROOM = 2.0
-GUESTS = 16
+GUESTS = 24
 
 
 def _guest(name: str, gamma: float = 0.0) -> AgentSpec:
@@ -63,9 +63,9 @@ def test_credit_by_difference_beats_the_teams_reward_where_guests_crowd_each_oth
     best = len(NIGHTS) * ROOM * math.exp(-1.0)
     for seed in (0, 1):
         with Steersman.open("memory:", settings={}, seed=seed) as steersman:
-            _, together = _play(steersman, "cooperative", 300)
+            _, together = _play(steersman, "cooperative", 200)
         with Steersman.open("memory:", settings={}, seed=seed) as steersman:
-            _, apart = _play(steersman, "difference", 300)
+            _, apart = _play(steersman, "difference", 200)
         assert apart > 0.95 * best
         assert together < 0.8 * best
 

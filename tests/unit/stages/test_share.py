@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
@@ -125,6 +125,7 @@ def test_slots_of_one_role_are_merged() -> None:
     assert [seen[LOW, "x"].count, seen[LOW, "x"].value] == pytest.approx([40.0, 0.65])
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 500.0))
 def test_agents_of_other_reward_ranges_give_the_same(width: float) -> None:
     spec, other = _spec(), _spec(low=0.0, high=width)
@@ -170,6 +171,7 @@ def test_an_agent_without_kinship_or_bounds_gives_nothing() -> None:
     )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.tuples(st.integers(0, 3), st.integers(0, 2)), st.tuples(st.floats(0, 1), st.integers(1, 99)), max_size=8
@@ -268,6 +270,7 @@ def test_a_prior_is_worth_its_part_of_kappa_at_most() -> None:
     assert found.weights[1] == pytest.approx([5.0] * 3)
 
 
+@settings(deadline=None)
 @given(st.floats(0.02, 30.0))
 def test_a_prior_is_worth_no_more_than_the_evidence_behind_it(count: float) -> None:
     found = _priors([row for name in ("lab/x", "lab/y") for row in _rows(name, GOOD, count=count)])
@@ -303,6 +306,7 @@ def test_a_single_relative_is_judged_by_the_agents_own_evidence() -> None:
     assert not found or found[LOW].weights.max() < 1.0
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_transfer_shrinks_toward_the_mean_of_the_source_and_keeps_the_order(a: float, b: float, c: float) -> None:
     """0.8 × a negative value would make a bad action look better; 0.8 × its distance from the mean does not."""

@@ -78,11 +78,14 @@ def test_the_number_of_states_is_not_overestimated() -> None:
 
 
 def test_a_reward_that_hardly_ever_comes_is_told() -> None:
-    (found,) = findings(TASK, _windows(varied=0, successes=0)[:3] + _windows(varied=3, successes=3)[:1], LIMITS)
-    assert "3 of the last 400 outcomes (0.75 %)" in found
+    many: dict[str, Any] = {"outcomes": 1_000, "successes": 1}
+    (found,) = findings(TASK, _windows(varied=1, **many)[:3] + _windows(varied=0, **many)[:1], LIMITS)
+    assert "3 of the last 4,000 outcomes (0.075 %)" in found
     assert "partial progress" in found
-    assert findings(TASK, _windows(varied=2, successes=2), LIMITS) == []
-    assert findings(TASK, _windows(varied=0, successes=0), LIMITS) == [], "none at all is told apart"
+    assert findings(TASK, _windows(varied=12, **many), LIMITS) == []
+    assert findings(TASK, _windows(varied=0, **many), LIMITS) == [], "none at all is told apart"
+    few = _windows(varied=1, successes=1)[:1] + _windows(varied=0, successes=0)[:3]
+    assert findings(TASK, few, LIMITS) == [], "1 of 400 may be 1 of 100 by chance"
 
 
 def test_an_agent_that_hardly_ever_fails_is_fine() -> None:

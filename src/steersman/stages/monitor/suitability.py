@@ -86,7 +86,8 @@ def _rare_reward(task: Task, seen: list[Window], limits: Limits) -> str:
     if len(seen) < limits.windows or successes >= outcomes / 2:
         return ""
     varied = sum(min(each.varied, each.outcomes - 1) for each in seen)
-    if not varied or varied / outcomes >= limits.rare_reward:
+    at_most = varied + 1.0 + 2.0 * math.sqrt(varied + 1.0)  # a count's upper bound, at about 97.5 %
+    if not varied or at_most / outcomes >= limits.rare_reward:
         return ""
     return (
         f"Rewards are too rare: {varied} of the last {outcomes:,} outcomes ({100 * varied / outcomes:.2g} %) had another "

@@ -14,6 +14,9 @@ from steersman.core.values import Decision, Outcome
 from steersman.policies.encoding import Bins, Encoder
 
 
+_DIGITS = 6  # microseconds: what every store keeps of a time, so that tables are equal to the bit on all of them
+
+
 class Recorder:
     """Makes transitions of one agent's rows. Raises InvalidInput for a row that fits neither schema nor space.
 
@@ -55,8 +58,8 @@ class Recorder:
             terminated=outcome.terminated,
             truncated=outcome.truncated,
             epsilon=decision.epsilon,
-            decided_at=decision.decided_at,
-            at=outcome.reported_at,
+            decided_at=round(decision.decided_at, _DIGITS),
+            at=round(outcome.reported_at, _DIGITS),
             by_rule=decision.arm != "champion",
             shaping=0.0 if self._potential is None else self._shaping(self._potential, decision.state, outcome),
         )

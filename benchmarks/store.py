@@ -1,0 +1,416 @@
+"""What the log costs in SQLite and in PostgreSQL, beside a table whose rows are locked one at a time; and who loses updates.
+
+    python benchmarks/store.py [--quick] [--seconds 5] [--many 256]
+
+One run, one PostgreSQL server, made for it with fsync on; it and the SQLite files lie in the system's temporary folder
+(TMPDIR names another: a folder in memory flatters everything). Peers come first, ours beside them, floors last.
+*Merge*: learned entries that replace stored ones. The row-lock pattern gives each entry a transaction (SELECT … FOR
+UPDATE, UPDATE); ours is one `append` of what was learned, waited for. *Ingest*: decisions and outcomes in a stream, until
+the last is durable. *Clients*: threads that each wait for their commit. With row locks a client has a connection and does
+a TD update there: it locks the values of two states, computes, writes one of them and the outcome, commits. Ours is
+`decide` and `report(…).wait()`, and the bare log: one append of a decision with its outcome, and nothing learned.
+*Updates that get lost*: 16 writers count to 200 each in one state. Reading before the transaction must lose some of
+them, or nothing is proved; the script fails where ours, in four processes, loses any.
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import psycopg
+
+from steersman import Steersman
+from steersman.backends.sql import SqliteLog
+from steersman.backends.sql.postgres import PostgresLog
+from steersman.backends.sql.rows import encode
+from steersman.core.ports import Log
+from steersman.core.values import Decision, Outcome
+from steersman.testing.log_rows import decision, learned, outcome
+from steersman.testing.postgres import PostgresServer
+from steersman.testing.sampling import sample_state
+from steersman.testing.specs import small_agent
+
+SLOTS = 4
+TABLE = 96  # entries of the agent that the clients share: 24 states of 4 actions
+WRITERS, EACH = 16, 200
+PROCESSES = 4
+CAUGHT_UP_S = 60.0
+Work = Callable[[], object]
+Connection = psycopg.Connection[tuple[float, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How many a second, and how long one took at the median where somebody waited for each."""
+
+    name: str
+    per_s: float
+    p50_ms: float | None = None
+
+
+def show(title: str, unit: str, rates: Sequence[Rate]) -> None:
+    """Print rates beside the first of them, the peer."""
+    print(f"\n{title:72} {unit:>12}   p50 ms   × row locks")
+    for each in rates:
+        p50 = "" if each.p50_ms is None else f"{each.p50_ms:.2f}"
+        print(f"{each.name:72} {each.per_s:12,.0f} {p50:>8} {each.per_s / rates[0].per_s:12.1f}", flush=True)
+
+
+# the row-lock pattern
+
+
+def state_key(number: int) -> str:
+    """Return the name of a state."""
+    return f"state-{number:06}"
+
+
+class PlainTable:
+    """A table of values that whoever updates one of them locks first, and one of outcomes."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._conninfo = server.url().partition("?")[0]
+
+    def connect(self) -> Connection:
+        """Return a connection on which each statement is a transaction of its own unless one is begun."""
+        return psycopg.connect(self._conninfo, autocommit=True)
+
+    def make(self, entries: int) -> None:
+        """Make the tables anew, with entries of value 0."""
+        columns = "state text, slot bigint, value double precision NOT NULL, visits bigint NOT NULL"
+        with self.connect() as connection:
+            connection.execute("DROP TABLE IF EXISTS plain, reported")
+            connection.execute(f"CREATE TABLE plain ({columns}, PRIMARY KEY (state, slot))")
+            connection.execute("CREATE TABLE reported (id text PRIMARY KEY, body text NOT NULL)")
+            put_together(connection, entries, 0.0)
+
+
+def put_together(connection: Connection, entries: int, value: float) -> None:
+    """Put entries by one statement: the least that a merge can cost."""
+    numbers = range(entries)
+    connection.execute(
+        "INSERT INTO plain SELECT * FROM unnest(%b::text[], %b::bigint[], %b::float8[], %b::bigint[]) "
+        "ON CONFLICT (state, slot) DO UPDATE SET value = excluded.value, visits = excluded.visits",
+        (
+            [state_key(each // SLOTS) for each in numbers],
+            [each % SLOTS for each in numbers],
+            [value] * entries,
+            [1] * entries,
+        ),
+    )
+
+
+def put_locked(connection: Connection, entries: int, value: float) -> None:
+    """Put entries, each in a transaction that locks it first."""
+    for each in range(entries):
+        place = state_key(each // SLOTS), each % SLOTS
+        with connection.transaction():
+            connection.execute("SELECT value, visits FROM plain WHERE state = %s AND slot = %s FOR UPDATE", place).fetchone()
+            connection.execute(
+                "UPDATE plain SET value = %s, visits = visits + 1 WHERE state = %s AND slot = %s", (value, *place)
+            )
+
+
+def td_update(connection: Connection, rng: np.random.Generator) -> None:
+    """Lock two entries in their order, learn one from the other, store the outcome, commit."""
+    one, other = (int(each) for each in rng.choice(TABLE, 2, replace=False))
+    places = [(state_key(each // SLOTS), each % SLOTS) for each in sorted((one, other))]
+    came = outcome(decision())
+    ((*_, body),) = encode([came])
+    with connection.transaction():
+        locked = connection.execute(
+            "SELECT value, visits FROM plain WHERE (state, slot) IN ((%s, %s), (%s, %s)) ORDER BY state, slot FOR UPDATE",
+            (*places[0], *places[1]),
+        ).fetchall()
+        (value, visits), (value_next, _) = locked
+        value += 0.1 * (0.5 + 0.9 * value_next - value)
+        connection.execute(
+            "UPDATE plain SET value = %s, visits = %s WHERE state = %s AND slot = %s", (value, visits + 1, *places[0])
+        )
+        connection.execute("INSERT INTO reported (id, body) VALUES (%s, %s)", (came.decision_id, body))
+
+
+# merge
+
+
+@contextmanager
+def opened_logs(server: PostgresServer, schema: str) -> Iterator[list[tuple[str, Log]]]:
+    """Give an empty log of each kind, and close them."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        postgres = PostgresLog(server.url(schema))
+        stack.callback(postgres.close)
+        sqlite = SqliteLog(Path(folder) / "log.db")
+        stack.callback(sqlite.close)
+        yield [("PostgreSQL", postgres), ("SQLite", sqlite)]
+
+
+def merge_rate(name: str, entries: int, rounds: int, merge: Callable[[float], object]) -> Rate:
+    """Return the median rate of merging over some rounds; in the first, which does not count, entries are new."""
+    took_s = []
+    for number in range(rounds + 1):
+        began = time.perf_counter()
+        merge(float(number))
+        took_s.append(time.perf_counter() - began)
+    return Rate(name=name, per_s=entries / statistics.median(took_s[1:]))
+
+
+def append_entries(log: Log, entries: int, value: float) -> None:
+    """Append entries as what was learned, and wait."""
+    made = {(state_key(each // SLOTS), each % SLOTS): value for each in range(entries)}
+    log.append((), learned(made)).wait()
+
+
+def measure_merge(server: PostgresServer, entries: int, locked: int, rounds: int) -> None:
+    """Measure merges of so many entries; with row locks, of the first so many."""
+    plain = PlainTable(server)
+    plain.make(entries)
+    with plain.connect() as connection, opened_logs(server, f"merge_{entries}") as logs:
+        rates = [
+            merge_rate("PostgreSQL, row locks: a transaction for each", locked, 1, partial(put_locked, connection, locked))
+        ]
+        for store, log in logs:
+            rates.append(merge_rate(f"{store}, ours: one append", entries, rounds, partial(append_entries, log, entries)))
+        together = partial(put_together, connection, entries)
+        rates.append(merge_rate("PostgreSQL, floor: one bare INSERT … ON CONFLICT", entries, rounds, together))
+    show(f"merge: {entries:,} learned entries", "entries/s", rates)
+
+
+# ingest
+
+
+def stream_rate(name: str, log: Log, rows: Sequence[Decision | Outcome], batch: int) -> Rate:
+    """Return the rate of appending in batches, some way ahead of the store, until all is durable."""
+    ahead = 50_000 // batch
+    began = time.perf_counter()
+    receipts = []
+    for start in range(0, len(rows), batch):
+        receipts.append(log.append(rows[start : start + batch]))
+        if len(receipts) > ahead:
+            receipts[-ahead].wait()
+    log.flush()
+    return Rate(name=name, per_s=len(rows) / (time.perf_counter() - began))
+
+
+def copy_rate(connection: Connection, bodies: Sequence[str]) -> Rate:
+    """Return the rate of one COPY into a table without a key."""
+    connection.execute("DROP TABLE IF EXISTS copied")
+    connection.execute("CREATE TABLE copied (body text NOT NULL)")
+    began = time.perf_counter()
+    with connection.cursor() as cursor, cursor.copy("COPY copied (body) FROM STDIN") as copy:
+        for body in bodies:
+            copy.write_row((body,))
+    return Rate(name="PostgreSQL, floor: one COPY of the rows' JSON", per_s=len(bodies) / (time.perf_counter() - began))
+
+
+def single_rate(plain: PlainTable, bodies: Sequence[str]) -> Rate:
+    """Return the rate of rows with a commit each."""
+    plain.make(SLOTS)
+    with plain.connect() as connection:
+        began = time.perf_counter()
+        for number, body in enumerate(bodies):
+            connection.execute("INSERT INTO reported (id, body) VALUES (%s, %s)", (str(number), body))
+        return Rate(name="PostgreSQL, a commit for each row", per_s=len(bodies) / (time.perf_counter() - began))
+
+
+def measure_ingest(server: PostgresServer, count: int, batch: int, single: int) -> None:
+    """Measure how fast decisions and their outcomes are taken in."""
+    plain = PlainTable(server)
+    decisions = [decision() for _ in range(count // 2)]
+    rows: list[Decision | Outcome] = [*decisions, *(outcome(each) for each in decisions)]
+    bodies = [str(columns[-1]) for columns in encode(rows)]
+    rates = [single_rate(plain, bodies[:single])]
+    with plain.connect() as connection, opened_logs(server, "ingest") as logs:
+        rates += [stream_rate(f"{store}, ours: batches of {batch:,}", log, rows, batch) for store, log in logs]
+        rates.append(copy_rate(connection, bodies))
+    show(f"ingest: {count:,} decisions and outcomes", "rows/s", rates)
+
+
+# clients that wait
+
+
+def waiting_rate(name: str, works: Sequence[Work], seconds: float) -> Rate:
+    """Return the rate of threads that each do one update after the other, and wait for it; the first fifth does not count."""
+    start = threading.Barrier(len(works))
+
+    def client(work: Work) -> list[float]:
+        start.wait()
+        counts_from = time.perf_counter() + seconds / 5
+        took_s = []
+        while (began := time.perf_counter()) < counts_from + seconds:
+            work()
+            if began >= counts_from:
+                took_s.append(time.perf_counter() - began)
+        return took_s
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        took_s = [each for found in pool.map(client, works) for each in found]
+    return Rate(name=name, per_s=len(took_s) / seconds, p50_ms=1_000 * statistics.median(took_s))
+
+
+def row_lock_clients(server: PostgresServer, clients: int, seconds: float) -> Rate:
+    """Measure clients that do TD updates by row locks."""
+    plain = PlainTable(server)
+    plain.make(TABLE)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(plain.connect()) for _ in range(clients)]
+        works = [partial(td_update, each, np.random.default_rng(number)) for number, each in enumerate(connections)]
+        return waiting_rate("PostgreSQL, row locks: a TD update in a transaction", works, seconds)
+
+
+def agent_clients(store: str, url: str, clients: int, seconds: float) -> Rate:
+    """Measure clients that decide and report."""
+    spec = small_agent()
+    rng = np.random.default_rng(0)
+    states = [sample_state(spec.state, rng) for _ in range(1_000)]
+    with Steersman.open(url, agents=[spec], settings={}) as steersman:
+        agent = steersman.agent(spec.name)
+
+        def client(number: int) -> Work:
+            coming = cycle(states[number % len(states) :] + states[: number % len(states)])
+            return lambda: agent.report(agent.decide(next(coming)), {"reward": 0.5}).wait()
+
+        return waiting_rate(f"{store}, ours: decide, report, wait", [client(each) for each in range(clients)], seconds)
+
+
+def log_clients(store: str, log: Log, clients: int, seconds: float) -> Rate:
+    """Measure clients that append a decision with its outcome."""
+
+    def work() -> None:
+        decided = decision()
+        log.append((decided, outcome(decided))).wait()
+
+    return waiting_rate(f"{store}, ours: the bare log, nothing learned", [work] * clients, seconds)
+
+
+def measure_clients(server: PostgresServer, clients: int, seconds: float) -> None:
+    """Measure updates by clients that wait for each."""
+    rates = [row_lock_clients(server, clients, seconds)]
+    with tempfile.TemporaryDirectory() as folder:
+        rates.append(agent_clients("PostgreSQL", server.url(f"agents_{clients}"), clients, seconds))
+        rates.append(agent_clients("SQLite", str(Path(folder) / "agents.db"), clients, seconds))
+    with opened_logs(server, f"clients_{clients}") as logs:
+        rates += [log_clients(store, log, clients, seconds) for store, log in logs]
+    show(f"{clients} clients that wait for each update", "updates/s", rates)
+
+
+# lost updates
+
+
+def count_naively(connection: Connection) -> None:
+    """Read, compute, and write what was computed: what another wrote meanwhile is gone."""
+    value, visits = connection.execute("SELECT value, visits FROM plain WHERE slot = 0").fetchone() or (0.0, 0)
+    connection.execute("UPDATE plain SET value = %s, visits = %s WHERE slot = 0", (value, visits + 1))
+
+
+def count_locked(connection: Connection) -> None:
+    """Do the same while nobody else can."""
+    with connection.transaction():
+        value, visits = connection.execute("SELECT value, visits FROM plain WHERE slot = 0 FOR UPDATE").fetchone() or (
+            0.0,
+            0,
+        )
+        connection.execute("UPDATE plain SET value = %s, visits = %s WHERE slot = 0", (value, visits + 1))
+
+
+def repeat(work: Work) -> None:
+    """Do as many updates as each writer has to."""
+    for _ in range(EACH):
+        work()
+
+
+def counted_in_table(server: PostgresServer, count: Callable[[Connection], None]) -> int:
+    """Return how far writers get in a plain table, each with a connection of its own."""
+    plain = PlainTable(server)
+    plain.make(1)
+    with ExitStack() as stack, ThreadPoolExecutor(WRITERS) as pool:
+        connections = [stack.enter_context(plain.connect()) for _ in range(WRITERS)]
+        list(pool.map(lambda each: repeat(partial(count, each)), connections))
+    with plain.connect() as connection:
+        return int((connection.execute("SELECT value, visits - 1 FROM plain").fetchone() or (0.0, 0))[1])
+
+
+def report_in_process(url: str) -> None:
+    """Report one process' share of outcomes from its threads, and wait for each."""
+    spec = small_agent()
+    with Steersman.open(url, agents=[spec], settings={}) as steersman, ThreadPoolExecutor(WRITERS // PROCESSES) as pool:
+        agent = steersman.agent(spec.name)
+        state = {"load": 10, "backlog": 5, "weekend": False}
+        work = partial(repeat, lambda: agent.report(agent.decide(state), {"reward": 0.5}).wait())
+        for each in [pool.submit(work) for _ in range(WRITERS // PROCESSES)]:
+            each.result()
+
+
+def counted_by_processes(server: PostgresServer) -> int:
+    """Return how many visits the table has after processes reported to one agent, as SQL says."""
+    url, spec = server.url("lost"), small_agent()
+    with Steersman.open(url, agents=[spec], settings={}) as steersman:
+        steersman.agent(spec.name)
+        spawned = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(PROCESSES, mp_context=spawned) as pool:
+            list(pool.map(report_in_process, [url] * PROCESSES))
+        with PlainTable(server).connect() as connection:
+            await_learner(connection)
+            found = connection.execute("SELECT 0.0, sum(visits)::bigint FROM lost.entries").fetchone()
+    return int(found[1]) if found else 0
+
+
+def await_learner(connection: Connection) -> None:
+    """Return once the last outcome in the log was learned, by whichever process; give up after a minute."""
+    behind = "SELECT 0.0, (SELECT max(position) FROM lost.outcomes) - (SELECT max(position) FROM lost.learned)"
+    deadline = time.monotonic() + CAUGHT_UP_S
+    while connection.execute(behind).fetchone() != (0.0, 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def measure_lost(server: PostgresServer) -> bool:
+    """Print how many updates get lost; return whether that is as promised."""
+    naive = counted_in_table(server, count_naively)
+    counts = {
+        "PostgreSQL, read and then write": naive,
+        "PostgreSQL, row locks": counted_in_table(server, count_locked),
+        f"PostgreSQL, ours: {PROCESSES} processes that decide and report": counted_by_processes(server),
+    }
+    due = WRITERS * EACH
+    print(f"\n{f'{WRITERS} writers, {EACH} updates each, of one state':72} {'counted':>12}     lost")
+    for name, counted in counts.items():
+        print(f"{name:72} {counted:12,} {due - counted:8,}")
+    if naive == due:
+        print("reading before the transaction lost nothing, so this proves nothing")
+    return naive < due and [*counts.values()][1:] == [due, due]
+
+
+def main() -> None:
+    """Measure and print; fail where an update was lost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything, and no crowd of clients")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long clients are watched")
+    parser.add_argument("--many", type=int, default=256, help="size of the crowd of clients; 0 for none")
+    options = parser.parse_args()
+    shorter = 10 if options.quick else 1
+    crowd = 0 if options.quick else options.many
+    server = PostgresServer(durable=True, options={"max_connections": str(max(options.many, WRITERS) + 50)})
+    try:
+        for entries in (1_000, 10_000):
+            measure_merge(server, entries, 1_000 // shorter, 5)
+        measure_ingest(server, 100_000 // shorter, 1_000, 1_000 // shorter)
+        for clients in (WRITERS, crowd) if crowd else (WRITERS,):
+            measure_clients(server, clients, options.seconds / shorter)
+        kept = measure_lost(server)
+    finally:
+        server.close()
+    sys.exit(not kept)
+
+
+if __name__ == "__main__":
+    main()
