@@ -122,9 +122,9 @@ def put_locked(connection: Connection, entries: int, value: float) -> None:
             )
 
 
-def td_update(connection: Connection, rng: np.random.Generator) -> None:
+def td_update(connection: Connection, rng: np.random.Generator, entries: int) -> None:
     """Lock two entries in their order, learn one from the other, store the outcome, commit."""
-    one, other = (int(each) for each in rng.choice(TABLE, 2, replace=False))
+    one, other = (int(each) for each in rng.choice(entries, 2, replace=False))
     places = [(state_key(each // SLOTS), each % SLOTS) for each in sorted((one, other))]
     came = outcome(decision())
     ((*_, body),) = encode([came])
@@ -240,7 +240,7 @@ def measure_ingest(server: PostgresServer, count: int, batch: int, single: int) 
 
 
 def waiting_rate(name: str, works: Sequence[Work], seconds: float) -> Rate:
-    """Return the rate of threads that each do one update after the other, and wait for it; the first fifth does not count."""
+    """Return the rate of threads that each do one update after the other, and wait for it; the beginning does not count."""
     start = threading.Barrier(len(works))
 
     def client(work: Work) -> list[float]:
@@ -258,14 +258,14 @@ def waiting_rate(name: str, works: Sequence[Work], seconds: float) -> Rate:
     return Rate(name=name, per_s=len(took_s) / seconds, p50_ms=1_000 * statistics.median(took_s))
 
 
-def row_lock_clients(server: PostgresServer, clients: int, seconds: float) -> Rate:
-    """Measure clients that do TD updates by row locks."""
+def row_lock_clients(server: PostgresServer, clients: int, seconds: float, *, entries: int = TABLE) -> Rate:
+    """Measure clients that do TD updates by row locks, spread over so many entries."""
     plain = PlainTable(server)
     plain.make(TABLE)
     with ExitStack() as stack:
         connections = [stack.enter_context(plain.connect()) for _ in range(clients)]
-        works = [partial(td_update, each, np.random.default_rng(number)) for number, each in enumerate(connections)]
-        return waiting_rate("PostgreSQL, row locks: a TD update in a transaction", works, seconds)
+        works = [partial(td_update, each, np.random.default_rng(seed), entries) for seed, each in enumerate(connections)]
+        return waiting_rate(f"PostgreSQL, row locks: TD updates among {entries} entries", works, seconds)
 
 
 def agent_clients(store: str, url: str, clients: int, seconds: float) -> Rate:
@@ -295,7 +295,7 @@ def log_clients(store: str, log: Log, clients: int, seconds: float) -> Rate:
 
 def measure_clients(server: PostgresServer, clients: int, seconds: float) -> None:
     """Measure updates by clients that wait for each."""
-    rates = [row_lock_clients(server, clients, seconds)]
+    rates = [row_lock_clients(server, clients, seconds), row_lock_clients(server, clients, seconds, entries=2)]
     with tempfile.TemporaryDirectory() as folder:
         rates.append(agent_clients("PostgreSQL", server.url(f"agents_{clients}"), clients, seconds))
         rates.append(agent_clients("SQLite", str(Path(folder) / "agents.db"), clients, seconds))

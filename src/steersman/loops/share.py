@@ -11,14 +11,15 @@ def share(agent: Runtime) -> int:
 
     Rows are replaced, never added to, so that giving twice changes nothing; a pruned state's rows, and all of them once
     sharing is switched off, are taken back. What is taken lives in memory alone: no table and no row holds it as the
-    agent's own. Decisions wait only while the table is copied. Raises StoreError; what was not given is given next time.
+    agent's own. Decisions wait only while the table is copied. Where processes share a log, the one that learns gives.
+    Raises StoreError; what was not given is given next time.
     """
     kin = agent.kin
     if kin is None:
         return 0
     with kin.sharing:
         seen = _look(agent)
-        given = _give(agent, kin, seen)
+        given = _give(agent, kin, seen) if agent.shared is None or agent.fence is not None else _leave_it(kin)
         _take(agent, kin, seen)
         kin.shared_at = agent.world.clock()
         return given
@@ -62,6 +63,12 @@ def _give(agent: Runtime, kin: Kin, seen: Seen) -> int:
         agent.log.append(rows)
     kin.given = now
     return len(rows)
+
+
+def _leave_it(kin: Kin) -> int:
+    """Give nothing, and forget what was given before: another process gives now."""
+    kin.given = None
+    return 0
 
 
 def _stored(agent: Runtime, kin: Kin) -> Rows:

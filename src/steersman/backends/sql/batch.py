@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from steersman.backends.sql.rows import Columns
+from steersman.core.errors import SteersmanError
 from steersman.core.ports import Row
 from steersman.core.values import (
     AuditEvent,
@@ -17,9 +18,6 @@ from steersman.core.values import (
     Outcome,
     Window,
 )
-
-if TYPE_CHECKING:
-    from steersman.backends.sql.queue import QueueReceipt
 
 Place = tuple[str, str, str, str]  # of a contribution: pool, source, key, role
 
@@ -77,10 +75,17 @@ class Changes:
         return table
 
 
+class Told(Protocol):
+    """A receipt, as the writer sees it: where it says what the store said."""
+
+    refusal: SteersmanError | None
+    promised: int
+
+
 class Group(NamedTuple):
     """What one append gave: a shared store takes all of it or refuses it."""
 
-    receipt: "QueueReceipt"
+    receipt: Told
     rows: Sequence[Row]
     columns: Sequence[Columns]
     learned: Learned | None
@@ -102,7 +107,7 @@ class Batch:
         self.audit: list[AuditEvent] = []
         self.switches: list[KillSwitch] = []
         self.contributions: dict[Place, Contribution] = {}
-        self.asked: list[tuple[QueueReceipt, str, int, int, int]] = []  # for tokens: agent, period, how many, budget
+        self.asked: list[tuple[Told, str, int, int, int]] = []  # for tokens: agent, period, how many, budget
         self.groups: list[Group] = []
         self.learned: dict[str, Changes] = {}
 

@@ -13,7 +13,6 @@ from steersman.core.transition import Transition
 from steersman.core.values import Decision, Outcome
 from steersman.policies.encoding import Bins, Encoder
 
-
 _DIGITS = 6  # microseconds: what every store keeps of a time, so that tables are equal to the bit on all of them
 
 

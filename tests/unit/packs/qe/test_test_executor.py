@@ -1,9 +1,11 @@
 """The agent's definition: its reward by hand, its guards with their reasons, its baseline rule."""
 
+import itertools
 from typing import Any
 
 import pytest
 
+from steersman.core.kinship import shared_key
 from steersman.packs.qe.test_executor import ACTIONS, GUARDS, REWARD, SAFE, STATE, agent, baseline
 
 CLEAN = {
@@ -105,3 +107,12 @@ def test_the_definition_is_sound() -> None:
     assert len(ACTIONS) == 5 * 3 * 4 * 3
     assert ACTIONS.action(SAFE) == {"workers": 1, "selection": "all", "order": "file", "retry": 0}
     assert STATE.cells <= 2000
+
+
+def test_every_table_state_has_a_name_among_kin() -> None:
+    kinship = agent.kinship
+    assert kinship is not None
+    every = itertools.product(*(range(each.bins) for each in STATE.keyed))
+    names = {shared_key(kinship, STATE, dict(zip([each.name for each in STATE.keyed], bins, strict=True))) for bins in every}
+    assert "duration=low risk=low size=low" in names
+    assert len(names) == 3 * 2 * 3

@@ -9,7 +9,7 @@ from steersman.backends.sql.postgres.statements import SQL
 from steersman.core.errors import StoreError
 
 LEASE_S = 10.0
-_RENEW_S = 3.0
+RENEW_S = 3.0
 _ASK_S = 1.0
 
 
@@ -28,7 +28,7 @@ class Leases:
         now = time.monotonic()
         with self._lock:
             fence, since = self._held.get(agent, (0, float("-inf")))
-            if now - since < _RENEW_S:
+            if now - since < RENEW_S:
                 return fence
             if now - self._refused.get(agent, float("-inf")) < _ASK_S:
                 return None
