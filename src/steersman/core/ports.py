@@ -90,8 +90,8 @@ class Log(Protocol):
     def recent(self, agent: str, limit: int) -> list[Decision]:
         """Return the last decisions of an agent, newest first."""
 
-    def last_of_episode(self, agent: str, episode: str) -> Decision | None:
-        """Return the last decision of a named episode; None if it has none."""
+    def of_episode(self, agent: str, episode: str) -> list[Decision]:
+        """Return the decisions of a named episode, in log order."""
 
     def waiting(self, agent: str, before: float) -> list[Decision]:
         """Return the agent's decisions made before a time that have no outcome yet, oldest first."""

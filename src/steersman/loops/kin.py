@@ -16,7 +16,7 @@ _NAMES = 8_192
 
 
 class Kin:
-    """One agent's side of sharing. `priors` and `given` are replaced as a whole, by `steersman.loops.share`, one at a time."""
+    """One agent's side of sharing. `steersman.loops.share` replaces `priors` and `given` as a whole, under `sharing`."""
 
     def __init__(self, kinship: Kinship, spec: AgentSpec, settings: Settings) -> None:
         self.kinship = kinship

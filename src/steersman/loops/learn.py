@@ -99,8 +99,7 @@ def blank(agent: str) -> Learned:
 
 def _refold_later_stored(agent: Runtime) -> None:
     """Fold the log anew; the next outcome's transaction puts the result in the place of what is stored."""
-    until = None if agent.shared is None else agent.shared.head()
+    until = agent.log.position if agent.shared is None else agent.shared.head()
     fold = refold(agent, until)
     with agent.lock:
-        agent.fold, agent.replace_stored = fold, True
-        agent.position = agent.position if until is None else until
+        agent.fold, agent.position, agent.replace_stored = fold, until, True

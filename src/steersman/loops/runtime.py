@@ -141,11 +141,12 @@ class Runtime:
 
     def _from_log(self, name: str) -> EpisodeState:
         """Return how far an episode is that this process does not know: new, under way, or over."""
-        last = self.log.last_of_episode(self.spec.name, name)
-        if last is None:
+        made = self.log.of_episode(self.spec.name, name)
+        if not made:
             return EpisodeState(step=0, epsilon=self.fold.epsilon)
-        over = name in self.fold.carry.ends or (name not in self.fold.episodes and bool(self.log.outcomes(last.id)))
-        return EpisodeState(step=last.step + 1, epsilon=last.epsilon, over=over)
+        said = (self.log.outcomes(each.id)[-1:] for each in made)
+        over = any(last.terminated or last.truncated for each in said for last in each)
+        return EpisodeState(step=made[-1].step + 1, epsilon=made[-1].epsilon, over=over)
 
     def _budget(self) -> Budget | None:
         limits = self.settings.exploration

@@ -292,6 +292,16 @@ class LogContract(PoolContract, ABC):
         with pytest.raises(StoreError):
             log.append((decision(),))
 
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_an_episode_is_found_in_the_order_of_the_log(self, log: Log, durable: bool) -> None:
+        first, last = (replace(decision(at=at), episode="e") for at in (1_000.0, 900.0))  # the clock was set back
+        log.append((first, decision(), replace(decision(), episode="f")))
+        if durable:
+            log.flush(SOON_S)
+        log.append((last,))
+        assert log.of_episode(AGENT, "e") == [first, last]
+        assert (log.of_episode(AGENT, "g"), log.of_episode("ops/scaler", "e")) == ([], [])
+
     # tokens
 
     def test_tokens_are_granted_up_to_the_budget_of_their_period(self, log: Log) -> None:

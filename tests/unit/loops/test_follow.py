@@ -162,6 +162,7 @@ def test_processes_at_work_have_streams_of_their_own(store_url: str) -> None:
         assert (first._runtime.log.stream, second._runtime.log.stream) == (0, 1)
         ours, theirs = [first.decide(STATE) for _ in range(5)], [second.decide(STATE) for _ in range(5)]
         assert [each.stream for each in (*ours, *theirs)] == [0] * 5 + [1] * 5
+        second._runtime.log.flush(SOON_S)
         assert first.replay(ours[0].id).identical
         assert first.replay(theirs[0].id).identical, "by whichever process it was made"
     with opened(store_url) as again:

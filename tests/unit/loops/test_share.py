@@ -1,5 +1,6 @@
 """Sharing at work: agents of one store tell each other what they saw, and nothing borrowed becomes anybody's own."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -244,3 +245,28 @@ def test_decisions_logged_before_there_were_priors_can_be_read(family: list[Agen
     assert msgspec.convert(row, Decision).priors
     del row["priors"]
     assert msgspec.convert(row, Decision).priors == ()
+
+
+def test_of_processes_on_one_store_the_one_that_learns_gives_and_all_take(store_url: str) -> None:
+    specs = [
+        _spec("old0", exploration={"epsilon": 1.0, "schedule": "constant"}),
+        _spec("new", exploration={"epsilon": 0.0, "schedule": "constant"}),
+    ]
+    with (
+        Steersman.open(store_url, agents=specs, settings={}) as one,
+        Steersman.open(store_url, agents=specs, settings={}) as two,
+    ):
+        learner, follower = one.agent("lab/old0"), two.agent("lab/old0")
+        _live(learner)
+        one.log.flush()
+        deadline = time.monotonic() + 10.0
+        while follower.values(STATE) != learner.values(STATE) or not learner.values(STATE):
+            assert time.monotonic() < deadline, "the follower has what the learner learned"
+            time.sleep(0.01)
+        assert follower.share() == 0
+        assert learner.share() > 0
+        one.log.flush()
+        newcomer = two.agent("lab/new")
+        newcomer.share()
+        decision = _champion(newcomer)
+        assert (decision.choice, decision.reason) == ("new-b", "own and borrowed values"), decision

@@ -306,6 +306,28 @@ def test_a_single_relative_is_judged_by_the_agents_own_evidence() -> None:
     assert not found or found[LOW].weights.max() < 1.0
 
 
+def test_a_twin_among_strangers_is_taken_for_a_stranger() -> None:
+    rng = np.random.default_rng(0)
+    twin = _rows("lab/x", GOOD, pool="group/g")
+
+    def fleet(apart: float) -> list[Contribution]:
+        return [
+            row
+            for index in range(6)
+            for key in (LOW, MID)
+            for row in _rows(
+                f"lab/{index}", {f"role-{c}": 0.5 + float(rng.normal(0.0, apart)) for c in "abc"}, pool="fleet", key=key
+            )
+        ]
+
+    def weight(rows: list[Contribution]) -> float:
+        prior = _priors([*twin, *rows], _spec(group="g"))[LOW]
+        return float(prior.weights[0].max()) if prior.sources[0] == "transfer/lab/x" else 0.0
+
+    assert weight(fleet(0.01)) > 5.0
+    assert weight(fleet(0.25)) < 0.5
+
+
 @settings(deadline=None)
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_transfer_shrinks_toward_the_mean_of_the_source_and_keeps_the_order(a: float, b: float, c: float) -> None:

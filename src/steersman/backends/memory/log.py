@@ -135,10 +135,10 @@ class MemoryLog:
         """Return the last decisions of an agent, newest first."""
         return self._made(agent)[::-1][:limit]
 
-    def last_of_episode(self, agent: str, episode: str) -> Decision | None:
-        """Return the last decision of a named episode; None if it has none."""
-        mine = (each for _, each in reversed(self._decisions.values()) if each.agent == agent)  # by place: clocks step back
-        return next((each for each in mine if each.episode == episode != each.id), None)
+    def of_episode(self, agent: str, episode: str) -> list[Decision]:
+        """Return the decisions of a named episode, in log order."""
+        made = (row for row in self._rows if isinstance(row, Decision) and row.agent == agent)
+        return [each for each in made if each.episode == episode != each.id]
 
     def waiting(self, agent: str, before: float) -> list[Decision]:
         """Return decisions made before a time without an outcome, oldest first."""

@@ -123,13 +123,13 @@ class Queries:
         return self.newest(newest.order_by(table.c.decided_at.desc(), table.c.position.desc()))
 
     @cached_property
-    def last_of_episode(self) -> str:
-        """Position and body. Parameters: agent, episode, 1."""
+    def of_episode(self) -> str:
+        """Position and body, in log order. Parameters: agent, episode."""
         table = schema.decisions
         mine = and_(
             table.c.agent == bindparam("agent"), table.c.episode == bindparam("episode"), table.c.episode != table.c.id
         )
-        return self.newest(select(table.c.position, table.c.body).where(mine).order_by(table.c.position.desc()))
+        return self.text(select(table.c.position, table.c.body).where(mine).order_by(table.c.position))
 
     @cached_property
     def waiting(self) -> str:

@@ -126,16 +126,15 @@ class Reads:
         newest = sorted(chain(stored, *later), key=_when, reverse=True)
         return [each for _, each in newest[:limit]]
 
-    def last_of_episode(self, agent: str, episode: str) -> Decision | None:
-        """Return the last decision of a named episode; None if it has none."""
+    def of_episode(self, agent: str, episode: str) -> list[Decision]:
+        """Return the decisions of a named episode, in log order."""
 
         def named(batch: Batch) -> list[tuple[int, Decision]]:
             return [each for each in _decisions(batch, agent) if each[1].episode == episode != each[1].id]
 
         with self._view(named) as (connection, later):
-            stored = _placed(connection, self._sql.last_of_episode, (agent, episode, 1))
-        found = max(chain(stored, *later), default=None, key=lambda each: each[0])
-        return None if found is None else found[1]
+            stored = _placed(connection, self._sql.of_episode, (agent, episode))
+        return [each for _, each in sorted(chain(stored, *later), key=itemgetter(0))]
 
     def waiting(self, agent: str, before: float) -> list[Decision]:
         """Return decisions made before a time without an outcome, oldest first."""

@@ -12,7 +12,7 @@ from steersman.core.settings import Settings
 from steersman.core.values import Contribution
 from steersman.policies.prior import Prior
 from steersman.stages.share.contribute import REST, Evidence, Place, Scale
-from steersman.stages.share.judge import LEVEL_GUESS, SMALLEST_VARIANCE, Table, Voices, judge
+from steersman.stages.share.judge import LEVEL_GUESS, SMALLEST_VARIANCE, Table, Voices, judge, spread_of
 
 Floats = NDArray[np.float64]
 
@@ -45,11 +45,12 @@ def priors(
     scale = Scale.of(spec, settings)
     if spec.kinship is None or not scale.width:
         return {}
+    guesses = _disagreement(spec, settings, own, pools)
     heard: set[tuple[str, str]] = set()
     opinions: list[Opinion] = []
     for voices in _voices(spec.kinship, settings, spec.name, pools):
         fresh = [row for row in voices.rows if (row.source, row.key) not in heard]
-        opinion = _opinion(spec, voices, fresh, own)
+        opinion = _opinion(spec, voices, fresh, own, guesses)
         opinions.append(opinion)
         heard.update((row.source, row.key) for row in fresh if row.key in opinion.weights)
     keys = sorted({key for each in opinions for key in each.weights})
@@ -96,7 +97,26 @@ def _translated(kinship: Kinship, row: Contribution) -> Contribution:
     )
 
 
-def _opinion(spec: AgentSpec, voices: Voices, rows: Sequence[Contribution], own: Mapping[Place, Evidence]) -> Opinion:
+def _disagreement(
+    spec: AgentSpec, settings: Settings, own: Mapping[Place, Evidence], pools: Mapping[str, Iterable[Contribution]]
+) -> list[float]:
+    """Return how far the fleet disagrees about each dimension; 0 where nobody can be compared.
+
+    A single twin cannot be compared with anybody until the agent has seen something itself: where the fleet proves to be
+    strangers, the twin is taken for one too.
+    """
+    rows = [row for row in pools.get(FLEET, ()) if row.source != spec.name]
+    tables = [Table.of(rows, own, roles, settings.hierarchy.fleet_share) for roles, _ in _dimensions(spec)]
+    return [0.0 if table is None else spread_of(table) for table in tables]
+
+
+def _opinion(
+    spec: AgentSpec,
+    voices: Voices,
+    rows: Sequence[Contribution],
+    own: Mapping[Place, Evidence],
+    guesses: Sequence[float],
+) -> Opinion:
     """Put together what the pool says about each dimension of the agent's space."""
     width, size = spec.actions.width, len(spec.actions.dimensions)
     effects: dict[str, Floats] = {}
@@ -108,7 +128,7 @@ def _opinion(spec: AgentSpec, voices: Voices, rows: Sequence[Contribution], own:
         table = Table.of(told, own, roles, voices.share)
         if table is None:
             continue
-        found = judge(table, voices)
+        found = judge(table, voices, guesses[index] if voices.by_confidence else 0.0)
         level_variance[index], variance[index] = found.level_variance, found.variance
         for key, effect, weight, level in zip(table.keys, found.effects, found.weights, found.level.tolist(), strict=True):
             if weight.any():

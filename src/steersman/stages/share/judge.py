@@ -98,10 +98,19 @@ class Judged:
     variance: float
 
 
-def judge(table: Table, voices: Voices) -> Judged:
+def spread_of(table: Table, guess: float = 0.0) -> float:
+    """Return τ², how far the sources of a table disagree beyond their noise; `guess` (if any) is what wider kin disagree by."""
+    return agreement.disagreement(table.value, table.noise, max(guess, _variance(table) / _CLOSENESS))
+
+
+def _variance(table: Table) -> float:
+    return max(float((table.count * table.variance).sum() / table.count.sum()), SMALLEST_VARIANCE)
+
+
+def judge(table: Table, voices: Voices, guess: float = 0.0) -> Judged:
     """Return what the others agree on, and how many visits of the agent's own that is worth."""
-    variance = max(float((table.count * table.variance).sum() / table.count.sum()), SMALLEST_VARIANCE)
-    spread = agreement.disagreement(table.value, table.noise, variance / _CLOSENESS)
+    variance = _variance(table)
+    spread = spread_of(table, guess)
     precision = np.where(table.count > 0.0, 1.0 / (spread + table.noise), 0.0)
     precision[:, -1, :] = 0.0  # never one's own back
     effects, levels = agreement.effects(table.value, precision)

@@ -84,21 +84,15 @@ def _broken_order(decisions: list[Decision]) -> Iterator[str]:
 
 
 def _broken_ends(rows: list[Decision | Outcome], decisions: dict[str, Decision]) -> Iterator[str]:
-    """Nothing is decided in an episode after the end of its last step was reported.
-
-    Where later steps had been decided already, by a request that arrived twice, the episode may go on from those.
-    """
-    last: dict[tuple[str, str], int] = {}
+    """Nothing is decided in an episode after its end was reported."""
     over: set[tuple[str, str]] = set()
     for row in rows:
         if isinstance(row, Decision):
             if (row.agent, row.episode) in over:
                 yield f"decision {row.id} came after the end of episode {row.episode}"
-            last[row.agent, row.episode] = row.step
         elif (row.terminated or row.truncated) and row.decision_id in decisions:
             decision = decisions[row.decision_id]
-            if last[decision.agent, decision.episode] == decision.step:
-                over.add((decision.agent, decision.episode))
+            over.add((decision.agent, decision.episode))
 
 
 def lost(log: Log, ledger: Ledger) -> Iterator[str]:

@@ -117,9 +117,9 @@ class SqliteLog:
         """Return the last decisions of an agent, newest first."""
         return self._reads.recent(agent, limit)
 
-    def last_of_episode(self, agent: str, episode: str) -> Decision | None:
-        """Return the last decision of a named episode; None if it has none."""
-        return self._reads.last_of_episode(agent, episode)
+    def of_episode(self, agent: str, episode: str) -> list[Decision]:
+        """Return the decisions of a named episode, in log order."""
+        return self._reads.of_episode(agent, episode)
 
     def waiting(self, agent: str, before: float) -> list[Decision]:
         """Return the agent's decisions made before a time that have no outcome yet, oldest first."""
