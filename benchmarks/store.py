@@ -15,6 +15,7 @@ them, or nothing is proved; the script fails where ours, in four processes, lose
 
 import argparse
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -60,12 +61,26 @@ class Rate:
     p50_ms: float | None = None
 
 
-def show(title: str, unit: str, rates: Sequence[Rate]) -> None:
-    """Print rates beside the first of them, the peer."""
-    print(f"\n{title:72} {unit:>12}   p50 ms   × row locks")
+def show(title: str, unit: str, rates: Sequence[Rate], *, peers: int = 1) -> None:
+    """Print rates, and how many times those of the peers, which come first, they are."""
+    against = "".join(f"   × line {number + 1}" for number in range(peers))
+    print(f"\n{title:64} {unit:>12}   p50 ms{against}")
     for each in rates:
         p50 = "" if each.p50_ms is None else f"{each.p50_ms:.2f}"
-        print(f"{each.name:72} {each.per_s:12,.0f} {p50:>8} {each.per_s / rates[0].per_s:12.1f}", flush=True)
+        times = "".join(f"{each.per_s / peer.per_s:11.1f}" for peer in rates[:peers])
+        print(f"{each.name:64} {each.per_s:12,.0f} {p50:>8}{times}", flush=True)
+
+
+def sync_ms(times: int) -> float:
+    """Return how long the disk takes to keep a page (8 kB), at the median."""
+    took_s = []
+    with tempfile.TemporaryFile() as file:
+        for _ in range(times):
+            began = time.perf_counter()
+            os.write(file.fileno(), bytes(8_192))
+            os.fdatasync(file.fileno())
+            took_s.append(time.perf_counter() - began)
+    return 1_000 * statistics.median(took_s)
 
 
 # the row-lock pattern
@@ -265,7 +280,7 @@ def row_lock_clients(server: PostgresServer, clients: int, seconds: float, *, en
     with ExitStack() as stack:
         connections = [stack.enter_context(plain.connect()) for _ in range(clients)]
         works = [partial(td_update, each, np.random.default_rng(seed), entries) for seed, each in enumerate(connections)]
-        return waiting_rate(f"PostgreSQL, row locks: TD updates among {entries} entries", works, seconds)
+        return waiting_rate(f"PostgreSQL, row locks: TD updates of {entries} entries", works, seconds)
 
 
 def agent_clients(store: str, url: str, clients: int, seconds: float) -> Rate:
@@ -295,13 +310,13 @@ def log_clients(store: str, log: Log, clients: int, seconds: float) -> Rate:
 
 def measure_clients(server: PostgresServer, clients: int, seconds: float) -> None:
     """Measure updates by clients that wait for each."""
-    rates = [row_lock_clients(server, clients, seconds), row_lock_clients(server, clients, seconds, entries=2)]
+    rates = [row_lock_clients(server, clients, seconds, entries=2), row_lock_clients(server, clients, seconds)]
     with tempfile.TemporaryDirectory() as folder:
         rates.append(agent_clients("PostgreSQL", server.url(f"agents_{clients}"), clients, seconds))
         rates.append(agent_clients("SQLite", str(Path(folder) / "agents.db"), clients, seconds))
     with opened_logs(server, f"clients_{clients}") as logs:
         rates += [log_clients(store, log, clients, seconds) for store, log in logs]
-    show(f"{clients} clients that wait for each update", "updates/s", rates)
+    show(f"{clients} clients that wait for each update", "updates/s", rates, peers=2)
 
 
 # lost updates
@@ -382,9 +397,9 @@ def measure_lost(server: PostgresServer) -> bool:
         f"PostgreSQL, ours: {PROCESSES} processes that decide and report": counted_by_processes(server),
     }
     due = WRITERS * EACH
-    print(f"\n{f'{WRITERS} writers, {EACH} updates each, of one state':72} {'counted':>12}     lost")
+    print(f"\n{f'{WRITERS} writers, {EACH} updates each, of one state':64} {'counted':>12}     lost")
     for name, counted in counts.items():
-        print(f"{name:72} {counted:12,} {due - counted:8,}")
+        print(f"{name:64} {counted:12,} {due - counted:8,}")
     if naive == due:
         print("reading before the transaction lost nothing, so this proves nothing")
     return naive < due and [*counts.values()][1:] == [due, due]
@@ -399,6 +414,7 @@ def main() -> None:
     options = parser.parse_args()
     shorter = 10 if options.quick else 1
     crowd = 0 if options.quick else options.many
+    print(f"a page written and synced: {sync_ms(200):.2f} ms at the median")
     server = PostgresServer(durable=True, options={"max_connections": str(max(options.many, WRITERS) + 50)})
     try:
         for entries in (1_000, 10_000):

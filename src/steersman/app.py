@@ -250,12 +250,13 @@ class Steersman:
             self._closing.wait(FOLLOW_PAUSE_S)
 
     def _sweep(self) -> None:
-        """Every minute, close the decisions that waited too long for an outcome, and exchange with kin where it is time."""
+        """Every minute, close what waited too long, exchange with kin where it is time, and cut what is past retention."""
         while not self._closing.wait(SWEEP_S):
             for agent in self._opened():
                 try:
                     agent.expire()
                     agent.share(if_due=True)
+                    agent.cut()
                 except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again in a minute
                     agent.note_failure(error)
 
@@ -329,6 +330,12 @@ def isolated(spec: AgentSpec) -> tuple[Any, ...]:
 
 def check_settings(spec: AgentSpec, settings: Settings) -> None:
     """Raise InvalidInput where settings do not fit the agent: values that could leave their bounds, or diverge."""
+    retention_s, accepted_s = settings.store.retention_s, settings.episodes.accept_until_s
+    if 0 < retention_s < accepted_s:
+        raise InvalidInput(
+            f"{spec.name}: store.retention_s {retention_s:g} is less than episodes.accept_until_s {accepted_s:g}; rows must "
+            "stay while they can be corrected."
+        )
     dimensions = len(spec.actions.dimensions)
     learning = settings.learning
     largest = max(learning.alpha, learning.alpha_floor)

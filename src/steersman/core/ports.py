@@ -45,7 +45,8 @@ class Log(Protocol):
 
         The receipt covers everything appended so far, so that of no rows at all acknowledges what came before. Raises
         Overloaded when the queue is full, Conflict for a decision or a revision that the log holds and NotFound for an
-        outcome without decision: nothing was taken then. A shared log may tell the last two by the receipt's `wait`. What was `learned` is always taken, because the table
+        outcome without decision: nothing was taken then. A shared log may tell the last two by the receipt's `wait`.
+        What was `learned` is always taken, because the table
         in memory has moved already; ask `reserve` before learning.
         """
 
@@ -107,6 +108,16 @@ class Log(Protocol):
 
     def learned(self, agent: str) -> tuple[Learned, int] | None:
         """Return the agent's whole working table and the position up to which it has learned; None if it has none."""
+
+    def base(self, agent: str) -> Learned | None:
+        """Return what was learned of the agent's rows that were cut; its position says up to where. None if none were."""
+
+    def cut(self, base: Learned) -> Receipt:
+        """Put what was learned up to a position in the place of the agent's outcomes up to there, for good.
+
+        Their decisions go as well, but for those that wait for an outcome or have a later one. A shared log refuses it
+        under an old fence.
+        """
 
     def windows(self, agent: str, limit: int = 10) -> list[Window]:
         """Return the agent's last windows of learning, newest first."""

@@ -187,6 +187,13 @@ class Convergence:
 class Store:
     """The log."""
 
+    retention_s: float = _setting(
+        0.0,
+        "Age after which rows are cut from the log, what was learned of them being kept; 0 keeps all. At least "
+        "episodes.accept_until_s.",
+        unit="s",
+        low=0,
+    )
     queue_rows: int = _setting(100_000, "Rows that may wait in memory for the disk.", unit="rows", low=1)
 
 

@@ -14,7 +14,7 @@ from steersman.core.values import Arm, Decision, Entry
 from steersman.loops import decide as decide_loop
 from steersman.loops import explain as explain_loop
 from steersman.loops import follow as follow_loop
-from steersman.loops import learn, report
+from steersman.loops import learn, report, retain
 from steersman.loops import share as share_loop
 from steersman.loops.doctor import Diagnosis, diagnose
 from steersman.loops.explain import Explanation, Replay
@@ -153,6 +153,14 @@ class Agent:
         An open store does this by itself every `hierarchy.propagate_every_s`.
         """
         return share_loop.share_if_due(self._runtime) if if_due else share_loop.share(self._runtime)
+
+    def cut(self) -> int:
+        """Cut rows that are past `store.retention_s` from the log, some at a time; return up to which position.
+
+        What was learned of them is kept, as the base on which the rest of the log is folded. An open store does this by
+        itself every minute.
+        """
+        return retain.cut(self._runtime)
 
     def follow(self) -> bool:
         """Learn what is new in a shared log, or take up what another process learned; return whether there may be more.

@@ -8,6 +8,7 @@ twice or left out. All other processes take up what it stored, and decide by tha
 from itertools import islice
 
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput
+from steersman.core.ports import SharedLog
 from steersman.core.values import Decision, Learned, Outcome
 from steersman.loops.learn import refold, restore
 from steersman.loops.runtime import Runtime
@@ -21,9 +22,13 @@ def follow(agent: Runtime) -> bool:
 
     Raises StoreError while the store cannot be reached.
     """
-    log = agent.shared
-    if log is None:
+    if agent.shared is None:
         return False
+    with agent.following:
+        return _follow(agent, agent.shared)
+
+
+def _follow(agent: Runtime, log: SharedLog) -> bool:
     fence = log.lease(agent.spec.name) if agent.learns else None
     if fence is None:
         agent.fence = None

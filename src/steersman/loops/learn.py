@@ -23,20 +23,39 @@ def refold(agent: Runtime, until: int | None = None, revision: Outcome | None = 
     Each decision counts where its first revision stands and with what its last revision says; two passes, so that only
     revisions are held in memory. Rows of an earlier definition that no longer fit are left out, and counted.
     """
-    fold = agent.new_fold()
-    fold.apply_all(transitions(agent, until, revision))
+    fold, after = based(agent)
+    fold.apply_all(transitions(agent, until, revision, after=after, known=until))
     return fold
 
 
-def transitions(agent: Runtime, until: int | None = None, revision: Outcome | None = None) -> Iterator[Transition]:
-    """Yield the transitions that the agent's log amounts to, in the order in which they count."""
+def based(agent: Runtime) -> tuple[Fold, int]:
+    """Return what was learned of the rows that were cut from the log, and up to which position; a blank fold if none were.
+
+    What was learned under another definition or other settings cannot be learned anew: then the fold begins with the rows
+    that are left.
+    """
+    fold, base = agent.new_fold(), agent.log.base(agent.spec.name)
+    if base is None:
+        return fold, 0
+    if fold.fits(base):
+        fold.restore(base, base.episodes.values())
+    return fold, base.position or 0
+
+
+def transitions(
+    agent: Runtime, until: int | None = None, revision: Outcome | None = None, *, after: int = 0, known: int | None = None
+) -> Iterator[Transition]:
+    """Yield the transitions that the agent's log amounts to between two positions, in the order in which they count.
+
+    known: the position up to which revisions are known.
+    """
     name, durable = agent.spec.name, agent.shared is not None
-    history = agent.log.history(name, until, durable=durable)
+    history = agent.log.history(name, known, after=after, durable=durable)
     revisions = {each.decision_id: each for _, _, each in history if each.revision > 0}
     if revision is not None:
         revisions[revision.decision_id] = revision
     agent.skipped = 0
-    for _, decision, outcome in agent.log.history(name, until, durable=durable):
+    for _, decision, outcome in agent.log.history(name, until, after=after, durable=durable):
         if outcome.revision == 0:
             try:
                 transition = agent.recorder.transition(decision, revisions.get(decision.id, outcome))
@@ -84,9 +103,7 @@ def _stored(agent: Runtime) -> tuple[Fold, int] | None:
     learned, position = stored
     fold = agent.new_fold()
     open_episodes = agent.log.open_episodes(agent.spec.name)
-    # a total of 0 does not say whether anything was rewarded, which the exploration schedule counts by
-    waited = any(fold.keeps_trajectories or each.total_reward == 0.0 for each in open_episodes)
-    if waited or fold.keeps_memory or not fold.fits(learned):
+    if (open_episodes and fold.keeps_trajectories) or fold.keeps_memory or not fold.fits(learned):
         return None
     fold.restore(learned, open_episodes)
     return fold, position

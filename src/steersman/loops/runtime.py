@@ -95,6 +95,7 @@ class Runtime:
         self.kin = None if spec.kinship is None else Kin(spec.kinship, spec, settings)
         self.shared = cast(SharedLog, world.log) if world.log.shared else None
         self.reporting: AbstractContextManager[object] = nullcontext() if self.shared else self.lock
+        self.following = threading.Lock()  # one thread at a time follows
         self.learns = learns
         self.budget = self._budget()
         self.fence: int | None = None

@@ -302,6 +302,29 @@ class LogContract(PoolContract, ABC):
         assert log.of_episode(AGENT, "e") == [first, last]
         assert (log.of_episode(AGENT, "g"), log.of_episode("ops/scaler", "e")) == ([], [])
 
+    # retention
+
+    @pytest.mark.parametrize("durable", [False, True])
+    def test_rows_that_were_cut_are_gone_and_what_was_learned_of_them_stays(self, log: Log, durable: bool) -> None:
+        old, waits, corrected, new, other = decision(), decision(), decision(), decision(), decision(agent="ops/scaler")
+        log.append((old, waits, corrected, other, outcome(old), outcome(corrected), outcome(other)))
+        log.append((new, outcome(new), outcome(corrected, revision=1)))
+        if durable:
+            log.flush(SOON_S)
+        base = learned({("s", 0): 1.0}, carry=b'{"a":1}')
+        base.position = 7
+        log.cut(base).wait(SOON_S)
+        log.flush(SOON_S)
+        for log in self.before_and_after(log):  # noqa: B020, PLR1704 - the second is the first, opened again
+            assert log.base(AGENT) == base
+            assert log.base("ops/scaler") is None
+            assert list(log.rows(AGENT)) == [waits, corrected, new, outcome(new), outcome(corrected, revision=1)]
+            assert list(log.rows("ops/scaler")) == [other, outcome(other)]
+            assert (log.decision(old.id), log.outcomes(old.id)) == (None, [])
+            assert (log.position, log.decision_count(AGENT)) == (10, 4)
+            assert log.waiting(AGENT, 2_000.0) == [waits]
+        log.close()
+
     # tokens
 
     def test_tokens_are_granted_up_to_the_budget_of_their_period(self, log: Log) -> None:

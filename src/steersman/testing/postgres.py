@@ -31,19 +31,30 @@ class PostgresServer:
     """A server with a data folder of its own.
 
     durable: fsync as in production; off it is much faster, and loses data when the machine does. options: settings of the
-    server. Raises NotFound where there are no binaries, StoreError where it does not start.
+    server. password: what every login has to give; without one, none has to. disk: a folder to hold the data, as on a disk
+    of its own. Raises NotFound where there are no binaries, StoreError where it does not start.
     """
 
-    def __init__(self, *, durable: bool = False, options: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        durable: bool = False,
+        options: dict[str, str] | None = None,
+        password: str = "",
+        disk: Path | None = None,
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="steersman-postgres-"))
         self._as: dict[str, Any] = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         self._options = {**({} if durable else _QUICK), "listen_addresses": "127.0.0.1", **(options or {})}
+        self._disk = disk or self._folder
+        self._password = password
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._binaries = self._readable(binaries())
             self._give_away(self._folder)
-            self._run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-sync")
+            self._give_away(self._disk)
+            self._run("initdb", *self._making())
             self.start()
         except BaseException:
             self.close()
@@ -52,11 +63,12 @@ class PostgresServer:
     @property
     def data(self) -> Path:
         """The data folder."""
-        return self._folder / "data"
+        return self._disk / "data"
 
     def url(self, schema: str = "steersman", *, database: str = "postgres", user: str = "postgres") -> str:
         """Return the URL of a store in it."""
-        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}?schema={schema}"
+        login = f"{user}:{self._password}" if self._password else user
+        return f"postgresql://{login}@127.0.0.1:{self.port}/{database}?schema={schema}"
 
     def start(self) -> None:
         """Start the server and return once it answers."""
@@ -83,6 +95,16 @@ class PostgresServer:
         """Stop the server and remove its folder."""
         self.stop(immediate=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _making(self) -> list[str]:
+        """Return how `initdb` is to make the data folder; small pieces of the write-ahead log suit a small disk."""
+        about = ["-D", str(self.data), "-U", "postgres", "-E", "UTF8", "--no-sync", "--wal-segsize=1"]
+        if not self._password:
+            return [*about, "--auth=trust"]
+        secret = self._folder / "password"
+        secret.write_text(self._password)
+        self._give_away(self._folder)
+        return [*about, "--auth=scram-sha-256", f"--pwfile={secret}"]
 
     def _wait(self) -> None:
         assert self._process is not None  # noqa: S101 - `start` made it

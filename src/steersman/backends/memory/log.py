@@ -1,6 +1,7 @@
 """`MemoryLog`: the log as plainly as it can be written. What the other backends must do, read here."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -46,7 +47,9 @@ class MemoryLog:
     def __init__(self, *, queue_rows: int = 100_000) -> None:
         self._queue_rows = queue_rows
         self._changed = threading.Condition(threading.RLock())
-        self._rows: list[Decision | Outcome] = []
+        self._rows: list[Decision | Outcome | None] = []  # None where a row was cut
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self._bases: dict[str, Learned] = {}
         self._decisions: dict[str, tuple[int, Decision]] = {}
         self._outcomes: dict[str, list[Outcome]] = {}
         self._tables: dict[str, Table] = {}
@@ -129,7 +132,7 @@ class MemoryLog:
 
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield decisions and outcomes in log order."""
-        return (row for row in list(self._rows) if agent is None or row.agent == agent)
+        return (row for row in list(self._rows) if row is not None and agent in (None, row.agent))
 
     def recent(self, agent: str, limit: int) -> list[Decision]:
         """Return the last decisions of an agent, newest first."""
@@ -151,11 +154,11 @@ class MemoryLog:
 
     def decision_count(self, agent: str, stream: int | None = None) -> int:
         """Return how many decisions an agent has made, in one stream or in all."""
-        return sum(stream in (None, each.stream) for each in self._made(agent))
+        return sum(count for (name, each), count in self._counts.items() if name == agent and stream in (None, each))
 
     def agents(self) -> list[str]:
         """Return the names of the agents that have decided, sorted."""
-        return sorted({each.agent for _, each in self._decisions.values()})
+        return sorted({agent for agent, _ in self._counts})
 
     def learned(self, agent: str) -> tuple[Learned, int] | None:
         """Return the agent's working table with its open episodes, and the position up to which it has learned."""
@@ -177,6 +180,26 @@ class MemoryLog:
         """Return what each source of a pool said last, rows taken back left out, by source, key and role."""
         said = self._pools.get(pool, {})
         return [said[place] for place in sorted(said)]
+
+    def base(self, agent: str) -> Learned | None:
+        """Return what was learned of an agent's rows that were cut."""
+        return self._bases.get(agent)
+
+    def cut(self, base: Learned) -> MemoryReceipt:
+        """Put what was learned up to a position in the place of an agent's rows up to there."""
+        with self._changed:
+            for place, row in enumerate(self._rows[: base.position]):
+                if isinstance(row, Outcome) and row.agent == base.agent:
+                    self._outcomes[row.decision_id].remove(row)
+                    self._rows[place] = None
+            for place, row in enumerate(self._rows[: base.position]):
+                if isinstance(row, Decision) and row.agent == base.agent and self._outcomes.get(row.id) == []:
+                    del self._outcomes[row.id], self._decisions[row.id]
+                    self._rows[place] = None
+            self._bases[base.agent] = base
+            self._ticket += 1
+            self._settle()
+            return MemoryReceipt(self, self._ticket)
 
     def reserve_tokens(self, agent: str, period: int, count: int, budget: int) -> "MemoryGrant":
         """Grant as many of a period's tokens as are left."""
@@ -222,6 +245,7 @@ class MemoryLog:
         if isinstance(row, Decision):
             self._rows.append(row)
             self._decisions[row.id] = (len(self._rows), row)
+            self._counts[row.agent, row.stream] += 1
         elif isinstance(row, Outcome):
             self._rows.append(row)
             self._outcomes.setdefault(row.decision_id, []).append(row)

@@ -89,6 +89,7 @@ class Group(NamedTuple):
     rows: Sequence[Row]
     columns: Sequence[Columns]
     learned: Learned | None
+    cut: Learned | None = None
 
 
 class Batch:
@@ -109,6 +110,7 @@ class Batch:
         self.contributions: dict[Place, Contribution] = {}
         self.asked: list[tuple[Told, str, int, int, int]] = []  # for tokens: agent, period, how many, budget
         self.groups: list[Group] = []
+        self.cuts: list[Learned] = []
         self.learned: dict[str, Changes] = {}
 
     def add_decision(self, position: int, row: Decision, columns: Columns) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
+    delete,
     exists,
     extract,
     func,
@@ -174,6 +175,21 @@ class Queries:
                 table.c.agent == bindparam("agent")
             )
         )
+
+    @cached_property
+    def base(self) -> str:
+        """The body. Parameter: agent."""
+        return self.text(select(schema.bases.c.body).where(schema.bases.c.agent == bindparam("agent")))
+
+    @cached_property
+    def cut(self) -> tuple[str, ...]:
+        """Outcomes, then decisions of which nothing is left to say. Parameters of each: agent, last position."""
+        outcome, decision, waits = schema.outcomes, schema.decisions, schema.open_decisions
+        first = delete(outcome).where(outcome.c.agent == bindparam("agent"), outcome.c.position <= bindparam("last"))
+        later = exists(select(outcome.c.position).where(outcome.c.decision_id == decision.c.id))
+        open_still = exists(select(waits.c.decision_id).where(waits.c.decision_id == decision.c.id))
+        old = and_(decision.c.agent == bindparam("agent"), decision.c.position <= bindparam("last"))
+        return self.text(first), self.text(delete(decision).where(old, ~later, ~open_still))
 
     @cached_property
     def windows(self) -> str:

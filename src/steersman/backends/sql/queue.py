@@ -116,6 +116,14 @@ class Queue(ABC):
             self._pending.asked.append((receipt, agent, period, count, budget))
             return receipt
 
+    def cut(self, base: Learned) -> QueueReceipt:
+        """Have an agent's rows up to a position replaced by what was learned of them, in the next transaction."""
+        with self._lock:
+            if self._closing:
+                raise StoreError("the log is closed. Open the store again.")
+            self._pending.cuts.append(base)
+            return self._ticketed(self._pending, 1, cut=base)
+
     def _ticketed(
         self,
         batch: Batch,
@@ -123,6 +131,7 @@ class Queue(ABC):
         rows: Sequence[Row] = (),
         columns: Sequence[Columns] = (),
         learned: Learned | None = None,
+        cut: Learned | None = None,
     ) -> QueueReceipt:
         self._ticket += 1
         batch.size += size
@@ -131,7 +140,7 @@ class Queue(ABC):
             self._work.notify()
         receipt = QueueReceipt(self, self._ticket)
         if self.grouped:
-            batch.groups.append(Group(receipt, rows, columns, learned and _copy(learned)))
+            batch.groups.append(Group(receipt, rows, columns, learned and _copy(learned), cut))
         return receipt
 
     def reserve(self, rows: int) -> None:

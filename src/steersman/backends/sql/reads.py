@@ -207,6 +207,13 @@ class Reads:
         latest.update({each.scope: each for each in chain(*later)})
         return [latest[scope] for scope in sorted(latest)]
 
+    def base(self, agent: str) -> Learned | None:
+        """Return what was learned of an agent's rows that were cut."""
+        with self._view(lambda batch: [each for each in batch.cuts if each.agent == agent]) as (connection, later):
+            row = connection.execute(self._sql.base, (agent,)).fetchone()
+        waiting = list(chain(*later))
+        return waiting[-1] if waiting else row and codec.learned(bytes(row[0]))
+
     def windows(self, agent: str, limit: int) -> list[Window]:
         """Return an agent's last windows of learning, newest first."""
 

@@ -87,6 +87,16 @@ def check_learned(learned: Learned) -> None:
         _check_whole(entry.visits)
 
 
+def body_of(learned: Learned) -> bytes:
+    """Return what was learned as one value."""
+    return msgspec.msgpack.encode(learned)
+
+
+def learned(body: bytes) -> Learned:
+    """Return what was learned from its one value."""
+    return msgspec.msgpack.decode(body, type=Learned)
+
+
 def text(value: object) -> str:
     """Return a value as JSON text."""
     return _encoder.encode(value).decode()

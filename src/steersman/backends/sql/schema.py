@@ -178,6 +178,16 @@ learned = Table(
 """How far an agent's table has learned. Each write raises `version`; `replaced` is that of the last write which took
 entries away. Entries and states carry the version that wrote them, so that whoever follows reads only what is new."""
 
+bases = Table(
+    "bases",
+    metadata,
+    _text("agent", primary_key=True),
+    _whole("position"),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What was learned of an agent's rows that were cut from the log: where a fold of the rest begins."""
+
 learning_stats = Table(
     "learning_stats",
     metadata,

@@ -48,12 +48,14 @@ def _without_bounds(spec: AgentSpec, learning: Learning) -> tuple[float, float]:
 class Carry(msgspec.Struct, kw_only=True):
     """The part of a fold that is neither table nor episode record: its definition, counts, the exploration schedule.
 
-    `ends` holds the number of steps of open episodes whose last step is known while earlier ones are not.
+    `ends` holds the number of steps of open episodes whose last step is known while earlier ones are not. `zeros` names
+    the open episodes that were rewarded and stand at a total of 0, which the total does not tell.
     """
 
     schedule: ScheduleState
     definition: str = ""
     ends: dict[str, int] = {}
+    zeros: dict[str, bool] = {}
     transitions: int = 0
     updates: int = 0
     states_refused: int = 0
@@ -260,6 +262,7 @@ class Fold:
         """Close the oldest open episode, incomplete: memory is bounded, whoever forgets to end theirs."""
         record = self.episodes.pop(name).record
         self.carry.ends.pop(name, None)
+        self.carry.zeros.pop(name, None)
         self._records[name] = structs.replace(record, ended_at=at)
 
     def _advance(self, episode: OpenEpisode, transition: Transition) -> None:
@@ -283,6 +286,9 @@ class Fold:
         )
         if transition.episode != transition.decision_id:  # a decision that stands alone is its own record
             self._records[transition.episode] = episode.record
+        self.carry.zeros.pop(transition.episode, None)
+        if episode.rewarded and not ended and episode.record.total_reward == 0.0:
+            self.carry.zeros[transition.episode] = True
         if ended:
             del self.episodes[transition.episode], self.carry.ends[transition.episode]
             if episode.rewarded:
@@ -316,6 +322,10 @@ class Fold:
         self.table.restore(learned.states, ((key, slot, entry) for (key, slot), entry in learned.entries.items()))
         self.carry = msgspec.json.decode(learned.carry, type=Carry)
         self.episodes = {
-            each.episode: OpenEpisode(record=each, trajectory=Trajectory(), rewarded=each.total_reward != 0.0)
+            each.episode: OpenEpisode(
+                record=each,
+                trajectory=Trajectory(),
+                rewarded=each.total_reward != 0.0 or each.episode in self.carry.zeros,
+            )
             for each in open_episodes
         }

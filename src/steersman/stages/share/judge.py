@@ -99,7 +99,7 @@ class Judged:
 
 
 def spread_of(table: Table, guess: float = 0.0) -> float:
-    """Return τ², how far the sources of a table disagree beyond their noise; `guess` (if any) is what wider kin disagree by."""
+    """Return τ², how far the sources of a table disagree beyond their noise; `guess` is what wider kin disagree by."""
     return agreement.disagreement(table.value, table.noise, max(guess, _variance(table) / _CLOSENESS))
 
 

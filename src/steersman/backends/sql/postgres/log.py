@@ -191,6 +191,15 @@ class PostgresLog:
                 latest[scope] = said
         return [latest[scope] for scope in sorted(latest)]
 
+    def base(self, agent: str) -> Learned | None:
+        """Return what was learned of the agent's rows that were cut; its position says up to where."""
+        return self._reads.base(agent)
+
+    def cut(self, base: Learned) -> QueueReceipt:
+        """Put what was learned up to a position in the place of the agent's rows up to there, for good."""
+        check_learned(base)
+        return self._writable().cut(base)
+
     def windows(self, agent: str, limit: int = 10) -> list[Window]:
         """Return the agent's last windows of learning, newest first."""
         return self._reads.windows(agent, limit)

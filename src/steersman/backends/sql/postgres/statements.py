@@ -149,6 +149,14 @@ class Statements(Queries):
         return self._insert(schema.learning_stats, keys=("agent", "number"))
 
     @cached_property
+    def put_base(self) -> str:
+        """All columns, in their order."""
+        return (
+            "INSERT INTO bases (agent, position, body) VALUES (%s, %s, %s) "
+            "ON CONFLICT (agent) DO UPDATE SET position = excluded.position, body = excluded.body"
+        )
+
+    @cached_property
     def put_contributions(self) -> str:
         """Arrays of all columns."""
         return self._insert(schema.contributions, keys=("pool", "source", "key", "role"))

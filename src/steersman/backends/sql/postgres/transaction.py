@@ -16,7 +16,7 @@ from steersman.backends.sql.batch import Batch, Changes, Group, Place
 from steersman.backends.sql.postgres.connect import Connection
 from steersman.backends.sql.postgres.queue import known
 from steersman.backends.sql.postgres.statements import SQL
-from steersman.backends.sql.rows import Columns, entry_columns, episode_columns, text
+from steersman.backends.sql.rows import Columns, body_of, entry_columns, episode_columns, text
 from steersman.core.errors import Conflict, NotFound, SteersmanError
 from steersman.core.values import AuditEvent, Contribution, Decision, Learned, Outcome
 
@@ -70,11 +70,14 @@ class Plan:
         self.switches: list[Columns] = []
         self.contributions: dict[Place, Columns] = {}
         self.learned: dict[str, _Table] = {}
+        self.cuts: list[Learned] = []
         for group in groups:
             for row, columns in zip(group.rows, group.columns, strict=True):
                 self._take(row, columns)
             if group.learned is not None:
                 self.learned.setdefault(group.learned.agent, _Table()).take(group.learned, self.size)
+            if group.cut is not None:
+                self.cuts.append(group.cut)
 
     def _take(self, row: object, columns: Columns) -> None:
         if isinstance(row, Decision):
@@ -128,10 +131,16 @@ def _apply(connection: Connection, plan: Plan, batch: Batch, writer: str, channe
     for agent, table in plan.learned.items():
         for fence in table.fences:
             connection.execute(SQL.check_fence, (agent, fence))
+    for base in plan.cuts:
+        connection.execute(SQL.check_fence, (base.agent, base.fence))
     head = connection.execute(SQL.move_head, (plan.size,))
     _write_rows(connection, plan)
     for agent, table in sorted(plan.learned.items()):
         _write_table(connection, agent, table, plan.size)
+    for base in plan.cuts:
+        for statement in SQL.cut:
+            connection.execute(statement, (base.agent, base.position))
+        connection.execute(SQL.put_base, (base.agent, base.position, body_of(base)))
     for _, agent, period, *_ in batch.asked:
         connection.execute(SQL.begin_tokens, (agent, period))
     tokens = [connection.execute(SQL.reserve_tokens, tuple(asked[1:])) for asked in batch.asked]
@@ -201,7 +210,7 @@ class _Known:
         rows = [row for group in groups for row in group.rows]
         ids = [row.id for row in rows if isinstance(row, Decision)]
         answered = [row.decision_id for row in rows if isinstance(row, Outcome)]
-        agents = [group.learned.agent for group in groups if group.learned is not None]
+        agents = [each.agent for group in groups for each in (group.learned, group.cut) if each is not None]
         self._fences: dict[Any, Any] = dict(connection.execute(SQL.fences, (agents,)).fetchall())  # type: ignore[arg-type]
         self._decisions = {name for (name,) in connection.execute(SQL.known_decisions, (ids,))}
         self._revisions: set[Any] = set()
@@ -223,7 +232,7 @@ class _Known:
                     raise known(row)
                 revisions.add((row.decision_id, row.revision))
         self._check_decided(group, decisions)
-        self._check_fence(group.learned)
+        self._check_fence(group.learned or group.cut)
         self._decisions |= decisions
         self._revisions |= revisions
 

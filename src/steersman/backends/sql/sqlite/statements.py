@@ -127,6 +127,11 @@ class Statements(Queries):
         return self._upsert(schema.learned, ["agent"], but=("version", "replaced"))
 
     @cached_property
+    def put_base(self) -> str:
+        """All columns, in their order."""
+        return self._upsert(schema.bases, ["agent"])
+
+    @cached_property
     def put_contribution(self) -> str:
         """All columns, in their order."""
         return self._upsert(schema.contributions, ["pool", "source", "key", "role"])

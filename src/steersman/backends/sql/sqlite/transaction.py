@@ -7,7 +7,7 @@ from contextlib import suppress
 from msgspec.structs import astuple
 
 from steersman.backends.sql.batch import Batch, Changes
-from steersman.backends.sql.rows import entry_columns, episode_columns, text
+from steersman.backends.sql.rows import body_of, entry_columns, episode_columns, text
 from steersman.backends.sql.sqlite.statements import SQL, insert_many
 from steersman.core.values import AuditEvent, KillSwitch
 
@@ -18,6 +18,7 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
     try:
         write_rows(connection, batch)
         write_learned(connection, batch)
+        _cut(connection, batch)
         _grant(connection, batch)
         connection.execute(SQL.move_head, (batch.position, batch.number))
         connection.execute("COMMIT")
@@ -46,6 +47,13 @@ def write_events(connection: sqlite3.Connection, audit: list[AuditEvent], switch
     """Write what has no place in the log's order."""
     insert_many(connection, SQL.add_audit, [(e.at, e.actor, e.event, e.subject, e.detail) for e in audit])
     insert_many(connection, SQL.add_switch, [(s.scope, s.active, s.actor, s.reason, s.at) for s in switches])
+
+
+def _cut(connection: sqlite3.Connection, batch: Batch) -> None:
+    for base in batch.cuts:
+        for statement in SQL.cut:
+            connection.execute(statement, (base.agent, base.position))
+        connection.execute(SQL.put_base, (base.agent, base.position, body_of(base)))
 
 
 def _grant(connection: sqlite3.Connection, batch: Batch) -> None:

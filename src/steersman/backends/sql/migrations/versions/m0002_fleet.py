@@ -81,6 +81,14 @@ def _versions() -> None:
 
 def _shared_learning() -> None:
     op.create_table(
+        "bases",
+        _text("agent"),
+        _whole("position"),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("agent", name="pk_bases"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "learning_stats",
         _text("agent"),
         sa.Column("number", _BIG, nullable=False, autoincrement=False),
