@@ -158,8 +158,10 @@ class Convergence:
     """When learning counts as having ended, and how long that may take."""
 
     windows: int = _setting(10, "Windows that are judged together.", unit="windows", low=3, high=1000)
-    window_outcomes: int = _setting(100, "Outcomes after which a window closes …", unit="outcomes", low=2, high=1_000_000)
-    window_s: float = _setting(8_640.0, "… or this time, whichever comes first …", unit="s", low=0)
+    window_outcomes: int = _setting(
+        100, "Outcomes after which a window of learning closes.", unit="outcomes", low=2, high=1_000_000
+    )
+    window_s: float = _setting(8_640.0, "… or this time after it began, whichever comes first.", unit="s", low=0)
     window_least: int = _setting(10, "… but never with fewer outcomes than this.", unit="outcomes", low=2)
     td_bias: float = _setting(
         0.01, "Mean signed TD error, beyond noise, below which values count as settled.", unit="reward ranges", low=0, high=1
