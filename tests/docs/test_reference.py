@@ -15,6 +15,7 @@ import pytest
 import typer
 
 import steersman
+from steersman import ReplayBuffer, Team
 from steersman.app import Steersman
 from steersman.backends.sql import schema
 from steersman.cli.app import app
@@ -160,7 +161,7 @@ def test_every_row_is_in_the_reference(rows: Any) -> None:
     assert [each for each in rows() if not any(line.startswith(each) for line in LINES)] == []
 
 
-@pytest.mark.parametrize("kind", [Steersman, Agent, Episode])
+@pytest.mark.parametrize("kind", [Steersman, Agent, Episode, Team, ReplayBuffer])
 def test_every_method_is_in_the_reference(kind: type) -> None:
     assert [each for each in method_rows(kind) if not any(line.startswith(each) for line in LINES)] == []
 
