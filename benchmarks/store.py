@@ -1,9 +1,11 @@
 """What the log costs in SQLite and in PostgreSQL, beside a table whose rows are locked one at a time; and who loses updates.
 
-    python benchmarks/store.py [--quick] [--seconds 5] [--many 256]
+    python benchmarks/store.py [--quick] [--seconds 5] [--many 256] [--commit-ms 0]
 
 One run, one PostgreSQL server, made for it with fsync on; it and the SQLite files lie in the system's temporary folder
-(TMPDIR names another: a folder in memory flatters everything). Peers come first, ours beside them, floors last.
+(TMPDIR names another: a folder in memory flatters everything). How long the disk takes to sync decides most of it, so
+that is printed first; `--commit-ms` has the server wait so long before each sync, as a slower disk would (commit_delay,
+shared by all that commit together), and leaves SQLite out. Peers come first, ours beside them, floors last.
 *Merge*: learned entries that replace stored ones. The row-lock pattern gives each entry a transaction (SELECT … FOR
 UPDATE, UPDATE); ours is one `append` of what was learned, waited for. *Ingest*: decisions and outcomes in a stream, until
 the last is durable. *Clients*: threads that each wait for their commit. With row locks a client has a connection and does
@@ -33,8 +35,7 @@ import numpy as np
 import psycopg
 
 from steersman import Steersman
-from steersman.backends.sql import SqliteLog
-from steersman.backends.sql.postgres import PostgresLog
+from steersman.app import open_log
 from steersman.backends.sql.rows import encode
 from steersman.core.ports import Log
 from steersman.core.values import Decision, Outcome
@@ -47,6 +48,7 @@ SLOTS = 4
 TABLE = 96  # entries of the agent that the clients share: 24 states of 4 actions
 WRITERS, EACH = 16, 200
 PROCESSES = 4
+ROUNDS = 6
 CAUGHT_UP_S = 60.0
 Work = Callable[[], object]
 Connection = psycopg.Connection[tuple[float, int]]
@@ -89,6 +91,34 @@ def sync_ms(times: int) -> float:
 def state_key(number: int) -> str:
     """Return the name of a state."""
     return f"state-{number:06}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where stores can be made. commit_ms: by how much the server's commits are delayed; then there is no SQLite."""
+
+    server: PostgresServer
+    folder: Path
+    commit_ms: float
+
+    def urls(self, name: str) -> dict[str, str]:
+        """Return the URL of a new store of each kind."""
+        urls = {"PostgreSQL": self.server.url(name)}
+        return urls if self.commit_ms else {**urls, "SQLite": str(self.folder / f"{name}.db")}
+
+    @contextmanager
+    def logs(self, name: str) -> Iterator[dict[str, Log]]:
+        """Give an empty log of each kind, and close them."""
+        with ExitStack() as stack:
+            logs = {kind: open_log(url, queue_rows=100_000) for kind, url in self.urls(name).items()}
+            for each in logs.values():
+                stack.callback(each.close)
+            yield logs
+
+    @property
+    def plain(self) -> "PlainTable":
+        """The table beside the stores."""
+        return PlainTable(self.server)
 
 
 class PlainTable:
@@ -159,45 +189,34 @@ def td_update(connection: Connection, rng: np.random.Generator, entries: int) ->
 # merge
 
 
-@contextmanager
-def opened_logs(server: PostgresServer, schema: str) -> Iterator[list[tuple[str, Log]]]:
-    """Give an empty log of each kind, and close them."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        postgres = PostgresLog(server.url(schema))
-        stack.callback(postgres.close)
-        sqlite = SqliteLog(Path(folder) / "log.db")
-        stack.callback(sqlite.close)
-        yield [("PostgreSQL", postgres), ("SQLite", sqlite)]
-
-
-def merge_rate(name: str, entries: int, rounds: int, merge: Callable[[float], object]) -> Rate:
-    """Return the median rate of merging over some rounds; in the first, which does not count, entries are new."""
+def merge_rate(name: str, entries: int, merges: Sequence[Work]) -> Rate:
+    """Return the median rate of several merges; the first, in which entries are new, does not count."""
     took_s = []
-    for number in range(rounds + 1):
+    for merge in merges:
         began = time.perf_counter()
-        merge(float(number))
+        merge()
         took_s.append(time.perf_counter() - began)
     return Rate(name=name, per_s=entries / statistics.median(took_s[1:]))
 
 
-def append_entries(log: Log, entries: int, value: float) -> None:
-    """Append entries as what was learned, and wait."""
-    made = {(state_key(each // SLOTS), each % SLOTS): value for each in range(entries)}
-    log.append((), learned(made)).wait()
+def appends(log: Log, entries: int) -> list[Work]:
+    """Return merges of entries as what was learned, each waited for."""
+    places = [(state_key(each // SLOTS), each % SLOTS) for each in range(entries)]
+    made = [learned(dict.fromkeys(places, float(value))) for value in range(ROUNDS)]
+    return [partial(lambda each: log.append((), each).wait(), each) for each in made]
 
 
-def measure_merge(server: PostgresServer, entries: int, locked: int, rounds: int) -> None:
+def measure_merge(at: Places, entries: int, locked: int) -> None:
     """Measure merges of so many entries; with row locks, of the first so many."""
-    plain = PlainTable(server)
-    plain.make(entries)
-    with plain.connect() as connection, opened_logs(server, f"merge_{entries}") as logs:
+    at.plain.make(entries)
+    with at.plain.connect() as connection, at.logs(f"merge_{entries}") as logs:
+        one_by_one = [partial(put_locked, connection, locked, float(value)) for value in range(2)]
+        together = [partial(put_together, connection, entries, float(value)) for value in range(ROUNDS)]
         rates = [
-            merge_rate("PostgreSQL, row locks: a transaction for each", locked, 1, partial(put_locked, connection, locked))
+            merge_rate("PostgreSQL, row locks: a transaction for each", locked, one_by_one),
+            *(merge_rate(f"{kind}, ours: one append", entries, appends(log, entries)) for kind, log in logs.items()),
+            merge_rate("PostgreSQL, floor: one bare INSERT … ON CONFLICT", entries, together),
         ]
-        for store, log in logs:
-            rates.append(merge_rate(f"{store}, ours: one append", entries, rounds, partial(append_entries, log, entries)))
-        together = partial(put_together, connection, entries)
-        rates.append(merge_rate("PostgreSQL, floor: one bare INSERT … ON CONFLICT", entries, rounds, together))
     show(f"merge: {entries:,} learned entries", "entries/s", rates)
 
 
@@ -238,15 +257,14 @@ def single_rate(plain: PlainTable, bodies: Sequence[str]) -> Rate:
         return Rate(name="PostgreSQL, a commit for each row", per_s=len(bodies) / (time.perf_counter() - began))
 
 
-def measure_ingest(server: PostgresServer, count: int, batch: int, single: int) -> None:
+def measure_ingest(at: Places, count: int, batch: int, single: int) -> None:
     """Measure how fast decisions and their outcomes are taken in."""
-    plain = PlainTable(server)
     decisions = [decision() for _ in range(count // 2)]
     rows: list[Decision | Outcome] = [*decisions, *(outcome(each) for each in decisions)]
     bodies = [str(columns[-1]) for columns in encode(rows)]
-    rates = [single_rate(plain, bodies[:single])]
-    with plain.connect() as connection, opened_logs(server, "ingest") as logs:
-        rates += [stream_rate(f"{store}, ours: batches of {batch:,}", log, rows, batch) for store, log in logs]
+    rates = [single_rate(at.plain, bodies[:single])]
+    with at.plain.connect() as connection, at.logs("ingest") as logs:
+        rates += [stream_rate(f"{kind}, ours: batches of {batch:,}", log, rows, batch) for kind, log in logs.items()]
         rates.append(copy_rate(connection, bodies))
     show(f"ingest: {count:,} decisions and outcomes", "rows/s", rates)
 
@@ -273,9 +291,8 @@ def waiting_rate(name: str, works: Sequence[Work], seconds: float) -> Rate:
     return Rate(name=name, per_s=len(took_s) / seconds, p50_ms=1_000 * statistics.median(took_s))
 
 
-def row_lock_clients(server: PostgresServer, clients: int, seconds: float, *, entries: int = TABLE) -> Rate:
+def row_lock_clients(plain: PlainTable, clients: int, seconds: float, entries: int) -> Rate:
     """Measure clients that do TD updates by row locks, spread over so many entries."""
-    plain = PlainTable(server)
     plain.make(TABLE)
     with ExitStack() as stack:
         connections = [stack.enter_context(plain.connect()) for _ in range(clients)]
@@ -283,7 +300,7 @@ def row_lock_clients(server: PostgresServer, clients: int, seconds: float, *, en
         return waiting_rate(f"PostgreSQL, row locks: TD updates of {entries} entries", works, seconds)
 
 
-def agent_clients(store: str, url: str, clients: int, seconds: float) -> Rate:
+def agent_clients(kind: str, url: str, clients: int, seconds: float) -> Rate:
     """Measure clients that decide and report."""
     spec = small_agent()
     rng = np.random.default_rng(0)
@@ -295,27 +312,25 @@ def agent_clients(store: str, url: str, clients: int, seconds: float) -> Rate:
             coming = cycle(states[number % len(states) :] + states[: number % len(states)])
             return lambda: agent.report(agent.decide(next(coming)), {"reward": 0.5}).wait()
 
-        return waiting_rate(f"{store}, ours: decide, report, wait", [client(each) for each in range(clients)], seconds)
+        return waiting_rate(f"{kind}, ours: decide, report, wait", [client(each) for each in range(clients)], seconds)
 
 
-def log_clients(store: str, log: Log, clients: int, seconds: float) -> Rate:
+def log_clients(kind: str, log: Log, clients: int, seconds: float) -> Rate:
     """Measure clients that append a decision with its outcome."""
 
     def work() -> None:
         decided = decision()
         log.append((decided, outcome(decided))).wait()
 
-    return waiting_rate(f"{store}, ours: the bare log, nothing learned", [work] * clients, seconds)
+    return waiting_rate(f"{kind}, ours: the bare log, nothing learned", [work] * clients, seconds)
 
 
-def measure_clients(server: PostgresServer, clients: int, seconds: float) -> None:
+def measure_clients(at: Places, clients: int, seconds: float) -> None:
     """Measure updates by clients that wait for each."""
-    rates = [row_lock_clients(server, clients, seconds, entries=2), row_lock_clients(server, clients, seconds)]
-    with tempfile.TemporaryDirectory() as folder:
-        rates.append(agent_clients("PostgreSQL", server.url(f"agents_{clients}"), clients, seconds))
-        rates.append(agent_clients("SQLite", str(Path(folder) / "agents.db"), clients, seconds))
-    with opened_logs(server, f"clients_{clients}") as logs:
-        rates += [log_clients(store, log, clients, seconds) for store, log in logs]
+    rates = [row_lock_clients(at.plain, clients, seconds, entries) for entries in (2, TABLE)]
+    rates += [agent_clients(kind, url, clients, seconds) for kind, url in at.urls(f"agents_{clients}").items()]
+    with at.logs(f"clients_{clients}") as logs:
+        rates += [log_clients(kind, log, clients, seconds) for kind, log in logs.items()]
     show(f"{clients} clients that wait for each update", "updates/s", rates, peers=2)
 
 
@@ -344,9 +359,8 @@ def repeat(work: Work) -> None:
         work()
 
 
-def counted_in_table(server: PostgresServer, count: Callable[[Connection], None]) -> int:
+def counted_in_table(plain: PlainTable, count: Callable[[Connection], None]) -> int:
     """Return how far writers get in a plain table, each with a connection of its own."""
-    plain = PlainTable(server)
     plain.make(1)
     with ExitStack() as stack, ThreadPoolExecutor(WRITERS) as pool:
         connections = [stack.enter_context(plain.connect()) for _ in range(WRITERS)]
@@ -366,15 +380,15 @@ def report_in_process(url: str) -> None:
             each.result()
 
 
-def counted_by_processes(server: PostgresServer) -> int:
+def counted_by_processes(at: Places) -> int:
     """Return how many visits the table has after processes reported to one agent, as SQL says."""
-    url, spec = server.url("lost"), small_agent()
+    url, spec = at.server.url("lost"), small_agent()
     with Steersman.open(url, agents=[spec], settings={}) as steersman:
         steersman.agent(spec.name)
         spawned = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(PROCESSES, mp_context=spawned) as pool:
             list(pool.map(report_in_process, [url] * PROCESSES))
-        with PlainTable(server).connect() as connection:
+        with at.plain.connect() as connection:
             await_learner(connection)
             found = connection.execute("SELECT 0.0, sum(visits)::bigint FROM lost.entries").fetchone()
     return int(found[1]) if found else 0
@@ -388,13 +402,13 @@ def await_learner(connection: Connection) -> None:
         time.sleep(0.05)
 
 
-def measure_lost(server: PostgresServer) -> bool:
+def measure_lost(at: Places) -> bool:
     """Print how many updates get lost; return whether that is as promised."""
-    naive = counted_in_table(server, count_naively)
+    naive = counted_in_table(at.plain, count_naively)
     counts = {
         "PostgreSQL, read and then write": naive,
-        "PostgreSQL, row locks": counted_in_table(server, count_locked),
-        f"PostgreSQL, ours: {PROCESSES} processes that decide and report": counted_by_processes(server),
+        "PostgreSQL, row locks": counted_in_table(at.plain, count_locked),
+        f"PostgreSQL, ours: {PROCESSES} processes that decide and report": counted_by_processes(at),
     }
     due = WRITERS * EACH
     print(f"\n{f'{WRITERS} writers, {EACH} updates each, of one state':64} {'counted':>12}     lost")
@@ -411,18 +425,23 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, and no crowd of clients")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long clients are watched")
     parser.add_argument("--many", type=int, default=256, help="size of the crowd of clients; 0 for none")
+    parser.add_argument("--commit-ms", type=float, default=0.0, help="delay of the server before each sync")
     options = parser.parse_args()
     shorter = 10 if options.quick else 1
     crowd = 0 if options.quick else options.many
-    print(f"a page written and synced: {sync_ms(200):.2f} ms at the median")
-    server = PostgresServer(durable=True, options={"max_connections": str(max(options.many, WRITERS) + 50)})
+    print(f"a page written and synced: {sync_ms(200):.2f} ms at the median", end="")
+    print(f"; each commit of the server {options.commit_ms} ms later" if options.commit_ms else "")
+    delay = {"commit_delay": f"{1_000 * options.commit_ms:.0f}", "commit_siblings": "0"}
+    server = PostgresServer(durable=True, options={"max_connections": str(max(crowd, WRITERS) + 50), **delay})
     try:
-        for entries in (1_000, 10_000):
-            measure_merge(server, entries, 1_000 // shorter, 5)
-        measure_ingest(server, 100_000 // shorter, 1_000, 1_000 // shorter)
-        for clients in (WRITERS, crowd) if crowd else (WRITERS,):
-            measure_clients(server, clients, options.seconds / shorter)
-        kept = measure_lost(server)
+        with tempfile.TemporaryDirectory() as folder:
+            at = Places(server=server, folder=Path(folder), commit_ms=options.commit_ms)
+            for entries in (1_000, 10_000):
+                measure_merge(at, entries, 1_000 // shorter)
+            measure_ingest(at, 100_000 // shorter, 1_000, 1_000 // shorter)
+            for clients in filter(None, (WRITERS, crowd)):
+                measure_clients(at, clients, options.seconds / shorter)
+            kept = measure_lost(at)
     finally:
         server.close()
     sys.exit(not kept)

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -12,8 +12,9 @@ from steersman.core.errors import InvalidInput, StoreError
 CONNECT_S = 5
 STATEMENT_S = 30
 LOCK_MS = 10_000
-_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,52}")  # with the channel's prefix, as long as a name may be
 _DEFAULT_SCHEMA = "steersman"
+_LAST_PORT = 65_535
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -32,18 +33,20 @@ def target(url: str) -> Target:
 
     All options of libpq may stand in the URL. Raises InvalidInput for a URL that cannot be read.
     """
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
-    schema = options.pop("schema", _DEFAULT_SCHEMA)
+    bare, schema = _split(url)
     if not _SCHEMA.fullmatch(schema):
-        raise InvalidInput(f"schema {schema!r}: use lower-case letters, digits and underscores.")
-    bare = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(options)))
+        raise InvalidInput(
+            f"schema {schema!r}: use at most 53 lower-case letters, digits and underscores, and begin with a letter, but "
+            "not with pg_."
+        )
     try:
         values = conninfo_to_dict(bare)
     except psycopg.ProgrammingError as error:
-        raise InvalidInput(
-            f"the store's URL cannot be read: {_line(error)} Write postgresql://user@host/database."
-        ) from error
+        hint = "A % in it must be written %25." if "percent" in str(error) else _line(error)
+        raise _unreadable(hint) from None  # the driver's text may hold the password
+    for port in str(values.get("port") or 1).split(","):
+        if not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+            raise _unreadable(f"There is no port {port!r}.")
     values.setdefault("connect_timeout", CONNECT_S)
     values.setdefault("application_name", "steersman")
     values.setdefault("tcp_user_timeout", CONNECT_S * 2000)
@@ -53,6 +56,32 @@ def target(url: str) -> Target:
     place = f"{values.get('host') or 'localhost'}:{values.get('port') or 5432}"
     shown = f"postgresql://{values.get('user') or ''}@{place}/{values.get('dbname') or ''}"
     return Target(conninfo=make_conninfo("", **values), schema=schema, shown=shown.replace("//@", "//"))
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Return a URL without its schema, and the schema. What libpq or we would misread is refused, and not shown."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise _unreadable(f"{error}.") from error
+    if _misread(parts):
+        raise _unreadable("In user and password, @ must be written %40, / %2F, ? %3F, # %23 and % %25.")
+    options = [each for each in parts.query.split("&") if each]
+    schemas = [unquote(each.removeprefix("schema=")) for each in options if each.startswith("schema=")]
+    query = "&".join(each for each in options if not each.startswith("schema="))
+    return f"postgresql://{parts.netloc}{parts.path}{query and '?'}{query}", (schemas or [_DEFAULT_SCHEMA])[-1]
+
+
+def _misread(parts: SplitResult) -> bool:
+    """Return whether a character of the login stands where it ends the login, or the whole address."""
+    login_goes_on = "@" not in parts.netloc and "@" in parts.query
+    return login_goes_on or parts.netloc.count("@") > 1 or "@" in parts.path or bool(parts.fragment)
+
+
+def _unreadable(reason: str) -> InvalidInput:
+    return InvalidInput(
+        f"the store's URL cannot be read: {reason} Write postgresql://user:password@host:port/database?schema=steersman."
+    )
 
 
 def connect(where: Target) -> Connection:
@@ -69,10 +98,11 @@ def writer(where: Target) -> Connection:
     return connection
 
 
+_NO_RIGHTS = "42501"
 _REASONS = (
     ("28", "the login was refused: check user and password"),
     ("3D000", "there is no such database: create it, or name another"),
-    ("42501", "rights are missing: GRANT CREATE ON DATABASE to this user, or have an owner create the schema and grant it"),
+    ("55P03", "another process keeps it locked: try again in a moment"),
     ("53100", "the server's disk is full: free space there"),
     ("53300", "the server has no connection left: raise max_connections, or run fewer processes"),
     ("57P03", "the server is starting or stopping: try again in a moment"),
@@ -93,9 +123,26 @@ def unusable(where: Target, error: Exception) -> StoreError:
     said = _line(error)
     state = getattr(error, "sqlstate", None) or next((code for words, code in _WORDS if words in said), "")
     reason = next((text for code, text in _REASONS if state.startswith(code)), "")
+    if state == _NO_RIGHTS:
+        reason = _missing_rights(where, said)
     if not reason and not state:
         reason = "check that the server runs, and host and port of the URL"
     return StoreError(f"cannot use the store {where.shown}: {said} {_sentence(reason)}".strip())
+
+
+def _missing_rights(where: Target, said: str) -> str:
+    """Return what an owner has to run."""
+    login = conninfo_to_dict(where.conninfo)
+    user, schema = login.get("user") or "this user", where.schema
+    if "for database" in said:
+        return (
+            f"rights are missing: have the database's owner run CREATE SCHEMA {schema} AUTHORIZATION {user}, or "
+            f"GRANT CREATE ON DATABASE {login.get('dbname') or ''} TO {user}"
+        )
+    granted = (f"SCHEMA {schema}", f"ALL TABLES IN SCHEMA {schema}", f"ALL SEQUENCES IN SCHEMA {schema}")
+    return (
+        f"rights are missing: have the store's owner run {' '.join(f'GRANT ALL ON {each} TO {user};' for each in granted)}"
+    )
 
 
 def _line(error: Exception) -> str:
@@ -106,7 +153,7 @@ def _line(error: Exception) -> str:
 
 
 def _sentence(reason: str) -> str:
-    return f"{reason[0].upper()}{reason[1:]}." if reason else ""
+    return f"{reason[0].upper()}{reason[1:].rstrip(';')}." if reason else ""
 
 
 def channel(where: Target) -> str:

@@ -40,7 +40,8 @@ class PostgresLog:
     url: see `connect.target`. queue_rows: how many rows may wait in memory for the server. read_only: never writes, makes
     or migrates anything. linger_s: how long the writer waits for more rows while nobody waits for a receipt.
 
-    Raises StoreError or StoreVersionError if the store cannot be used.
+    Raises StoreError or StoreVersionError if the store cannot be used, NotFound if there is none to read, InvalidInput for
+    a URL that cannot be read.
     """
 
     def __init__(self, url: str, *, queue_rows: int = 100_000, read_only: bool = False, linger_s: float = 0.002) -> None:
@@ -63,9 +64,7 @@ class PostgresLog:
         self._writer: SharedWriter | None = None
         with connect.connect(self._where) as connection:
             if read_only:
-                store.check_server(connection)
-                if store.inspect(connection, self._where) is None:
-                    raise StoreError(f"there is no store at {self._where.shown} to read. Name another one.")
+                store.check_readable(connection, self._where)
             else:
                 store.prepare(connection, self._where)
                 position = int(str((connection.execute("SELECT position FROM log_head").fetchone() or (0,))[0]))

@@ -1,12 +1,14 @@
 """The tables in their schema: made new, looked at before they are used, and brought up to date."""
 
+import psycopg
 from sqlalchemy import URL
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from steersman.backends.sql import schema
+from steersman.backends.sql.postgres import connect
 from steersman.backends.sql.postgres.connect import Connection, Target
-from steersman.core.errors import StoreError, StoreVersionError
+from steersman.core.errors import NotFound, StoreError, StoreVersionError
 
 OLDEST_SERVER = 130000
 _MAKING = 0x53746565  # one process at a time makes or migrates; the others wait
@@ -44,6 +46,8 @@ def inspect(connection: Connection, where: Target) -> str | None:
     tables = {str(name) for (name,) in found}
     if not tables:
         return None
+    if connection.execute("SELECT has_schema_privilege(%s, 'USAGE')", (where.schema,)).fetchone() == (False,):
+        raise psycopg.errors.InsufficientPrivilege(f"permission denied for schema {where.schema}")
     if not {"alembic_version", "log_head"} <= tables:
         raise StoreError(
             f"the schema {where.schema} of {where.shown} holds another program's tables. Nothing was changed. Name another "
@@ -58,11 +62,27 @@ def inspect(connection: Connection, where: Target) -> str | None:
     return str(revision)
 
 
+def check_readable(connection: Connection, where: Target) -> None:
+    """Raise NotFound if there is no store to read, StoreVersionError if it first has to be brought up to date, or as above."""
+    check_server(connection)
+    revision = inspect(connection, where)
+    if revision is None:
+        raise NotFound(
+            f"no store at {where.shown}, schema {where.schema}. Name one with --store or STEERSMAN_STORE, or make one by "
+            "deciding."
+        )
+    if revision != schema.REVISIONS[-1]:
+        raise StoreVersionError(
+            f"{where.shown} was written by an older Steersman (schema {revision}; this one reads {schema.REVISIONS[-1]}). "
+            "Nothing was changed. Whatever writes to it next, such as a process that decides, brings it up to date."
+        )
+
+
 def create(connection: Connection, where: Target) -> None:
     """Make the tables of the newest revision in one transaction, and stamp them, without importing Alembic."""
     with connection.transaction():
         if connection.execute("SELECT to_regnamespace(%s)", (where.schema,)).fetchone() == (None,):
-            connection.execute(f"CREATE SCHEMA {where.schema}")
+            connection.execute(f'CREATE SCHEMA "{where.schema}"')
         for statement in definitions():
             connection.execute(statement)
         connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (schema.REVISIONS[-1],))
@@ -70,13 +90,21 @@ def create(connection: Connection, where: Target) -> None:
 
 
 def upgrade(where: Target, revision: str = "head") -> None:
-    """Run the migrations that are due."""
-    import psycopg
+    """Run the migrations that are due, however long they take. Raises psycopg.Error: then nothing was changed."""
+    from sqlalchemy.exc import DBAPIError
 
     from steersman.backends.sql import migrate
 
-    url = URL.create("postgresql+psycopg")
-    migrate.upgrade(url, revision, connect=lambda: psycopg.connect(where.conninfo))
+    def patient() -> Connection:
+        connection = connect.connect(where)
+        connection.execute("SET statement_timeout = 0")
+        connection.autocommit = False
+        return connection
+
+    try:
+        migrate.upgrade(URL.create("postgresql+psycopg"), revision, connect=patient)
+    except DBAPIError as error:
+        raise error.orig or error from error
 
 
 def definitions() -> list[str]:

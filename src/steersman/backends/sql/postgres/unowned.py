@@ -18,7 +18,7 @@ def append_unowned(url: str, rows: Sequence[AuditEvent | KillSwitch]) -> None:
     try:
         with connect.writer(where) as connection:
             if store.inspect(connection, where) is None:
-                raise NotFound(f"no store at {where.shown}. Name the store whose agents are meant.")
+                raise NotFound(f"no store at {where.shown}, schema {where.schema}. Name the store whose agents are meant.")
             with connection.transaction():
                 for row, values in zip(rows, columns, strict=True):
                     statement = SQL.add_audit if isinstance(row, AuditEvent) else SQL.add_switches

@@ -1,5 +1,7 @@
 """The first tables."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -34,8 +36,8 @@ def _instant(name: str, *, nullable: bool = False) -> "sa.Column[object]":
     return sa.Column(name, _INSTANT, nullable=nullable)
 
 
-def _whole(name: str) -> "sa.Column[int]":
-    return sa.Column(name, _BIG, nullable=False)
+def _whole(name: str, **options: Any) -> "sa.Column[int]":
+    return sa.Column(name, _BIG, nullable=False, **options)
 
 
 def _log() -> None:
@@ -49,7 +51,7 @@ def _log() -> None:
     )
     op.create_table(
         "decisions",
-        _whole("position"),
+        _whole("position", autoincrement=False),
         _text("id"),
         _text("agent"),
         _text("episode"),
@@ -68,7 +70,7 @@ def _log() -> None:
     )
     op.create_table(
         "outcomes",
-        _whole("position"),
+        _whole("position", autoincrement=False),
         _text("decision_id"),
         _whole("revision"),
         _text("agent"),
