@@ -65,6 +65,11 @@ class PostgresServer:
         """The data folder."""
         return self._disk / "data"
 
+    @property
+    def running(self) -> bool:
+        """Whether the server is at work: a full disk may have ended it."""
+        return self._process is not None and self._process.poll() is None
+
     def url(self, schema: str = "steersman", *, database: str = "postgres", user: str = "postgres") -> str:
         """Return the URL of a store in it."""
         login = f"{user}:{self._password}" if self._password else user

@@ -58,7 +58,7 @@ class Writer(threading.Thread, Generic[C]):
         pause_s = _FIRST_PAUSE_S
         while error := self._try(batch):
             self._disconnect()
-            if not self.queue.fail(f"{type(error).__name__}: {str(error).strip()}", pause_s):
+            if not self.queue.fail(f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}", pause_s):
                 return False
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         return True

@@ -39,11 +39,12 @@ class FaultyLog(Log, Protocol):
 
 
 class Append(NamedTuple):
-    """What one append wrote, rows and what was learned together, as a transaction does; or tokens that were asked for."""
+    """What one append wrote, rows and what was learned together, as a transaction does; or tokens, or a cut, that were asked for."""
 
     rows: tuple[Row, ...]
     learned: Learned | None = None
     tokens: tuple[str, int, int, int] | None = None
+    cut: Learned | None = None
 
 
 class SimulatedLog(MemoryLog):
@@ -73,6 +74,11 @@ class SimulatedLog(MemoryLog):
         self._journal.append(Append((), tokens=(agent, period, count, budget)))
         return super().reserve_tokens(agent, period, count, budget)
 
+    def cut(self, base: Learned) -> MemoryReceipt:
+        """Put what was learned in the place of rows, durable with the next commit."""
+        self._journal.append(Append((), cut=_copy(base)))
+        return super().cut(base)
+
     def commit(self) -> None:
         """Make durable what was appended, unless the disk is full."""
         if not self._full:
@@ -92,14 +98,20 @@ class SimulatedLog(MemoryLog):
         """Return the log as the next process finds it; this one takes nothing any more."""
         found = type(self)(queue_rows=self._room, timer=self._timer)
         for each in self.survivors(torn):
-            if each.tokens is None:
-                found.append(each.rows, each.learned)
-            else:
-                found.reserve_tokens(*each.tokens)
+            found.take_in(each)
             found.commit()
         self._over = True
         super().stall("the process died")
         return found
+
+    def take_in(self, one: Append) -> None:
+        """Do again what one append did."""
+        if one.tokens is not None:
+            self.reserve_tokens(*one.tokens)
+        elif one.cut is not None:
+            self.cut(one.cut)
+        else:
+            self.append(one.rows, one.learned)
 
     def survivors(self, torn: int) -> Sequence[Append]:
         """Return the appends that a crash leaves: a prefix, with all that was durable in it."""

@@ -57,7 +57,7 @@ class Listener(threading.Thread):
                 self.error = ""
                 self._closing.wait(_PAUSE_S)  # many commits in a row are one piece of news
             except psycopg.Error as error:
-                self.error = str(error).strip() or type(error).__name__
+                self.error = " ".join(str(error).split()).rstrip(".") or type(error).__name__
                 self._drop()
                 self._closing.wait(LOOK_S)
         self._drop()
@@ -68,6 +68,11 @@ class Listener(threading.Thread):
         if age_s > STALE_S:
             raise StoreError(f"the store {self._where.shown} was last read {age_s:.1f} s ago: {self.error or 'it is slow'}")
         return self._switches
+
+    @property
+    def looked_at(self) -> float:
+        """When the last look began, by the monotonic clock."""
+        return self._looked_at
 
     def outage(self) -> str:
         """Return "" or why the store cannot be reached."""

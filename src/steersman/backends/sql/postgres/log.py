@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 import uuid
 import weakref
 from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ class PostgresLog:
         self._readers = Readers(self._where, self._name)
         self._leases = Leases(self._readers, self._name)
         self._queue: SharedQueue | None = None
-        self._said: dict[str, KillSwitch] = {}
+        self._said: dict[str, _Said] = {}
         try:
             self._open(queue_rows, linger_s, read_only=read_only)
         except psycopg.Error as error:
@@ -91,7 +92,7 @@ class PostgresLog:
         if learned is not None:
             check_learned(learned)
         receipt = queue.put(rows, columns, learned)
-        self._said.update({row.scope: row for row in rows if isinstance(row, KillSwitch)})
+        self._said.update({row.scope: _Said(row, receipt) for row in rows if isinstance(row, KillSwitch)})
         return receipt
 
     def reserve(self, rows: int = 1) -> None:
@@ -184,10 +185,12 @@ class PostgresLog:
 
     def kill_switches(self) -> list[KillSwitch]:
         """Return the latest word for each scope, as the listener saw it a moment ago; what was appended here counts."""
-        latest = {each.scope: each for each in self._listener.kill_switches()}
-        for scope, said in self._said.items():
-            if scope not in latest or said.at > latest[scope].at:
-                latest[scope] = said
+        looked_at, latest = self._listener.looked_at, {each.scope: each for each in self._listener.kill_switches()}
+        for scope, said in list(self._said.items()):
+            if said.seen_by(looked_at):
+                self._said.pop(scope, None)
+            else:
+                latest[scope] = said.switch
         return [latest[scope] for scope in sorted(latest)]
 
     def base(self, agent: str) -> Learned | None:
@@ -269,6 +272,21 @@ def _close(queue: SharedQueue | None, writer: SharedWriter | None, listener: Lis
     listener.close()
     readers.close()
     return 0 if queue is None else queue.unwritten
+
+
+class _Said:
+    """A kill switch that was flipped here: it counts at once, until a look at the store can have seen it."""
+
+    def __init__(self, switch: KillSwitch, receipt: QueueReceipt) -> None:
+        self.switch = switch
+        self._receipt = receipt
+        self._durable_at = float("inf")
+
+    def seen_by(self, looked_at: float) -> bool:
+        """Return whether a look that began then has seen it: from there on the store's order decides, and no clock."""
+        if self._durable_at == float("inf") and self._receipt.done():
+            self._durable_at = time.monotonic()
+        return looked_at > self._durable_at
 
 
 def _check_text(row: Row, columns: Sequence[object]) -> None:
