@@ -13,6 +13,9 @@ run benchmarks/decide.py
 run benchmarks/refold.py
 run benchmarks/replay.py
 run benchmarks/ingest.py
+run benchmarks/store.py
+run benchmarks/store.py --commit-ms 3
+run benchmarks/lost_updates.py
 run benchmarks/safety.py
 run benchmarks/crash.py --kills 500 --cuts 300
 run benchmarks/sequences.py

@@ -1,6 +1,7 @@
 """Identifiers that sort by time: UUID version 7 (RFC 9562), counted, so that one process never repeats or reorders."""
 
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from collections.abc import Callable
 IdSource = Callable[[], str]
 
 _COUNTER_BITS = 12
-_RANDOM_BYTES = 8 * 512
+_NUMBERS = struct.Struct("512Q")
 
 
 class TimeOrderedIds:
@@ -22,7 +23,7 @@ class TimeOrderedIds:
         self._clock = clock
         self._lock = threading.Lock()
         self._last = 0
-        self._pool = b""
+        self._pool: list[int] = []
         self._process = 0
 
     def __call__(self) -> str:
@@ -31,8 +32,9 @@ class TimeOrderedIds:
             now = int(self._clock() * 1000) << _COUNTER_BITS
             self._last = now if now > self._last else self._last + 1
             stamp = self._last
-            if len(self._pool) < 8 or self._process != os.getpid():
-                self._pool, self._process = os.urandom(_RANDOM_BYTES), os.getpid()
-            tail, self._pool = self._pool[:8], self._pool[8:]
-        variant = 0x8000 | int.from_bytes(tail[:2], "big") & 0x3FFF
-        return f"{stamp >> 28:08x}-{stamp >> 12 & 0xFFFF:04x}-7{stamp & 0xFFF:03x}-{variant:04x}-{tail[2:].hex()}"
+            if not self._pool or self._process != os.getpid():
+                self._pool, self._process = list(_NUMBERS.unpack(os.urandom(_NUMBERS.size))), os.getpid()
+            tail = self._pool.pop()
+        whole = (stamp >> _COUNTER_BITS) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | tail >> 2
+        text = f"{whole:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -283,7 +283,9 @@ class _Said:
         self._durable_at = float("inf")
 
     def seen_by(self, looked_at: float) -> bool:
-        """Return whether a look that began then has seen it: from there on the store's order decides, and no clock."""
+        """Return whether a look that began then has seen it, or it was refused: from there on the store alone decides."""
+        if self._receipt.refusal is not None:
+            return True
         if self._durable_at == float("inf") and self._receipt.done():
             self._durable_at = time.monotonic()
         return looked_at > self._durable_at

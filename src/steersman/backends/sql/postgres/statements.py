@@ -111,6 +111,11 @@ class Statements(Queries):
         )
 
     @cached_property
+    def check_decided(self) -> str:
+        """Fails by a division by zero if not all of these decisions are there. Parameters: how many, decision ids."""
+        return "SELECT 1 / (count(*) = %s)::int FROM decisions WHERE id = ANY(%b)"
+
+    @cached_property
     def count_decisions(self) -> str:
         """Arrays of all columns."""
         return (
