@@ -85,6 +85,13 @@ class Log(Protocol):
         durable: leave out what this process has appended and not yet stored.
         """
 
+    def sample(self, agent: str, shares: Sequence[float]) -> list[tuple[Decision, Outcome]]:
+        """Return a decision with its last outcome for each share in [0, 1) of the agent's span of positions in the log.
+
+        A share stands for the first outcome at or behind it, of what is durable. The cost grows with the number of shares
+        alone, however long the log is.
+        """
+
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield all decisions and outcomes in log order."""
 

@@ -1,15 +1,18 @@
 """The handles: an agent at work and its episodes, as a caller holds them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import ParamSpec, TypeVar
+
+import numpy as np
 
 from steersman.core.actions import Action, Choice
 from steersman.core.agent import AgentSpec
-from steersman.core.errors import NotFound
+from steersman.core.errors import InvalidInput, NotFound
 from steersman.core.ports import Receipt
 from steersman.core.settings import Settings
 from steersman.core.state import StateValues
+from steersman.core.transition import Transition
 from steersman.core.values import Arm, Decision, Entry
 from steersman.loops import decide as decide_loop
 from steersman.loops import explain as explain_loop
@@ -122,6 +125,17 @@ class Agent:
                 for slot, (dimension, choice) in enumerate(agent.spec.actions.slot_names):
                     found.setdefault(dimension, {})[choice] = agent.fold.table.entry(row, slot)
             return found
+
+    def sample(self, count: int, rng: np.random.Generator) -> list[Transition]:
+        """Return transitions drawn evenly over the agent's log, with replacement, to fill a `ReplayBuffer` with.
+
+        Rows of an earlier definition are left out, so there may be fewer. The cost does not grow with the log.
+        """
+        agent, found = self._runtime, []
+        for decision, outcome in agent.log.sample(self.spec.name, rng.random(count).tolist()):
+            with suppress(InvalidInput):
+                found.append(agent.recorder.transition(decision, outcome))
+        return found
 
     def explain(self, decision_id: str) -> Explanation:
         """Return what was known when a decision was made. Raises NotFound."""

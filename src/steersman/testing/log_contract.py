@@ -163,6 +163,16 @@ class LogContract(PoolContract, TableContract, ABC):
         assert list(log.history(AGENT)) == expected
         assert list(log.history(AGENT, until=3)) == expected[:1]
 
+    def test_a_sample_takes_the_last_word_at_each_share_of_the_log(self, log: Log) -> None:
+        made = [decision() for _ in range(4)]
+        log.append(made)  # positions 1 to 4; outcomes at 5, 6, 8 and 9
+        log.append((outcome(made[0]), outcome(made[1]), decision(), outcome(made[2]), outcome(made[1], revision=1)))
+        log.flush(SOON_S)
+        assert log.sample(AGENT, []) == log.sample("ops/scaler", [0.5]) == []
+        wanted = [0.0, 0.3, 0.5, 0.7, 0.99]
+        places = [(made[0], 0), (made[1], 1), (made[2], 0), (made[2], 0), (made[1], 1)]
+        assert log.sample(AGENT, wanted) == [(each, outcome(each, revision=number)) for each, number in places]
+
     def test_history_is_what_it_was_when_it_began(self, log: Log) -> None:
         first = decision()
         log.append((first, outcome(first)))

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from steersman import ReplayBuffer
 from steersman.app import Steersman
 from steersman.core.errors import Conflict, InvalidInput, NotFound
 from steersman.core.reward import Reward
@@ -268,3 +270,16 @@ def test_a_source_that_is_no_text_is_refused_before_anything_is_learned(agent: A
     with pytest.raises(InvalidInput, match="source"):
         agent.report(decision, {"reward": 0.5}, source="\ud800")
     assert not _values(agent)
+
+
+def test_a_sample_of_the_log_fills_a_replay_buffer(agent: Agent) -> None:
+    rewards = [index / 10 for index in range(10)]
+    for reward in rewards:
+        agent.report(agent.decide(STATE), {"reward": reward}).wait()
+    drawn = agent.sample(400, np.random.default_rng(0))
+    counts = {reward: sum(each.reward == reward for each in drawn) for reward in rewards}
+    assert sum(counts.values()) == 400
+    assert min(counts.values()) >= 15, "each of the ten comes up, about forty times"
+    buffer = ReplayBuffer(100, {"action": ((), np.int64), "reward": ((), np.float64)})
+    taken = buffer.extend({"action": [each.action for each in drawn[:100]], "reward": [each.reward for each in drawn[:100]]})
+    assert (taken, len(buffer)) == (100, 100)

@@ -1,6 +1,7 @@
 """`MemoryLog`: the log as plainly as it can be written. What the other backends must do, read here."""
 
 import threading
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -129,6 +130,17 @@ class MemoryLog:
         for position, row in enumerate(self._rows[after:until], start=after + 1):
             if isinstance(row, Outcome) and row.agent == agent and row.decision_id in self._decisions:
                 yield position, self._decisions[row.decision_id][1], row
+
+    def sample(self, agent: str, shares: Sequence[float]) -> list[tuple[Decision, Outcome]]:
+        """Return a decision with its last outcome for each share of the agent's span of positions."""
+        mine = [place for place, row in enumerate(self._rows) if isinstance(row, Outcome) and row.agent == agent]
+        found = []
+        for share in shares if mine else ():
+            wanted = mine[0] + int(share * (mine[-1] - mine[0] + 1))
+            row = self._rows[mine[bisect_left(mine, wanted)]]
+            assert isinstance(row, Outcome)  # noqa: S101 - `mine` holds the places of outcomes
+            found.append((self._decisions[row.decision_id][1], self.outcomes(row.decision_id)[-1]))
+        return found
 
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield decisions and outcomes in log order."""

@@ -3,6 +3,7 @@
 Placeholders are the driver's own, in the order in which the parameters stand in the statement. Times come and go as unix
 seconds, however a dialect keeps them.
 """
+# ruff: noqa: S608 - every name in these texts is one of our own tables or columns; values are parameters
 
 from functools import cached_property
 from typing import Any
@@ -104,6 +105,30 @@ class Queries:
             .select_from(both)
             .where(mine, between)
             .order_by(outcome.c.position)
+        )
+
+    @cached_property
+    def span(self) -> str:
+        """First and last position of an agent's outcomes. Parameter: agent."""
+        table = schema.outcomes
+        ends = select(func.min(table.c.position), func.max(table.c.position))
+        return self.text(ends.where(table.c.agent == bindparam("agent")))
+
+    @cached_property
+    def sample(self) -> str:
+        """Bodies of decision and last outcome, one for each position asked for. Parameters: positions, agent.
+
+        Each is found by the index, so that the cost does not grow with the log.
+        """
+        listed = "json_each(?)" if self._dialect.name == "sqlite" else "unnest(%s::bigint[]) WITH ORDINALITY"
+        names = "wanted" if self._dialect.name == "sqlite" else "wanted (value, key)"
+        return (
+            f"SELECT decisions.body, outcomes.body FROM {listed} AS {names} "
+            "JOIN outcomes AS found ON found.position = (SELECT MIN(position) FROM outcomes "
+            f"WHERE agent = {self._mark} AND position >= wanted.value) "
+            "JOIN outcomes ON outcomes.decision_id = found.decision_id AND outcomes.revision = "
+            "(SELECT MAX(revision) FROM outcomes WHERE decision_id = found.decision_id) "
+            "JOIN decisions ON decisions.id = found.decision_id ORDER BY wanted.key"
         )
 
     @cached_property

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import chain
 from operator import itemgetter
@@ -105,6 +105,18 @@ class Reads:
             decided = self.decision(row.decision_id)
             if decided is not None:
                 yield position, decided, row
+
+    def sample(
+        self, agent: str, shares: Sequence[float], keys: Callable[[list[int]], object]
+    ) -> list[tuple[Decision, Outcome]]:
+        """Return what is durable at shares of an agent's span of positions; `keys` makes a parameter of many positions."""
+        with self._readers.lend() as connection:
+            first, last = connection.execute(self._sql.span, (agent,)).fetchone()
+            if first is None:
+                return []
+            wanted = keys([first + int(share * (last - first + 1)) for share in shares])
+            found = connection.execute(self._sql.sample, (wanted, agent)).fetchall()
+        return [(codec.decision(decided), codec.outcome(came)) for decided, came in found]
 
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield decisions and outcomes in log order."""

@@ -39,7 +39,7 @@ class FaultyLog(Log, Protocol):
 
 
 class Append(NamedTuple):
-    """What one append wrote, rows and what was learned together, as a transaction does; or tokens, or a cut, that were asked for."""
+    """What one append wrote, rows and what was learned together, as a transaction does; or what else was asked for."""
 
     rows: tuple[Row, ...]
     learned: Learned | None = None

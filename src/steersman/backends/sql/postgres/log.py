@@ -142,6 +142,10 @@ class PostgresLog:
         """Yield (position, decision, outcome) for each outcome row of an agent in log order, between two positions."""
         return self._reads.history(agent, until, after=after, durable=durable)
 
+    def sample(self, agent: str, shares: Sequence[float]) -> list[tuple[Decision, Outcome]]:
+        """Return a decision with its last outcome for each share of the agent's span of positions."""
+        return self._reads.sample(agent, shares, list)
+
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield all decisions and outcomes in log order."""
         return self._reads.rows(agent)

@@ -10,7 +10,7 @@ from pathlib import Path
 from steersman.backends.sql import fork
 from steersman.backends.sql.queue import QueueReceipt
 from steersman.backends.sql.reads import Reads
-from steersman.backends.sql.rows import check_learned, encode
+from steersman.backends.sql.rows import check_learned, encode, text
 from steersman.backends.sql.sqlite import connect, store
 from steersman.backends.sql.sqlite.owner import Owner
 from steersman.backends.sql.sqlite.queue import OwnedQueue
@@ -108,6 +108,10 @@ class SqliteLog:
     ) -> Iterator[tuple[int, Decision, Outcome]]:
         """Yield (position, decision, outcome) for each outcome row of an agent in log order, between two positions."""
         return self._reads.history(agent, until, after=after, durable=durable)
+
+    def sample(self, agent: str, shares: Sequence[float]) -> list[tuple[Decision, Outcome]]:
+        """Return a decision with its last outcome for each share of the agent's span of positions."""
+        return self._reads.sample(agent, shares, text)
 
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield all decisions and outcomes in log order."""
