@@ -281,5 +281,7 @@ def test_a_sample_of_the_log_fills_a_replay_buffer(agent: Agent) -> None:
     assert sum(counts.values()) == 400
     assert min(counts.values()) >= 15, "each of the ten comes up, about forty times"
     buffer = ReplayBuffer(100, {"action": ((), np.int64), "reward": ((), np.float64)})
-    taken = buffer.extend({"action": [each.action for each in drawn[:100]], "reward": [each.reward for each in drawn[:100]]})
+    taken = buffer.extend(
+        {"action": [each.action for each in drawn[:100]], "reward": [each.reward or 0.0 for each in drawn[:100]]}
+    )
     assert (taken, len(buffer)) == (100, 100)
