@@ -1,5 +1,6 @@
 """What has been appended and is not durable yet: the rows, and what was learned up to them, for one transaction."""
 
+import threading
 from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple, Protocol
@@ -110,6 +111,7 @@ class Batch:
         self.contributions: dict[Place, Contribution] = {}
         self.asked: list[tuple[Told, str, int, int, int]] = []  # for tokens: agent, period, how many, budget
         self.groups: list[Group] = []
+        self.gates: list[threading.Lock] = []  # of those who wait for it
         self.cuts: list[Learned] = []
         self.learned: dict[str, Changes] = {}
 

@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _STUCK_S = 5.0
 _COMPANY_ROWS = 512  # that many together need not wait for more
+_PATIENCE = 0.25  # of what the last commit took: clients that it released come back together, or take turns for ever
+_MOST_PATIENCE_S = 0.005
 
 
 class QueueReceipt:
@@ -68,12 +70,13 @@ class Queue(ABC):
         self._linger_s = linger_s
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._settled = threading.Condition(self._lock)
         self._pending = Batch()
         self._writing: Batch | None = None
         self._since = 0.0
         self._ticket = 0
         self._waiters = 0
+        self._expected = 0
+        self._patience_s = 0.0
         self._idle = False
         self._closing = False
         self._ended = False
@@ -149,18 +152,39 @@ class Queue(ABC):
             self._check_room(rows)
 
     def wait_for(self, ticket: int, timeout_s: float | None) -> None:
-        """Return once everything up to a ticket is durable. Raises DeadlineExceeded, or StoreError if it never will be."""
+        """Return once everything up to a ticket is durable. Raises DeadlineExceeded, or StoreError if it never will be.
+
+        Each waits at a gate of its own, which opens with its batch: nobody wakes for the batches of others.
+        """
         with self._lock:
-            self._waiters += 1
-            self._work.notify()  # the writer need not wait for company any longer
-            try:
-                reached = self._settled.wait_for(lambda: self.durable >= ticket or self._ended, timeout_s)
-            finally:
-                self._waiters -= 1
-            if not reached:
+            if self.durable < ticket and not self._ended:
+                batch = next(each for each in self._batches() if ticket <= each.ticket)
+                gate = threading.Lock()
+                gate.acquire()
+                batch.gates.append(gate)
+                self._waiters += 1
+                self._work.notify()  # the writer need not wait for company any longer
+            else:
+                gate = None
+        if gate is not None and not gate.acquire(timeout=-1 if timeout_s is None else timeout_s):
+            self._give_up(batch, gate)
+        if self.durable < ticket:
+            if not self._ended:
                 raise DeadlineExceeded(f"not durable after {timeout_s} s: {self.error or 'the disk is slow'}.")
-            if self.durable < ticket:
-                raise StoreError(f"the rows were not stored: {self.error or 'the log was closed'}. Report them again.")
+            raise StoreError(f"the rows were not stored: {self.error or 'the log was closed'}. Report them again.")
+
+    def _give_up(self, batch: Batch, gate: threading.Lock) -> None:
+        with self._lock:
+            if gate in batch.gates:
+                batch.gates.remove(gate)
+                self._waiters -= 1
+
+    def _open_gates(self, batch: Batch) -> int:
+        gates, batch.gates = batch.gates, []
+        for each in gates:
+            each.release()
+        self._waiters -= len(gates)
+        return len(gates)
 
     @property
     def ticket(self) -> int:
@@ -215,6 +239,7 @@ class Queue(ABC):
             self._idle = False
             if self._linger_s and self._pending.size < _COMPANY_ROWS:
                 self._work.wait_for(lambda: self._waiters or self._closing, self._linger_s)
+                self._work.wait_for(lambda: self._waiters >= self._expected or self._closing, self._patience_s)
             if not self._pending.size:
                 return None
             self._writing, self._pending = self._pending, Batch()
@@ -230,7 +255,10 @@ class Queue(ABC):
                 self.position = position + len(self._pending.rows)
             self._writing = None
             self.error = ""
-            self._settled.notify_all()
+            self._patience_s = min(_PATIENCE * (time.monotonic() - self._since), _MOST_PATIENCE_S)
+            self._expected = self._waiters
+            if not self._open_gates(batch):
+                self._expected = 0  # nobody waited for it, so nobody is about to come back
 
     def fail(self, reason: str, pause_s: float) -> bool:
         """Say what keeps the log from writing, wait a little, and return whether to try again."""
@@ -250,7 +278,8 @@ class Queue(ABC):
         """Nothing more will be written: whoever waits is told."""
         with self._lock:
             self._ended = True
-            self._settled.notify_all()
+            for each in self._batches():
+                self._open_gates(each)
 
     @property
     def unwritten(self) -> int:

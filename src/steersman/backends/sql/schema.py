@@ -138,6 +138,7 @@ entries = Table(
     _instant("updated_at"),
     _version(),
     sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": 60},  # room to update in place
 )
 
 states = Table(

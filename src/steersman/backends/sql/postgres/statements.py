@@ -104,16 +104,15 @@ class Statements(Queries):
 
     @cached_property
     def settle_decisions(self) -> str:
-        """Fails by a division by zero if not all of them waited for an outcome. Parameters: decision ids, how many."""
+        """They wait no more. Fails by a division by zero if one of them was never made; looks only where not all waited.
+
+        Parameters: decision ids, how many, and both once more.
+        """
         return (
             "WITH gone AS (DELETE FROM open_decisions WHERE decision_id = ANY(%b) RETURNING 1) "
-            "SELECT 1 / (count(*) = %s)::int FROM gone"
+            "SELECT CASE WHEN (SELECT count(*) FROM gone) = %s THEN 1 "
+            "ELSE 1 / ((SELECT count(*) FROM decisions WHERE id = ANY(%b)) = %s)::int END"
         )
-
-    @cached_property
-    def check_decided(self) -> str:
-        """Fails by a division by zero if not all of these decisions are there. Parameters: how many, decision ids."""
-        return "SELECT 1 / (count(*) = %s)::int FROM decisions WHERE id = ANY(%b)"
 
     @cached_property
     def count_decisions(self) -> str:

@@ -66,7 +66,6 @@ class Plan:
         self.decision_columns: list[Columns] = []
         self.outcome_columns: list[Columns] = []
         self.answered: set[str] = set()
-        self.revised: set[str] = set()
         self.audit: list[Columns] = []
         self.switches: list[Columns] = []
         self.contributions: dict[Place, Columns] = {}
@@ -88,7 +87,7 @@ class Plan:
         elif isinstance(row, Outcome):
             self.size += 1
             self.outcome_columns.append((self.size, *columns))
-            (self.revised if row.revision else self.answered).add(row.decision_id)
+            self.answered.add(row.decision_id)
         elif isinstance(row, AuditEvent):
             self.audit.append(columns)
         elif isinstance(row, Contribution):
@@ -97,12 +96,8 @@ class Plan:
             self.switches.append(columns)
 
     def settled(self) -> list[str]:
-        """Return the ids of stored decisions that get their first outcome."""
+        """Return the ids of decisions that must be stored already, because they get an outcome, or a revision of it."""
         return sorted(self.answered - self.decisions.keys())
-
-    def known(self) -> list[str]:
-        """Return the ids of decisions that must be stored, because an outcome of theirs is revised."""
-        return sorted(self.revised - self.decisions.keys())
 
     def opened(self) -> list[Columns]:
         """Return the columns of decisions that wait for an outcome now."""
@@ -160,10 +155,8 @@ def _write_rows(connection: Connection, plan: Plan) -> None:
         _insert(connection, SQL.count_decisions, plan.counts())
     if plan.outcome_columns:
         connection.execute(SQL.add_outcomes, (plan.size, *_arrays(plan.outcome_columns)))
-        if known := plan.known():
-            connection.execute(SQL.check_decided, (len(known), known))
         if settled := plan.settled():
-            connection.execute(SQL.settle_decisions, (settled, len(settled)))
+            connection.execute(SQL.settle_decisions, (settled, len(settled)) * 2)
     _insert(connection, SQL.add_audit, plan.audit)
     _insert(connection, SQL.add_switches, plan.switches)
     _insert(connection, SQL.put_contributions, list(plan.contributions.values()))

@@ -75,6 +75,8 @@ def _streams() -> None:
 
 
 def _versions() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("ALTER TABLE entries SET (fillfactor = 60)")
     for table, name in (("entries", "version"), ("states", "version"), ("learned", "version"), ("learned", "replaced")):
         op.add_column(table, sa.Column(name, _BIG, nullable=False, server_default=sa.text("0")))
 
