@@ -15,7 +15,11 @@ run benchmarks/replay.py
 run benchmarks/ingest.py
 run benchmarks/store.py
 run benchmarks/store.py --commit-ms 3
+run benchmarks/outage.py --stops 100
+run benchmarks/outage.py --stops 30 --kill worker
 run benchmarks/lost_updates.py
+run benchmarks/workers.py
+run benchmarks/streams.py
 run benchmarks/safety.py
 run benchmarks/crash.py --kills 500 --cuts 300
 run benchmarks/sequences.py

@@ -233,9 +233,11 @@ def _plant(bug: str) -> None:
 
         connect.writer = writer
     elif bug == "learn twice":
+        from steersman.backends.sql.postgres import leases
         from steersman.loops import follow
 
         follow._take_over = _forgetful
+        leases.LEASE_S, leases.RENEW_S = 1.0, 0.1  # a short run sees somebody take over as well
 
 
 def _forgetful(agent: object, fence: int) -> None:

@@ -4,13 +4,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast, get_type_hints
 
 from steersman.core.agent import AgentSpec
 from steersman.core.catalog import Catalog, load_file
-from steersman.core.errors import InvalidInput, NotFound, StoreError
+from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound, StoreError
 from steersman.core.ids import IdSource, TimeOrderedIds
 from steersman.core.ports import Clock, Log, Progress, Receipt, SharedLog
 from steersman.core.settings import Settings, SettingsFile
@@ -87,7 +88,8 @@ class Steersman:
             catalog.add(spec)
         queue_rows = file.settings("", {}, values).store.queue_rows
         log = open_log(url, queue_rows=queue_rows, read_only=read_only)
-        steersman = cls(log, catalog=catalog, settings=file, overrides=values, seed=seed, clock=clock, ids=ids, learn=learn)
+        learns = learn and not read_only
+        steersman = cls(log, catalog=catalog, settings=file, overrides=values, seed=seed, clock=clock, ids=ids, learn=learns)
         if not read_only:
             steersman._start(steersman._sweep, *([steersman._follow] if log.shared else []))
         return steersman
@@ -227,6 +229,7 @@ class Steersman:
         for each in self._threads:
             if each is not threading.current_thread():
                 each.join()
+        self._follow_once_more()
         self.log.close()
 
     def _start(self, *loops: Callable[[], None]) -> None:
@@ -248,6 +251,12 @@ class Steersman:
                 except StoreError as error:  # the store cannot be reached: told by `doctor`, and tried again
                     agent.note_failure(error)
             self._closing.wait(FOLLOW_PAUSE_S)
+
+    def _follow_once_more(self) -> None:
+        """Learn what was reported last: a program that only reports and ends has no other time for it."""
+        for agent in self._opened() if self._threads and self.log.shared and not self.log.health() else ():
+            with suppress(StoreError, DeadlineExceeded):  # whoever learns next begins where this one stopped
+                agent.follow()
 
     def _sweep(self) -> None:
         """Every minute, close what waited too long, exchange with kin where it is time, and cut what is past retention."""

@@ -115,7 +115,7 @@ def test_the_kill_switch_from_the_command_line(cli: Callable[..., Any], mine: Pa
         (("decide", "mine/backup", "[1]"), 3, "JSON object"),
         (("report", "nothing", "{}"), 6, "no decision 'nothing'"),
         (("explain", "nothing"), 6, "no decision"),
-        (("decide", "mine/backup", STATE, "--store", "postgresql://here"), 3, "no backend"),
+        (("decide", "mine/backup", STATE, "--store", "mysql://here"), 3, "no backend"),
         (("decide", "mine/backup", STATE, "--store", "no/such/folder/x.db"), 1, "no/such/folder"),
         (("decide", "mine/backup", STATE, "--settings", "none.toml"), 6, "no settings file"),
         (("import", "none.jsonl"), 6, "no file"),

@@ -22,7 +22,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", metavar="URL", help="File, sqlite:///FILE or memory: (default: STEERSMAN_STORE, .steersman/log.db)."
+        "--store",
+        metavar="URL",
+        help="File, sqlite:///FILE, postgresql://… or memory: (default: STEERSMAN_STORE, .steersman/log.db).",
     ),
 ]
 SettingsOption = Annotated[

@@ -31,6 +31,7 @@ class Diagnosis:
     last_error: str
     killed: str
     log: str
+    learner: str
     convergence: Convergence
     findings: list[str]
 
@@ -57,6 +58,7 @@ def diagnose(agent: Runtime) -> Diagnosis:
         last_error=agent.last_error,
         killed=agent.killed,
         log=agent.log.health(),
+        learner=agent.shared.learner(agent.spec.name) if agent.shared else "",
         convergence=judge(
             windows,
             reward_range=agent.spec.reward.high - agent.spec.reward.low,
@@ -67,6 +69,7 @@ def diagnose(agent: Runtime) -> Diagnosis:
         findings=[],
     )
     facts.findings.extend(_findings(facts))
+    facts.findings.extend(_about_learner(agent, facts))
     facts.findings.extend(unsuitable(_task(agent, windows), windows, agent.settings.convergence))
     return facts
 
@@ -108,6 +111,23 @@ def _exploring(agent: Runtime, windows: list[Window]) -> float:
         return agent.fold.epsilon if policy == "epsilon_greedy" else 0.0
     outcomes = sum(each.outcomes for each in windows)
     return sum(each.explored for each in windows) / outcomes if outcomes else 1.0
+
+
+def _about_learner(agent: Runtime, facts: Diagnosis) -> list[str]:
+    """Return what stands out about the process that learns, where many share a store."""
+    rules = (
+        (
+            agent.shared is not None and not facts.learner,
+            "No process learns for it now: what is reported is kept, and learned once a process opens the store to decide "
+            "or to report (learn=True).",
+        ),
+        (
+            agent.misfit,
+            "What is stored was learned under another definition of the agent, or other settings, so it is not used here: "
+            "give this process and the one that learns the same.",
+        ),
+    )
+    return [text for holds, text in rules if holds]
 
 
 def _findings(facts: Diagnosis) -> list[str]:

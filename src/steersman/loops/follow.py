@@ -46,8 +46,8 @@ def _take_up(agent: Runtime) -> bool:
         return False
     with agent.lock:
         agent.version = learned.version
-        if not agent.fold.fits(learned):
-            agent.last_error = "the process that learns has another definition of the agent, or other settings"
+        agent.misfit = not agent.fold.fits(learned)
+        if agent.misfit:
             return False
         if learned.replace:
             agent.fold = agent.new_fold()
@@ -59,7 +59,7 @@ def _take_up(agent: Runtime) -> bool:
 def _take_over(agent: Runtime, fence: int) -> None:
     """Begin to learn where the last learner stopped."""
     restore(agent)
-    agent.fence, agent.version = fence, 0
+    agent.fence, agent.version, agent.misfit = fence, 0, False
 
 
 def _catch_up(agent: Runtime) -> bool:

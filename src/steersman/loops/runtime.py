@@ -102,6 +102,7 @@ class Runtime:
         self.version = 0
         self.position = 0
         self.replace_stored = False
+        self.misfit = False
         self.skipped = 0
         self.stream = -1
         self.draws = self._stream_of_draws()

@@ -56,15 +56,17 @@ class Statements(Queries):
 
     @cached_property
     def move_head(self) -> str:
-        """The new position. Parameter: by how many rows."""
-        return "UPDATE log_head SET position = position + %s, commits = commits + 1 WHERE id = 1 RETURNING position"
+        """The new position. Counts the writer's transaction, and tells those who listen.
 
-    @cached_property
-    def count_commit(self) -> str:
-        """Parameters: writer, number of its transaction."""
+        Fails by a division by zero if that transaction was counted before: the answer to its commit was lost. Parameters:
+        writer, number of its transaction, by how many rows, channel.
+        """
         return (
-            "INSERT INTO writers (name, commits, seen_at) VALUES (%s, %s, now()) "
-            "ON CONFLICT (name) DO UPDATE SET commits = excluded.commits, seen_at = excluded.seen_at"
+            "WITH counted AS (INSERT INTO writers (name, commits, seen_at) VALUES (%s, %s, now()) "
+            "ON CONFLICT (name) DO UPDATE SET commits = excluded.commits, seen_at = excluded.seen_at "
+            "WHERE writers.commits < excluded.commits RETURNING 1) "
+            "UPDATE log_head SET position = position + %s / (SELECT count(*) FROM counted), commits = commits + 1 "
+            "WHERE id = 1 RETURNING position, pg_notify(%s, '')"
         )
 
     @cached_property

@@ -63,7 +63,7 @@ def inspect(connection: Connection, where: Target) -> str | None:
 
 
 def check_readable(connection: Connection, where: Target) -> None:
-    """Raise NotFound if there is no store to read, StoreVersionError if it first has to be brought up to date, or as above."""
+    """Raise NotFound if there is no store to read, StoreVersionError if it is an older one, or as `prepare` does."""
     check_server(connection)
     revision = inspect(connection, where)
     if revision is None:

@@ -53,7 +53,7 @@ def _settle(batch: Batch, answers: "list[psycopg.Cursor[Any]]") -> int:
     head, *tokens = answers
     for (receipt, *_), answer in zip(batch.asked, tokens, strict=True):
         (receipt.promised,) = answer.fetchone() or (0,)
-    (position,) = head.fetchone() or (0,)
+    position, _ = head.fetchone() or (0, None)
     return int(position)
 
 
@@ -127,12 +127,12 @@ class _Table:
 
 def _apply(connection: Connection, plan: Plan, batch: Batch, writer: str, channel: str) -> "list[psycopg.Cursor[Any]]":
     """Write a plan; return the cursors that will know the head's position and the tokens granted."""
+    head = connection.execute(SQL.move_head, (writer, batch.number, plan.size, channel))
     for agent, table in plan.learned.items():
         for fence in table.fences:
             connection.execute(SQL.check_fence, (agent, fence))
     for base in plan.cuts:
         connection.execute(SQL.check_fence, (base.agent, base.fence))
-    head = connection.execute(SQL.move_head, (plan.size,))
     _write_rows(connection, plan)
     for agent, table in sorted(plan.learned.items()):
         _write_table(connection, agent, table, plan.size)
@@ -143,8 +143,6 @@ def _apply(connection: Connection, plan: Plan, batch: Batch, writer: str, channe
     for _, agent, period, *_ in batch.asked:
         connection.execute(SQL.begin_tokens, (agent, period))
     tokens = [connection.execute(SQL.reserve_tokens, tuple(asked[1:])) for asked in batch.asked]
-    connection.execute(SQL.count_commit, (writer, batch.number))
-    connection.execute("SELECT pg_notify(%s, '')", (channel,))
     return [head, *tokens]
 
 
@@ -193,6 +191,7 @@ def _examine(connection: Connection, groups: Sequence[Group]) -> list[Group]:
     log = _Known(connection, groups)
     accepted = []
     for group in groups:
+        group.receipt.refusal = None  # what an earlier attempt found may have changed
         try:
             log.admit(group)
         except SteersmanError as error:
