@@ -246,9 +246,9 @@ def _hasty(budget: Budget, now: float) -> bool:
     """Use tokens as soon as they are asked for, and find out later whether there were any."""
     budget._turn(int(now // budget._period_s))
     if budget._grant is not None and budget._grant.done():
-        budget._spent_out = not budget._grant.granted
+        budget._asked_again_at = now if budget._grant.granted else float("inf")
         budget._grant = None
-    if budget._tokens <= budget._block // 2 and budget._grant is None and not budget._spent_out:
+    if budget._tokens <= budget._block // 2 and budget._grant is None and now >= budget._asked_again_at:
         budget._grant = budget._log.reserve_tokens(budget._agent, budget._period, budget._block, budget._budget)
         budget._tokens += budget._block
     return budget._tokens > 0

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast, get_type_hints
@@ -27,6 +28,7 @@ _POSTGRES = ("postgresql://", "postgres://")
 SWEEP_S = 60.0
 FOLLOW_S = 0.5
 FOLLOW_PAUSE_S = 0.005
+JOIN_S = 15.0
 KILL_WAIT_S = 5.0
 
 
@@ -228,7 +230,7 @@ class Steersman:
         self._closing.set()
         for each in self._threads:
             if each is not threading.current_thread():
-                each.join()
+                each.join(JOIN_S)
         self._follow_once_more()
         self.log.close()
 
@@ -248,7 +250,7 @@ class Steersman:
             for agent in self._opened():
                 try:
                     more |= not self._closing.is_set() and agent.follow()
-                except StoreError as error:  # the store cannot be reached: told by `doctor`, and tried again
+                except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again; the other agents go on
                     agent.note_failure(error)
             self._closing.wait(FOLLOW_PAUSE_S)
 
@@ -262,12 +264,17 @@ class Steersman:
         """Every minute, close what waited too long, exchange with kin where it is time, and cut what is past retention."""
         while not self._closing.wait(SWEEP_S):
             for agent in self._opened():
-                try:
-                    agent.expire()
-                    agent.share(if_due=True)
-                    agent.cut()
-                except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again in a minute
-                    agent.note_failure(error)
+                for duty in (agent.expire, partial(agent.share, if_due=True), partial(self._cut, agent)):
+                    try:
+                        duty()
+                    except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again in a minute
+                        agent.note_failure(error)
+
+    def _cut(self, agent: Agent) -> None:
+        """Cut what is past retention, until the next minute begins."""
+        until = time.monotonic() + SWEEP_S / 2
+        while not self._closing.is_set() and time.monotonic() < until and agent.cut():
+            pass
 
     def __enter__(self) -> "Steersman":
         return self

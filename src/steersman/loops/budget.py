@@ -8,6 +8,7 @@ from steersman.core.ports import Grant, Log
 
 _BLOCKS = 20
 _LARGEST_BLOCK = 1_000
+_RETRY_S = 10.0  # after a block of which nothing was left, or nothing is known
 
 
 class Budget:
@@ -22,7 +23,7 @@ class Budget:
         self._period = -1
         self._tokens = 0
         self._grant: Grant | None = None
-        self._spent_out = False
+        self._asked_again_at = float("-inf")
 
     def allows(self, now: float) -> bool:
         """Return whether there is a token for a decision made now (unix seconds); ask for more before they run out.
@@ -32,9 +33,9 @@ class Budget:
         self._turn(max(int(now // self._period_s), self._period))
         if self._grant is not None and self._grant.done():
             self._tokens += self._grant.granted
-            self._spent_out = not self._grant.granted
+            self._asked_again_at = now + _RETRY_S if not self._grant.granted else now
             self._grant = None
-        if self._tokens <= self._block // 2 and self._grant is None and not self._spent_out:
+        if self._tokens <= self._block // 2 and self._grant is None and now >= self._asked_again_at:
             self._grant = self._log.reserve_tokens(self._agent, self._period, self._block, self._budget)
         return self._tokens > 0
 
@@ -44,4 +45,4 @@ class Budget:
 
     def _turn(self, period: int) -> None:
         if period != self._period:
-            self._period, self._tokens, self._grant, self._spent_out = period, 0, None, False
+            self._period, self._tokens, self._grant, self._asked_again_at = period, 0, None, float("-inf")

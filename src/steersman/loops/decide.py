@@ -34,12 +34,11 @@ def decide(
     if arm not in _ARMS:
         raise InvalidInput(f"arm: {arm!r} is none of {', '.join(map(str, _ARMS))}.")
     checked, clamped = agent.spec.state.check(state)
+    unknown = None if episode is None or agent.shared is None else _unknown(agent, episode)
     with agent.lock:
         agent.clamped += clamped
         alone = EpisodeState(step=0, epsilon=agent.fold.epsilon)
-        under_way, unknown = alone, None
-        if episode is not None:
-            under_way, unknown = _episode(agent, episode, alone)
+        under_way = alone if episode is None or unknown is not None else agent.episode(episode)
         made = _Made()
         try:
             if unknown is None:
@@ -70,15 +69,17 @@ def decide(
     return decision
 
 
-def _episode(agent: Runtime, name: str, alone: EpisodeState) -> tuple[EpisodeState, StoreError | None]:
-    """Return how far a named episode is, or what keeps a shared store from telling: then nothing can be recorded of it."""
+def _unknown(agent: Runtime, episode: str) -> StoreError | None:
+    """Look a named episode up before the lock is taken; return what keeps a shared store from telling, if anything does.
+
+    Then nothing can be recorded of it, and no other decision waits for the store.
+    """
     try:
-        return agent.episode(name), None
+        agent.look_up(episode)
     except StoreError as error:
-        if agent.shared is None:
-            raise
         agent.failed(error)
-        return alone, error
+        return error
+    return None
 
 
 @dataclass(kw_only=True, slots=True)

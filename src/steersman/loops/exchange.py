@@ -11,6 +11,7 @@ from steersman.loops.learn import blank
 
 FORMAT = "steersman-log"
 VERSION = 1
+_PIECE = 5_000
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,8 +75,9 @@ def import_rows(
             seen.add((row.decision_id, row.revision))
             fresh.append(row)
     names = sorted({row.agent for row in fresh})
-    if log.shared:  # whoever learns follows the log
-        log.append(fresh).wait()
+    if log.shared:  # whoever learns follows the log; an import that breaks off goes on where it stopped
+        for start in range(0, len(fresh), _PIECE):
+            log.append(fresh[start : start + _PIECE]).wait()
         return len(fresh), set(names)
     for name in names[:-1]:
         log.append((), blank(name))

@@ -89,7 +89,11 @@ def replay(agent: Runtime, decision: Decision) -> Replay:
         if old is not None:
             return replay(Runtime(agent.spec, old, agent.world, agent.guard_list), decision)
         differences.append(f"settings: made under {decision.settings_hash}, which this store does not know")
-    differences += _differences(agent, decision)
+    base = agent.log.base(agent.spec.name)
+    if base is not None and decision.table_position < (base.position or 0):
+        differences.append("learned from: rows that retention has cut since, so that it cannot be made again")
+    else:
+        differences += _differences(agent, decision)
     return Replay(
         decision_id=decision.id, identical=not differences, differences=differences, learned_from=decision.table_position
     )

@@ -14,6 +14,7 @@ from steersman.loops.learn import refold, restore
 from steersman.loops.runtime import Runtime
 
 CHUNK = 200
+_AT_ONCE = 10
 _WAIT_S = 30.0
 
 
@@ -45,11 +46,12 @@ def _take_up(agent: Runtime) -> bool:
     if learned is None:
         return False
     with agent.lock:
+        whole = learned.replace or agent.version == 0  # nothing that this process learned by itself stays beside it
         agent.version = learned.version
         agent.misfit = not agent.fold.fits(learned)
         if agent.misfit:
             return False
-        if learned.replace:
+        if whole:
             agent.fold = agent.new_fold()
         agent.fold.restore(learned, learned.episodes.values())
         agent.position = learned.position or 0
@@ -57,38 +59,61 @@ def _take_up(agent: Runtime) -> bool:
 
 
 def _take_over(agent: Runtime, fence: int) -> None:
-    """Begin to learn where the last learner stopped."""
+    """Begin to learn where the last learner stopped: what this process still had to store is stored or refused first."""
+    agent.log.flush(_WAIT_S)
     restore(agent)
     agent.fence, agent.version, agent.misfit = fence, 0, False
 
 
 def _catch_up(agent: Runtime) -> bool:
-    """Learn the next outcomes of the log; return whether there may be more."""
+    """Learn the next outcomes of the log; return whether there may be more.
+
+    Whatever goes wrong between learning and storing, the next round begins with what is stored.
+    """
     new = list(islice(agent.log.history(agent.spec.name, after=agent.position, durable=True), CHUNK))
     if not new and not agent.replace_stored:
         return False
-    learned = _learn(agent, new)
-    learned.position, learned.fence = agent.position, agent.fence or 0
     try:
+        learned = _learn(agent, new)
+        learned.position, learned.fence = agent.position, agent.fence or 0
         agent.log.append((), learned).wait(_WAIT_S)
-    except Conflict:  # another process learns now: what it stored is taken up from the beginning
-        agent.fence, agent.version = None, 0
     except DeadlineExceeded:  # it stays in the queue, in its order
         return False
+    except BaseException as error:
+        agent.fence, agent.version = None, 0
+        if not isinstance(error, Conflict):
+            raise
+        _release(agent)  # another process learns now: what it stored is taken up from the beginning
+        return False
     return len(new) == CHUNK
+
+
+def _release(agent: Runtime) -> None:
+    if agent.shared is not None:
+        agent.shared.release(agent.spec.name)
 
 
 def _learn(agent: Runtime, new: list[tuple[int, Decision, Outcome]]) -> Learned:
     """Learn new outcomes and return what changed; a correction or a withdrawal folds the log again, beside the old fold."""
     corrected = any(outcome.revision for _, _, outcome in new)
-    fold = refold(agent, new[-1][0]) if corrected else agent.fold
+    if corrected:
+        fold = refold(agent, new[-1][0])
+        with agent.lock:
+            agent.fold, agent.position, agent.replace_stored = fold, new[-1][0], True
+    else:
+        for start in range(0, len(new), _AT_ONCE):
+            _apply(agent, new[start : start + _AT_ONCE])
     with agent.lock:
-        agent.fold = fold
-        for _, decision, outcome in () if corrected else new:
+        replace, agent.replace_stored = agent.replace_stored, False
+        return agent.fold.changes(replace=replace)
+
+
+def _apply(agent: Runtime, new: list[tuple[int, Decision, Outcome]]) -> None:
+    """Learn a few outcomes; decisions wait no longer than that takes."""
+    with agent.lock:
+        for position, decision, outcome in new:
             try:
-                fold.apply(agent.recorder.transition(decision, outcome))
+                agent.fold.apply(agent.recorder.transition(decision, outcome))
             except InvalidInput:  # a row of an earlier definition
                 agent.skipped += 1
-        agent.position = new[-1][0] if new else agent.position
-        replace, agent.replace_stored = agent.replace_stored or corrected, False
-        return fold.changes(replace=replace)
+            agent.position = position

@@ -23,9 +23,12 @@ def refold(agent: Runtime, until: int | None = None, revision: Outcome | None = 
     Each decision counts where its first revision stands and with what its last revision says; two passes, so that only
     revisions are held in memory. Rows of an earlier definition that no longer fit are left out, and counted.
     """
-    fold, after = based(agent)
-    fold.apply_all(transitions(agent, until, revision, after=after, known=until))
-    return fold
+    while True:
+        fold, after = based(agent)
+        fold.apply_all(transitions(agent, until, revision, after=after, known=until))
+        base = agent.log.base(agent.spec.name)
+        if base is None or base.position == after:  # else rows were cut meanwhile
+            return fold
 
 
 def based(agent: Runtime) -> tuple[Fold, int]:
@@ -97,12 +100,14 @@ def restore(agent: Runtime) -> None:
 
 def _stored(agent: Runtime) -> tuple[Fold, int] | None:
     """Return the fold that is stored and its position, if it can go on from there; a fresh one for an empty log."""
-    stored = agent.log.learned(agent.spec.name)
-    if stored is None:
+    if agent.shared is not None:  # what this process has not stored yet may be refused
+        learned = agent.shared.learned_since(agent.spec.name, 0)
+        position = 0 if learned is None else learned.position or 0
+    else:
+        learned, position = agent.log.learned(agent.spec.name) or (None, 0)
+    if learned is None:
         return None
-    learned, position = stored
-    fold = agent.new_fold()
-    open_episodes = agent.log.open_episodes(agent.spec.name)
+    fold, open_episodes = agent.new_fold(), list(learned.episodes.values())
     if (open_episodes and fold.keeps_trajectories) or fold.keeps_memory or not fold.fits(learned):
         return None
     fold.restore(learned, open_episodes)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from steersman.core.actions import Action, Choice
-from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
+from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, SteersmanError
 from steersman.core.ports import Log, Receipt
 from steersman.core.state import StateValues, check_text
 from steersman.core.values import AuditEvent, Decision, Learned, Outcome
@@ -88,12 +88,18 @@ def _find(agent: Runtime, decision: Decision | str) -> tuple[Decision, list[Outc
     """Return the logged decision and the revisions of its outcome so far."""
     name = decision if isinstance(decision, str) else decision.id
     waiting = agent.open.get(name)
-    if waiting is not None:
+    if waiting is not None and not _may_have_expired(agent, waiting):
         return waiting, []
     known = agent.log.decision(name)
     if known is None or known.agent != agent.spec.name:
         raise NotFound(f"{agent.spec.name} has made no decision {name!r}. Report to the agent and store that decided.")
     return known, agent.log.outcomes(name)
+
+
+def _may_have_expired(agent: Runtime, decision: Decision) -> bool:
+    """Return whether another process may have closed a decision that waited too long."""
+    age_s = agent.world.clock() - decision.decided_at
+    return agent.shared is not None and age_s >= agent.settings.episodes.reward_wait_s
 
 
 def _check(
@@ -142,17 +148,25 @@ def _append(agent: Runtime, decision: Decision, new: Outcome, learned: Learned |
     """
     try:
         receipt = agent.log.append((new,), learned)
-    except SteersmanError:
+    except SteersmanError as error:
         if learned is not None:
             unlearn(agent)
+        elif isinstance(error, Conflict) and _is_logged(agent, new):
+            return agent.log.append(())  # two threads said the same
         raise
     if learned is None:
         receipt = SharedReceipt(agent.log, receipt, new)
     else:
         agent.position = agent.log.position
-    if (new.terminated or new.truncated) and decision.episode in agent.episodes:
-        agent.episodes[decision.episode].over = True
+    episode = agent.episodes.get(decision.episode)
+    if episode is not None and (new.terminated or new.truncated):
+        episode.over = True
     return receipt
+
+
+def _is_logged(agent: Runtime, new: Outcome) -> bool:
+    logged = agent.log.outcomes(new.decision_id)
+    return bool(logged) and same(logged[-1], new)
 
 
 def _revise(agent: Runtime, decision: Decision, last: Outcome, new: Outcome, *, correct: bool) -> Receipt:
@@ -179,7 +193,8 @@ def _revise(agent: Runtime, decision: Decision, last: Outcome, new: Outcome, *, 
 class SharedReceipt:
     """The receipt of an outcome that another process may have been first to report.
 
-    If that said the same, it is acknowledged: whoever reports twice, to whichever process, is told the same.
+    If that said the same, it is acknowledged: whoever reports twice, to whichever process, is told the same. If it was
+    only the default for silence, this outcome becomes its next revision.
     """
 
     def __init__(self, log: Log, receipt: Receipt, reported: Outcome) -> None:
@@ -193,12 +208,23 @@ class SharedReceipt:
             self._receipt.wait(timeout_s)
         except Conflict as error:
             logged = self._log.outcomes(self._reported.decision_id)
-            if not logged or not same(logged[-1], self._reported):
+            if logged and same(logged[-1], self._reported):
+                return
+            if not logged or logged[-1].kind != "expired":
                 raise Conflict(
                     f"decision {self._reported.decision_id} already has another outcome, reported to another process. To "
                     "replace it, report with correct=True."
                 ) from error
+            self._reported = replace(self._reported, revision=logged[-1].revision + 1)
+            self._receipt = self._log.append((self._reported,))
+            self.wait(timeout_s)
 
     def done(self) -> bool:
-        """Return whether the outcome is durable."""
-        return self._receipt.done()
+        """Return whether the outcome is durable, by whichever process it was reported."""
+        if self._receipt.done():
+            return True
+        try:
+            self.wait(0.0)
+        except (Conflict, DeadlineExceeded):
+            return False
+        return True

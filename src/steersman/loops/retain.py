@@ -4,6 +4,7 @@ from steersman.loops.learn import based, transitions
 from steersman.loops.runtime import Runtime
 
 MOST_ROWS = 20_000
+_WAIT_S = 10.0
 
 
 def cut(agent: Runtime) -> int:
@@ -11,7 +12,7 @@ def cut(agent: Runtime) -> int:
 
     Rows that can still be corrected stay, because retention is no shorter than `episodes.accept_until_s`. Agents whose
     learning goes on from memory that cannot be stored (replay, a model, steps that wait for later ones) keep their whole
-    log. Only the process that learns cuts. Raises StoreError if the store cannot be read or written.
+    log. Only the process that learns cuts. Raises StoreError or DeadlineExceeded if the store cannot be read or written.
     """
     with agent.following:
         return _cut(agent, agent.settings.store.retention_s)
@@ -29,7 +30,7 @@ def _cut(agent: Runtime, retention_s: float) -> int:
     base = fold.changes(replace=True)
     base.position, base.fence, base.windows = last, agent.fence or 0, []
     base.episodes = {name: each for name, each in base.episodes.items() if each.ended_at is None}
-    agent.log.cut(base).wait()
+    agent.log.cut(base).wait(_WAIT_S)
     return last
 
 

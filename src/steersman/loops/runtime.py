@@ -127,11 +127,7 @@ class Runtime:
 
     def episode(self, name: str) -> EpisodeState:
         """Return the state of a named episode, beginning it if it is new. Raises Conflict if it has run its length."""
-        found = self.episodes.get(name)
-        if found is None:
-            found = self.episodes[name] = self._from_log(name)
-            if len(self.episodes) > _OPEN_EPISODES:
-                self.episodes.popitem(last=False)
+        found = self.look_up(name)
         if found.over:
             raise Conflict(f"episode {name!r} of {self.spec.name} is over. Begin another one.")
         if found.step >= self.settings.episodes.max_steps:
@@ -139,6 +135,15 @@ class Runtime:
                 f"episode {name!r} of {self.spec.name} has had its {found.step} steps. Begin another one, or raise "
                 "episodes.max_steps."
             )
+        return found
+
+    def look_up(self, name: str) -> EpisodeState:
+        """Return how far a named episode is; of one that this process does not know, by the log."""
+        found = self.episodes.get(name)
+        if found is None:
+            found = self.episodes.setdefault(name, self._from_log(name))
+            if len(self.episodes) > _OPEN_EPISODES:
+                self.episodes.popitem(last=False)
         return found
 
     def _from_log(self, name: str) -> EpisodeState:
@@ -161,9 +166,10 @@ class Runtime:
         return self.draws.next()
 
     def _stream_of_draws(self) -> Draws:
-        self.stream = self.log.stream
-        count = self.log.decision_count(self.spec.name, self.stream)
-        return Draws(draw_key(self.world.seed, self.spec.name, self.stream), count)
+        stream = self.log.stream
+        count = self.log.decision_count(self.spec.name, stream)
+        self.stream = stream
+        return Draws(draw_key(self.world.seed, self.spec.name, stream), count)
 
     def rewind(self, draw: int) -> None:
         """Take back the draw of a decision that was not logged, so that counters follow the log."""

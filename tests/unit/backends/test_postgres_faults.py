@@ -15,10 +15,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from steersman import Steersman
 from steersman.backends.sql.postgres import PostgresLog, connect
-from steersman.core.errors import DeadlineExceeded, NotFound, StoreError
+from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound, StoreError
 from steersman.core.ports import Receipt
 from steersman.core.values import Decision
 from steersman.testing.log_rows import AGENT, decision, learned, outcome
@@ -351,3 +352,21 @@ def test_a_full_disk_is_never_taken_for_an_acknowledgement(small_disk: Path) -> 
         check_whole(log, url, made)
     finally:
         server.close()
+
+
+def test_a_row_that_the_store_cannot_keep_is_refused_and_stops_nobody(store_url: str) -> None:
+    with closing(PostgresLog(store_url)) as log:
+        before, late, endless, after = (
+            decision(),
+            decision(at=1e18),
+            replace(decision(), episode=os.urandom(9_000).hex()),
+            decision(),
+        )
+        receipts = [log.append((each,)) for each in (before, late, endless, after)]
+        for good in (receipts[0], receipts[3]):
+            good.wait(RESUMES_S)
+        for bad in receipts[1:3]:
+            with pytest.raises(InvalidInput, match="cannot keep"):
+                bad.wait(RESUMES_S)
+        assert list(log.rows()) == [before, after]
+        assert (log.position, log.health()) == (2, "")

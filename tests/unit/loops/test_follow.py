@@ -14,6 +14,7 @@ from steersman.core.values import Decision, Learned
 from steersman.loops import decide as decide_loop
 from steersman.loops.agent import Agent
 from steersman.loops.learn import blank, refold
+from steersman.stages.record.outcomes import silent
 from steersman.testing.specs import small_agent
 
 STATE = {"load": 10.0, "backlog": 5, "weekend": False}
@@ -106,12 +107,65 @@ def test_an_overtaken_learner_takes_up_what_the_new_one_stored(store_url: str, m
         act(first)
         eventually(lambda: learned(first) == 20, "the first has learned")
         first._runtime.learns = False  # it sleeps, and its lease runs out
+        monkeypatch.setattr(_log(first)._listener, "each_look", lambda connection: None)
         with opened(store_url) as second:
             eventually(lambda: second._runtime.fence == 2, "the second learns")
             first._runtime.learns = True
             act(second)
             eventually(lambda: learned(first) == learned(second) == 40, "both know all of it")
             assert first._runtime.fence is None
+
+
+def _log(agent: Agent) -> PostgresLog:
+    log = agent._runtime.log
+    assert isinstance(log, PostgresLog)
+    return log
+
+
+def test_learning_that_takes_longer_than_the_lease_keeps_it(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "LEASE_S", 0.5)
+    monkeypatch.setattr(leases, "RENEW_S", 0.1)
+    with opened(store_url) as first, opened(store_url) as second:
+        act(first)
+        eventually(lambda: learned(first) == 20, "the first has learned")
+        with first._runtime.following:  # as if it were folding a long log
+            time.sleep(1.5)
+        assert second._runtime.fence is None
+        act(second)
+        eventually(lambda: learned(second) == 40, "the first goes on")
+        assert first._runtime.fence == 1
+
+
+def test_a_late_outcome_is_learned_though_another_process_gave_up_on_it(store_url: str) -> None:
+    settings = {"learning": {"gamma": 0.0}, "episodes": {"reward_wait_s": 0.0}}
+    agents = [small_agent(settings)]
+    with (
+        Steersman.open(store_url, agents=agents, settings={}) as one,
+        Steersman.open(store_url, agents=agents, settings={}) as two,
+    ):
+        learner, other = one.agent("lab/small"), two.agent("lab/small")
+        eventually(lambda: learner._runtime.fence == 1, "the first learns")
+        waited, unwaited = other.decide(STATE), other.decide(STATE)
+        other._runtime.log.flush(SOON_S)
+        assert learner.expire() == 2
+        one.log.flush(SOON_S)
+        other.report(waited, {"reward": 1.0}).wait(SOON_S)
+        other.report(unwaited, {"reward": 1.0})
+        two.log.flush(SOON_S)
+        for each in (waited, unwaited):
+            assert [row.kind for row in two.log.outcomes(each.id)] == ["expired", "reported"]
+
+
+def test_a_receipt_follows_an_outcome_that_came_between(store_url: str) -> None:
+    with opened(store_url) as first, opened(store_url) as second:
+        decision = first.decide(STATE)
+        first._runtime.log.flush(SOON_S)
+        silence = silent(decision, reward=first.spec.reward, at=time.time())
+        second._runtime.log.append((silence,)).wait(SOON_S)
+        receipt = first.report(decision, {"reward": 0.5})  # which this process does not know of
+        receipt.wait(SOON_S)
+        assert receipt.done()
+        assert [row.revision for row in first._runtime.log.outcomes(decision.id)] == [0, 1]
 
 
 def test_a_correction_is_learned_again_from_where_it_stood(store_url: str) -> None:

@@ -52,7 +52,7 @@ def work(agent: Agent, clock: Clock, days: int = 60) -> list[str]:
         state = {"load": float(day * 7 % 100), "backlog": day * 37 % 1000, "weekend": day % 7 > 4}
         alone = agent.decide(state)
         agent.report(alone, {"reward": (day % 5 - 2) / 2})
-        with agent.episode(f"day {day}") as episode:
+        with agent.episode(f"day {clock.now:.0f}") as episode:
             first = episode.decide(state)
             episode.report(first, {"reward": 0.25}, next_state=state)
             second = episode.decide(state)
@@ -141,6 +141,31 @@ def test_other_settings_begin_with_the_rows_that_are_left(tmp_path: Path, clock:
         log_of(agent).flush()
     with opened(path, clock, {**SETTINGS, "learning": {"gamma": 0.5, "alpha": 0.2}}) as agent:
         assert agent._runtime.fold.carry.transitions == left
+
+
+def test_settings_that_do_not_bear_on_what_is_learned_keep_the_base(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "log.db"
+    with opened(path, clock) as agent:
+        work(agent, clock)
+        agent.cut()
+        log_of(agent).flush()
+        before = agent._runtime.fold.changes(replace=True)
+    others: dict[str, dict[str, float]] = {
+        "exploration": {"budget": 1_000},
+        "hierarchy": {"propagate_every_s": 60.0},
+        "serving": {"baseline_share": 0.1},
+    }
+    with opened(path, clock, {**SETTINGS, **others}) as agent:
+        assert agent._runtime.fold.changes(replace=True).entries == before.entries
+
+
+def test_a_decision_that_learned_from_what_was_cut_cannot_be_made_again(clock: Clock) -> None:
+    with opened("memory:", clock) as agent:
+        work(agent, clock)
+        waits = agent.decide({"load": 5.0, "backlog": 5, "weekend": False})
+        work(agent, clock)
+        assert agent.cut() > waits.table_position
+        assert "retention has cut" in agent.replay(waits.id).differences[0]
 
 
 def test_without_retention_nothing_is_cut(clock: Clock) -> None:

@@ -195,7 +195,7 @@ class Reads:
         with self._readers.lend() as connection:
             self._readers.begin(connection)
             found = self._stored_table(connection, agent, version, follow=True)
-        if found is None or found[0].version == version:
+        if found is None:
             return None
         found[0].position = found[1]
         return found[0]
@@ -273,6 +273,8 @@ class Reads:
         if head is None:
             return None
         position, carry, version, replaced = head
+        if follow and version == seen:
+            return None
         since = seen if seen and replaced <= seen else _BEFORE_ALL
         entries = connection.execute(self._sql.entries, (agent, since))
         states = connection.execute(self._sql.states, (agent, since))

@@ -265,6 +265,7 @@ writers = Table(
     metadata,
     _text("name", primary_key=True),
     _whole("commits"),
+    _whole("stream"),
     _instant("seen_at"),
     sqlite_with_rowid=False,
 )

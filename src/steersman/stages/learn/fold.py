@@ -26,10 +26,22 @@ from steersman.stages.learn.windows import OpenWindow, Windows
 _OPEN_EPISODES = 100_000
 
 
+_BEARING = ("learning", "exploration", "table", "replay")
+
+
+def _what_bears(settings: Settings) -> list[tuple[str, str, object]]:
+    """Return the settings that bear on what is learned, where they are not at their defaults: a new one changes nothing."""
+    return [
+        (section, each.name, value)
+        for section, each, value in settings.items()
+        if section in _BEARING and value != each.default and not each.name.startswith("budget")
+    ]
+
+
 def definition(spec: AgentSpec, settings: Settings) -> str:
     """Return what a table belongs to, in one word: settings, schema, bins, actions, reward range, potential."""
     reward = (spec.reward.low, spec.reward.high, spec.success_from)
-    whole = repr((settings.hash, spec.state, spec.actions.dimensions, reward))
+    whole = repr((_what_bears(settings), spec.state, spec.actions.dimensions, reward))
     if spec.potential is not None:
         whole += getattr(spec.potential, "__qualname__", type(spec.potential).__qualname__)
     return hashlib.sha256(whole.encode()).hexdigest()[:16]

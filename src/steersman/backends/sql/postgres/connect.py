@@ -12,6 +12,13 @@ from steersman.core.errors import InvalidInput, StoreError
 CONNECT_S = 5
 STATEMENT_S = 30
 LOCK_MS = 10_000
+_SERVER_SIDE = (
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "10s"),
+)
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,52}")  # with the channel's prefix, as long as a name may be
 _DEFAULT_SCHEMA = "steersman"
 _LAST_PORT = 65_535
@@ -92,6 +99,8 @@ def connect(where: Target) -> Connection:
 def writer(where: Target) -> Connection:
     """Return a connection whose commits are on the disk when they return, whatever the server's default is."""
     connection = connect(where)
+    for name, value in _SERVER_SIDE:  # a writer that is cut off in mid-transaction must not hold the head of the log
+        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
     (durability,) = connection.execute("SELECT current_setting('synchronous_commit')").fetchone() or ("",)
     if durability == "off":
         connection.execute("SET synchronous_commit = on")

@@ -6,6 +6,7 @@ the server that ends with the connection.
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
@@ -27,11 +28,13 @@ _MOST_STREAMS = 10_000
 class Listener(threading.Thread):
     """Listens on a channel of the store from its own connection. Raises psycopg.Error if it cannot begin."""
 
-    def __init__(self, where: Target, channel: str, *, streams: bool) -> None:
+    def __init__(self, where: Target, channel: str, *, writer: str = "") -> None:
         super().__init__(name="steersman-listener", daemon=True)
         self._where = where
         self._channel = channel
-        self._streams = streams
+        self._writer = writer
+        self.each_look: Callable[[Connection], None] = _nothing
+        self.after_outage: Callable[[], None] = _do_nothing
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._seen: object = None
@@ -51,9 +54,12 @@ class Listener(threading.Thread):
             try:
                 connection = self._connection or self._open()
                 self._connection = connection
+                if self.error:
+                    self.after_outage()
                 for _ in connection.notifies(timeout=LOOK_S, stop_after=1):
                     pass
                 self._look(connection)
+                self.each_look(connection)
                 self.error = ""
                 self._closing.wait(_PAUSE_S)  # many commits in a row are one piece of news
             except psycopg.Error as error:
@@ -107,7 +113,7 @@ class Listener(threading.Thread):
         connection = connect.connect(self._where)
         try:
             connection.execute(f"LISTEN {self._channel}")
-            if self._streams:
+            if self._writer:
                 self._take_stream(connection)
         except BaseException:
             connection.close()
@@ -115,13 +121,20 @@ class Listener(threading.Thread):
         return connection
 
     def _take_stream(self, connection: Connection) -> None:
-        """Take the stream held before, or the first that is free."""
+        """Take the stream held before, or the first that is free.
+
+        That of a process which has gone without a word is not free: it may only be cut off, and draw on.
+        """
+        gone = {stream for (stream,) in connection.execute(SQL.streams_of_others, (self._writer,))}
         for stream in (max(self.stream, 0), *range(_MOST_STREAMS)):
-            taken = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", (self._channel, stream)).fetchone()
-            if taken == (True,):
+            if stream not in gone and self._locked(connection, stream):
                 self.stream = stream
                 return
         raise psycopg.OperationalError(f"no stream of {_MOST_STREAMS} is free")
+
+    def _locked(self, connection: Connection, stream: int) -> bool:
+        found = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", (self._channel, stream)).fetchone()
+        return found == (True,)
 
     def _look(self, connection: Connection) -> None:
         began = time.monotonic()
@@ -139,3 +152,11 @@ class Listener(threading.Thread):
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
+
+
+def _nothing(connection: Connection) -> None:
+    """Do nothing with a connection."""
+
+
+def _do_nothing() -> None:
+    """Do nothing."""

@@ -71,10 +71,16 @@ class PostgresLog:
                 position = int(str((connection.execute("SELECT position FROM log_head").fetchone() or (0,))[0]))
                 self._queue = SharedQueue(position=position, commits=0, capacity=queue_rows, linger_s=linger_s)
         channel = connect.channel(self._where)
-        self._listener = Listener(self._where, channel, streams=not read_only)
+        self._listener = Listener(self._where, channel, writer="" if read_only else self._name)
+        self._listener.each_look = self._leases.renew
+        self._listener.after_outage = self._readers.drop_idle
         self._readers.outage = self._listener.outage
         if self._queue is not None:
-            self._writer = SharedWriter(self._queue, self._where, self._name, channel)
+            try:
+                self._writer = SharedWriter(self._queue, self._where, self._name, channel, lambda: self.stream)
+            except BaseException:
+                self._listener.close()
+                raise
             self._writer.start()
         self._listener.start()
 

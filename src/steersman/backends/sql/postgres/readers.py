@@ -88,6 +88,13 @@ class Readers:
         for connection in idle:
             connection.close()
 
+    def drop_idle(self) -> None:
+        """Close what is idle: it did not live through an outage."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
     def connections(self) -> list[Connection]:
         """Return the idle connections."""
         return list(self._idle)

@@ -59,15 +59,21 @@ class Statements(Queries):
         """The new position. Counts the writer's transaction, and tells those who listen.
 
         Fails by a division by zero if that transaction was counted before: the answer to its commit was lost. Parameters:
-        writer, number of its transaction, by how many rows, channel.
+        writer, number of its transaction, stream, by how many rows, channel.
         """
         return (
-            "WITH counted AS (INSERT INTO writers (name, commits, seen_at) VALUES (%s, %s, now()) "
-            "ON CONFLICT (name) DO UPDATE SET commits = excluded.commits, seen_at = excluded.seen_at "
+            "WITH counted AS (INSERT INTO writers (name, commits, stream, seen_at) VALUES (%s, %s, %s, now()) "
+            "ON CONFLICT (name) DO UPDATE SET "
+            "commits = excluded.commits, stream = excluded.stream, seen_at = excluded.seen_at "
             "WHERE writers.commits < excluded.commits RETURNING 1) "
             "UPDATE log_head SET position = position + %s / (SELECT count(*) FROM counted), commits = commits + 1 "
             "WHERE id = 1 RETURNING position, pg_notify(%s, '')"
         )
+
+    @cached_property
+    def streams_of_others(self) -> str:
+        """The streams of writers that have not said goodbye. Parameter: this writer."""
+        return "SELECT stream FROM writers WHERE name <> %s AND seen_at > now() - interval '1 day'"
 
     @cached_property
     def commits(self) -> str:
@@ -210,6 +216,14 @@ class Statements(Queries):
             "ON CONFLICT (agent) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at, "
             "fence = leases.fence + (leases.holder <> excluded.holder)::int "
             "WHERE leases.holder = excluded.holder OR leases.expires_at < clock_timestamp() RETURNING fence"
+        )
+
+    @cached_property
+    def renew(self) -> str:
+        """The agents whose leases were renewed, which no other process has taken. Parameters: seconds, agents, holder."""
+        return (
+            "UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => %s) "
+            "WHERE agent = ANY(%s) AND holder = %s RETURNING agent"
         )
 
     @cached_property

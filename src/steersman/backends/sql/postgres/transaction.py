@@ -7,7 +7,7 @@ other process was first to any of the ids; the tables refuse it if one was. Then
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from msgspec.structs import astuple
@@ -17,36 +17,73 @@ from steersman.backends.sql.postgres.connect import Connection
 from steersman.backends.sql.postgres.queue import known
 from steersman.backends.sql.postgres.statements import SQL
 from steersman.backends.sql.rows import Columns, body_of, entry_columns, episode_columns, text
-from steersman.core.errors import Conflict, NotFound, SteersmanError
+from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
 from steersman.core.values import AuditEvent, Contribution, Decision, Learned, Outcome
 
 _OTHERS_WERE_FIRST = (psycopg.errors.UniqueViolation, psycopg.errors.DivisionByZero)
+_CANNOT_BE_KEPT = (
+    psycopg.DataError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.NotNullViolation,
+    psycopg.errors.CheckViolation,
+)
+_FAR_ON = 10**15  # a position that no log reaches
 
 
-def write(connection: Connection, batch: Batch, writer: str, channel: str) -> int:
+class Sender(NamedTuple):
+    """Who writes: the name under which the store counts its transactions, its stream, and where others listen."""
+
+    name: str
+    stream: int
+    channel: str
+
+
+def write(connection: Connection, batch: Batch, sender: Sender) -> int:
     """Store a batch durably and return the position of the log's last row; refused groups are told by their receipts.
 
     Raises psycopg.Error, and then nothing of it is there, unless the commit itself failed.
     """
-    plan = Plan(batch.groups)
     try:
         with connection.pipeline():
             connection.execute("BEGIN")
-            answers = _apply(connection, plan, batch, writer, channel)
+            answers = _apply(connection, Plan(batch.groups), batch, sender)
             connection.execute("COMMIT")
-    except _OTHERS_WERE_FIRST:
+        return _settle(batch, answers)
+    except (*_OTHERS_WERE_FIRST, *_CANNOT_BE_KEPT):
         connection.rollback()
-        return _write_with_care(connection, batch, writer, channel)
-    return _settle(batch, answers)
+    try:
+        return _write_with_care(connection, batch, sender, batch.groups)
+    except _CANNOT_BE_KEPT as error:
+        if isinstance(error, _OTHERS_WERE_FIRST):
+            raise
+    return _write_with_care(connection, batch, sender, [each for each in batch.groups if _can_be_kept(connection, each)])
 
 
-def _write_with_care(connection: Connection, batch: Batch, writer: str, channel: str) -> int:
+def _write_with_care(connection: Connection, batch: Batch, sender: Sender, groups: Sequence[Group]) -> int:
     with connection.transaction():
         connection.execute(SQL.lock_head)
-        accepted = _examine(connection, batch.groups)
+        accepted = _examine(connection, groups)
         with connection.pipeline():
-            answers = _apply(connection, Plan(accepted), batch, writer, channel)
+            answers = _apply(connection, Plan(accepted), batch, sender)
     return _settle(batch, answers)
+
+
+def _can_be_kept(connection: Connection, group: Group) -> bool:
+    """Try a group by itself, far from the head, and return whether the store takes it; if not, its receipt says why."""
+    plan = Plan([group])
+    try:
+        with connection.transaction(force_rollback=True):
+            _write_rows(connection, plan, plan.size - _FAR_ON)
+            for agent, table in plan.learned.items():
+                _write_table(connection, agent, table, plan.size)
+    except _OTHERS_WERE_FIRST:
+        return True
+    except _CANNOT_BE_KEPT as error:
+        group.receipt.refusal = InvalidInput(
+            f"the store cannot keep a row: {str(error).splitlines()[0]}. Nothing was taken."
+        )
+        return False
+    return True
 
 
 def _settle(batch: Batch, answers: "list[psycopg.Cursor[Any]]") -> int:
@@ -125,15 +162,15 @@ class _Table:
         self.position, self.place = learned.position, place
 
 
-def _apply(connection: Connection, plan: Plan, batch: Batch, writer: str, channel: str) -> "list[psycopg.Cursor[Any]]":
+def _apply(connection: Connection, plan: Plan, batch: Batch, sender: Sender) -> "list[psycopg.Cursor[Any]]":
     """Write a plan; return the cursors that will know the head's position and the tokens granted."""
-    head = connection.execute(SQL.move_head, (writer, batch.number, plan.size, channel))
+    head = connection.execute(SQL.move_head, (sender.name, batch.number, sender.stream, plan.size, sender.channel))
     for agent, table in plan.learned.items():
         for fence in table.fences:
             connection.execute(SQL.check_fence, (agent, fence))
     for base in plan.cuts:
         connection.execute(SQL.check_fence, (base.agent, base.fence))
-    _write_rows(connection, plan)
+    _write_rows(connection, plan, plan.size)
     for agent, table in sorted(plan.learned.items()):
         _write_table(connection, agent, table, plan.size)
     for base in plan.cuts:
@@ -146,13 +183,14 @@ def _apply(connection: Connection, plan: Plan, batch: Batch, writer: str, channe
     return [head, *tokens]
 
 
-def _write_rows(connection: Connection, plan: Plan) -> None:
+def _write_rows(connection: Connection, plan: Plan, before: int) -> None:
+    """Write the rows of a plan, the first of them `before` places behind the head."""
     if plan.decision_columns:
-        connection.execute(SQL.add_decisions, (plan.size, *_arrays(plan.decision_columns)))
+        connection.execute(SQL.add_decisions, (before, *_arrays(plan.decision_columns)))
         _insert(connection, SQL.open_decisions, plan.opened())
         _insert(connection, SQL.count_decisions, plan.counts())
     if plan.outcome_columns:
-        connection.execute(SQL.add_outcomes, (plan.size, *_arrays(plan.outcome_columns)))
+        connection.execute(SQL.add_outcomes, (before, *_arrays(plan.outcome_columns)))
         if settled := plan.settled():
             connection.execute(SQL.settle_decisions, (settled, len(settled)) * 2)
     _insert(connection, SQL.add_audit, plan.audit)

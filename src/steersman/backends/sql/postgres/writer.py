@@ -1,5 +1,6 @@
 """The writer of a process that shares a store."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
 
@@ -14,14 +15,18 @@ from steersman.backends.sql.writer import Writer
 
 
 class SharedWriter(Writer[Connection]):
-    """Writes under a name of its own, by which the store knows what it has committed. `channel`: where others listen."""
+    """Writes under a name of its own, by which the store knows what it has committed.
+
+    channel: where others listen. stream: gives the number of this process' stream of random numbers.
+    """
 
     errors: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
 
-    def __init__(self, queue: Queue, where: Target, writer: str, channel: str) -> None:
+    def __init__(self, queue: Queue, where: Target, name: str, channel: str, stream: Callable[[], int]) -> None:
         self._where = where
-        self.name_in_store = writer
+        self.name_in_store = name
         self._channel = channel
+        self._stream = stream
         super().__init__(queue)
 
     def open(self) -> Connection:
@@ -30,7 +35,7 @@ class SharedWriter(Writer[Connection]):
 
     def write(self, connection: Connection, batch: Batch) -> int:
         """Store a batch durably and return the position of the log's last row."""
-        return transaction.write(connection, batch, self.name_in_store, self._channel)
+        return transaction.write(connection, batch, transaction.Sender(self.name_in_store, self._stream(), self._channel))
 
     def holds(self, connection: Connection, batch: Batch) -> bool:
         """Return whether a batch was committed after all: the answer may have been lost on the way."""

@@ -142,6 +142,7 @@ def _many_processes() -> None:
         "writers",
         _text("name"),
         _whole("commits"),
+        _whole("stream"),
         _instant("seen_at"),
         sa.PrimaryKeyConstraint("name", name="pk_writers"),
         sqlite_with_rowid=False,
