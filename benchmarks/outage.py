@@ -80,29 +80,48 @@ def _run(
 ) -> Report:
     url = server.url()
     started = [_start(url, folder, number, bug) for number in range(workers)]
-    for number in range(workers):
+    try:
+        began = _trouble(server, url, folder, rng, report.stops, kill, started, bug)
+        (folder / "stop").touch()
+        for each in started:
+            if each.wait(WAIT_S + 60.0):
+                raise SystemExit(f"a worker failed: {each.returncode}")
+    finally:
+        for each in started:
+            each.kill()
+    _judge(url, folder, report, began)
+    return report
+
+
+def _trouble(
+    server: PostgresServer,
+    url: str,
+    folder: Path,
+    rng: random.Random,
+    stops: int,
+    kill: str,
+    started: "list[subprocess.Popen[bytes]]",
+    bug: str,
+) -> float:
+    """Stop the server or kill workers; return when the last one was over, by the monotonic clock."""
+    for number in range(len(started)):
         _wait_for_load(folder, number)
-    for _ in range(report.stops):
+    for _ in range(stops):
         time.sleep(rng.uniform(0.1, 0.4))
         if kill == "server":
             server.stop(immediate=True)
             time.sleep(rng.uniform(0.0, 0.2))
             server.start()
         else:
-            victim = rng.randrange(workers)
+            victim = rng.randrange(len(started))
             started[victim].kill()
             started[victim].wait()
             number = len(list(folder.glob("ledger-*")))
             started[victim] = _start(url, folder, number, bug)
             _wait_for_load(folder, number)
-    began = time.monotonic()
+    over = time.monotonic()
     time.sleep(1.0)
-    (folder / "stop").touch()
-    for each in started:
-        if each.wait(WAIT_S + 60.0):
-            raise SystemExit(f"a worker failed: {each.returncode}")
-    _judge(url, folder, report, began)
-    return report
+    return over
 
 
 def _start(url: str, folder: Path, number: int, bug: str) -> "subprocess.Popen[bytes]":
