@@ -1,7 +1,9 @@
 """Where a store is in PostgreSQL, connections to it, and what to say when there are none."""
 
+import logging
 import re
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import psycopg
@@ -98,6 +100,7 @@ def connect(where: Target) -> Connection:
 
 def writer(where: Target) -> Connection:
     """Return a connection whose commits are on the disk when they return, whatever the server's default is."""
+    _hush()
     connection = connect(where)
     for name, value in _SERVER_SIDE:  # a writer that is cut off in mid-transaction must not hold the head of the log
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))
@@ -105,6 +108,12 @@ def writer(where: Target) -> Connection:
     if durability == "off":
         connection.execute("SET synchronous_commit = on")
     return connection
+
+
+@cache
+def _hush() -> None:
+    """Keep the driver from printing that a pipeline ended by an error: the writer tells of each by itself."""
+    logging.getLogger("psycopg").addFilter(lambda record: "terminating" not in str(record.msg))
 
 
 _NO_RIGHTS = "42501"

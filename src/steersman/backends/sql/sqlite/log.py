@@ -3,11 +3,12 @@
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 from steersman.backends.sql import fork
+from steersman.backends.sql.answers import Answers
 from steersman.backends.sql.queue import QueueReceipt
 from steersman.backends.sql.reads import Reads
 from steersman.backends.sql.rows import check_learned, encode, text
@@ -19,10 +20,10 @@ from steersman.backends.sql.sqlite.statements import SQL
 from steersman.backends.sql.sqlite.writer import FileWriter
 from steersman.core.errors import StoreError
 from steersman.core.ports import Row
-from steersman.core.values import AuditEvent, Contribution, Decision, EpisodeRecord, KillSwitch, Learned, Outcome, Window
+from steersman.core.values import Decision, KillSwitch, Learned, Outcome
 
 
-class SqliteLog:
+class SqliteLog(Answers):
     """The `Log` port on SQLite: WAL, synchronous=FULL, group commit by one writer thread.
 
     path: the store's file; made if it does not exist. queue_rows: how many rows may wait for the disk. read_only: read
@@ -95,43 +96,9 @@ class SqliteLog:
         """Return "" when the log is writing, else what keeps it from writing."""
         return "" if self._owned is None else self._owned.queue.health()
 
-    def decision(self, decision_id: str) -> Decision | None:
-        """Return a decision, durable or not; None if there is none of that id."""
-        return self._reads.decision(decision_id)
-
-    def outcomes(self, decision_id: str) -> list[Outcome]:
-        """Return all revisions of a decision's outcome, oldest first."""
-        return self._reads.outcomes(decision_id)
-
-    def history(
-        self, agent: str, until: int | None = None, *, after: int = 0, durable: bool = False
-    ) -> Iterator[tuple[int, Decision, Outcome]]:
-        """Yield (position, decision, outcome) for each outcome row of an agent in log order, between two positions."""
-        return self._reads.history(agent, until, after=after, durable=durable)
-
     def sample(self, agent: str, shares: Sequence[float]) -> list[tuple[Decision, Outcome]]:
         """Return a decision with its last outcome for each share of the agent's span of positions."""
         return self._reads.sample(agent, shares, text)
-
-    def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
-        """Yield all decisions and outcomes in log order."""
-        return self._reads.rows(agent)
-
-    def recent(self, agent: str, limit: int) -> list[Decision]:
-        """Return the last decisions of an agent, newest first."""
-        return self._reads.recent(agent, limit)
-
-    def of_episode(self, agent: str, episode: str) -> list[Decision]:
-        """Return the decisions of a named episode, in log order."""
-        return self._reads.of_episode(agent, episode)
-
-    def waiting(self, agent: str, before: float) -> list[Decision]:
-        """Return the agent's decisions made before a time that have no outcome yet, oldest first."""
-        return self._reads.waiting(agent, before)
-
-    def open_episodes(self, agent: str) -> list[EpisodeRecord]:
-        """Return the agent's episodes that have not ended, oldest first."""
-        return self._reads.open_episodes(agent)
 
     def decision_count(self, agent: str, stream: int | None = None) -> int:
         """Return how many decisions of the agent, of one stream or of all, are in the log, durable or not."""
@@ -148,34 +115,14 @@ class SqliteLog:
         with self._readers.lend() as connection:
             return {(agent, stream): decisions for agent, stream, decisions in connection.execute(SQL.counts)}
 
-    def base(self, agent: str) -> Learned | None:
-        """Return what was learned of the agent's rows that were cut; its position says up to where."""
-        return self._reads.base(agent)
-
     def cut(self, base: Learned) -> QueueReceipt:
         """Put what was learned up to a position in the place of the agent's rows up to there, for good."""
         check_learned(base)
         return self._writable().queue.cut(base)
 
-    def windows(self, agent: str, limit: int = 10) -> list[Window]:
-        """Return the agent's last windows of learning, newest first."""
-        return self._reads.windows(agent, limit)
-
-    def contributions(self, pool: str) -> list[Contribution]:
-        """Return what each source of a pool said last, rows taken back left out, by source, key and role."""
-        return self._reads.contributions(pool)
-
     def reserve_tokens(self, agent: str, period: int, count: int, budget: int) -> QueueReceipt:
         """Ask for exploring decisions of a period's budget, and return at once."""
         return self._writable().queue.ask(agent, period, count, budget)
-
-    def learned(self, agent: str) -> tuple[Learned, int] | None:
-        """Return the agent's working table with its open episodes, and the position up to which it has learned."""
-        return self._reads.learned(agent)
-
-    def audit(self, limit: int = 100) -> list[AuditEvent]:
-        """Return the newest audit events, newest first."""
-        return self._reads.audit(limit)
 
     def kill_switches(self) -> list[KillSwitch]:
         """Return the latest word for each scope, as written by any process."""
