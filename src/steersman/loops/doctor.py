@@ -72,8 +72,8 @@ def diagnose(agent: Runtime) -> Diagnosis:
     facts.findings.extend(_about_learner(agent, facts))
     if agent.skipped:
         facts.findings.append(
-            f"{agent.skipped} outcomes do not fit the agent's definition and were not learned: they are of an earlier schema "
-            "or space, or a potential failed for them."
+            f"{agent.skipped} outcomes do not fit the agent's definition and were not learned: they are of an earlier "
+            "schema or space, or a potential failed for them."
         )
     facts.findings.extend(unsuitable(_task(agent, windows), windows, agent.settings.convergence))
     return facts
