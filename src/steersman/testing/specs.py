@@ -11,6 +11,9 @@ from steersman.core.state import Category, Flag, Number, StateSchema, StateValue
 from steersman.testing.worlds import TabularWorld
 
 
+PATIENT_MS = 2_000.0  # a machine that is busy with other tests must not deny what this guard allows
+
+
 def _refuse_heavy(state: StateValues) -> list[Refusal]:
     if float(state["load"]) >= 80:
         return [Refusal(where={"action": "heavy"}, reason="the load is 80 or more")]
@@ -36,7 +39,7 @@ def small_agent(
         reward=Reward.plain(-1.0, 1.0),
         baseline=_take_light,
         safe_action="rest",
-        guards=(Guard(name="load", refuse=_refuse_heavy),) if guards is None else guards,
+        guards=(Guard(name="load", refuse=_refuse_heavy, deadline_ms=PATIENT_MS),) if guards is None else guards,
         settings=settings or {"learning": {"gamma": 0.0}},
     )
 

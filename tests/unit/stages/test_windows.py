@@ -246,7 +246,7 @@ def test_a_restarted_agent_goes_on_with_its_window(tmp_path: Path) -> None:
         assert [found] == refold(steersman.agent(spec)._runtime).changes(replace=True).windows
 
 
-def test_windows_of_other_settings_are_not_shown(tmp_path: Path) -> None:
+def test_other_settings_close_the_windows_to_come_and_keep_what_was_learned(tmp_path: Path) -> None:
     spec = small_agent({"learning": {"gamma": 0.0}, "convergence": {"window_outcomes": 10}})
     with Steersman.open(tmp_path / "log.db", settings={}) as steersman:
         agent = steersman.agent(spec)
@@ -254,6 +254,8 @@ def test_windows_of_other_settings_are_not_shown(tmp_path: Path) -> None:
             agent.report(agent.decide(STATE), {"reward": 0.5})
     changed = {"convergence": {"window_outcomes": 5}}
     with Steersman.open(tmp_path / "log.db", settings=changed) as steersman:
-        assert steersman.agent(spec).diagnose().convergence.windows == 4  # folded again, and not stored yet
-        steersman.agent(spec).report(steersman.agent(spec).decide(STATE), {"reward": 0.5}).wait()
-        assert [each.outcomes for each in steersman.log.windows(spec.name)] == [5, 5, 5, 5]
+        agent = steersman.agent(spec)
+        assert agent.diagnose().updates == 21
+        for _ in range(4):
+            agent.report(agent.decide(STATE), {"reward": 0.5}).wait()
+        assert [each.outcomes for each in steersman.log.windows(spec.name)] == [5, 10, 10]
