@@ -10,7 +10,6 @@ from steersman.core.reward import Reward
 from steersman.core.state import Category, Flag, Number, StateSchema, StateValues
 from steersman.testing.worlds import TabularWorld
 
-
 PATIENT_MS = 2_000.0  # a machine that is busy with other tests must not deny what this guard allows
 
 
