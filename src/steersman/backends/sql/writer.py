@@ -71,6 +71,7 @@ class Writer(threading.Thread, Generic[C]):
                 position = self.write(self.connection, batch)
         except Exception as error:
             if not isinstance(error, (*self.errors, ValueError, OverflowError)):
+                self.queue.error = f"the writer ended: {type(error).__name__}: {error}"
                 raise
             return error
         self.queue.settle(batch, position)
