@@ -11,7 +11,7 @@ from steersman.backends.sql.postgres.connect import Connection, Target
 from steersman.core.errors import NotFound, StoreError, StoreVersionError
 
 OLDEST_SERVER = 130000
-_MAKING = 0x53746565  # one process at a time makes or migrates; the others wait
+_MAKING = 0x53746565  # one process at a time makes or migrates a schema; the others wait
 
 
 def prepare(connection: Connection, where: Target) -> None:
@@ -20,7 +20,7 @@ def prepare(connection: Connection, where: Target) -> None:
     Raises StoreError for a schema that is not ours, StoreVersionError for a server too old or tables of a newer version.
     """
     check_server(connection)
-    connection.execute("SELECT pg_advisory_lock(%s)", (_MAKING,))
+    connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (_MAKING, where.schema))
     try:
         revision = inspect(connection, where)
         if revision is None:
@@ -28,7 +28,7 @@ def prepare(connection: Connection, where: Target) -> None:
         elif revision != schema.REVISIONS[-1]:
             upgrade(where)
     finally:
-        connection.execute("SELECT pg_advisory_unlock(%s)", (_MAKING,))
+        connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_MAKING, where.schema))
 
 
 def check_server(connection: Connection) -> None:
