@@ -271,18 +271,23 @@ def test_learned_since_gives_what_is_new_and_all_after_a_removal(store_url: str)
     try:
         with opened(store_url) as agent:
             act(agent, 5)
-            eventually(lambda: learned(agent) == 5, "all is learned")
+            eventually(lambda: _stored(log) == agent._runtime.log.position == 10, "all is learned and stored")
             whole = log.learned_since("lab/small", 0)
             assert whole is not None
             assert log.learned_since("lab/small", whole.version) is None
             agent.report(agent.decide({**STATE, "load": 60.0}, arm="baseline"), {"reward": 0.5}).wait(SOON_S)
-            eventually(lambda: learned(agent) == 6, "one more is learned")
+            eventually(lambda: _stored(log) == agent._runtime.log.position == 12, "one more is learned and stored")
             new = log.learned_since("lab/small", whole.version)
             assert new is not None
             assert (len(new.entries), new.replace) == (1, False)
             assert _after_removal(log, new.version, next(iter(new.states)), agent._runtime.fence or 0).replace
     finally:
         log.close()
+
+
+def _stored(log: PostgresLog) -> int | None:
+    found = log.learned_since("lab/small", 0)
+    return None if found is None else found.position
 
 
 def _after_removal(log: PostgresLog, version: int, state: str, fence: int) -> Learned:
