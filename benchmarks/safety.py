@@ -23,7 +23,7 @@ import numpy as np
 from steersman import Steersman
 from steersman.core.guards import Guard, Refusal
 from steersman.core.transition import Transition
-from steersman.core.values import Arm, KillSwitch
+from steersman.core.values import Arm, Control
 from steersman.stages.decide.choose import Situation
 from steersman.testing.sampling import sample_state
 from steersman.testing.specs import small_agent
@@ -44,7 +44,7 @@ class _NoLog:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self.switches: list[KillSwitch] = []
+        self.switches: list[Control] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -52,7 +52,7 @@ class _NoLog:
     def append(self, rows: Any, learned: Any = None) -> Any:
         return None
 
-    def kill_switches(self) -> list[KillSwitch]:
+    def controls(self) -> list[Control]:
         return self.switches
 
 
@@ -130,7 +130,7 @@ def _disturb(runtime: Any, log: _NoLog, broken: list[bool], rng: np.random.Gener
     broken[0] = what == 4
     log.switches = []
     if what == 5:
-        log.switches = [KillSwitch(scope="*", active=True, actor="bench", reason="drill", at=0.0)]
+        log.switches = [Control(scope="*", active=True, actor="bench", reason="drill", at=0.0)]
     runtime.polled_at = -math.inf
 
 

@@ -16,7 +16,7 @@ from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound, Stor
 from steersman.core.ids import IdSource, TimeOrderedIds
 from steersman.core.ports import Clock, Log, Progress, Receipt, SharedLog
 from steersman.core.settings import Settings, SettingsFile
-from steersman.core.values import AuditEvent, Decision, KillSwitch, Outcome
+from steersman.core.values import AuditEvent, Decision, Control, Outcome
 from steersman.loops import exchange, learn, share
 from steersman.loops.agent import Agent
 from steersman.loops.explain import note_settings
@@ -174,7 +174,7 @@ class Steersman:
     @staticmethod
     def kill_in(
         url: str | os.PathLike[str] | None, scope: str = "*", *, actor: str, reason: str = "", active: bool = True
-    ) -> KillSwitch:
+    ) -> Control:
         """Flip a kill switch in a store that another process may own, and audit it.
 
         Nothing but the store is needed for it: no settings, no definitions. Raises NotFound without a store.
@@ -283,8 +283,8 @@ class Steersman:
         self.close()
 
 
-def _switched(scope: str, active: bool, actor: str, reason: str, at: float) -> tuple[KillSwitch, AuditEvent]:
-    switch = KillSwitch(scope=scope, active=active, actor=actor, reason=reason or "no reason given", at=at)
+def _switched(scope: str, active: bool, actor: str, reason: str, at: float) -> tuple[Control, AuditEvent]:
+    switch = Control(scope=scope, active=active, actor=actor, reason=reason or "no reason given", at=at)
     event = "kill switch on" if active else "kill switch off"
     return switch, AuditEvent(at=at, actor=actor, event=event, subject=scope, detail=switch.reason)
 

@@ -52,6 +52,14 @@ class Overloaded(StoreError):
     """The store is behind and the queue in memory is full; report the same outcome again later."""
 
 
+class Unauthenticated(NotPermitted):
+    """The service does not know the caller: no key was given, or one that is unknown, expired or revoked."""
+
+
+class TooMany(SteersmanError):
+    """The caller sends more than its share, or the service more than it can serve; try again later."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" or a list of what is known, for the end of an error message."""
     names = sorted(known)

@@ -6,20 +6,22 @@ from typing import Any, Protocol, runtime_checkable
 from steersman.core.actions import Action, Choice
 from steersman.core.state import StateValues
 from steersman.core.values import (
+    ApiKey,
     Arm,
     AuditEvent,
     Contribution,
+    Control,
     Decision,
     Entry,
     EpisodeRecord,
-    KillSwitch,
+    Figures,
     Learned,
     Outcome,
     Window,
 )
 
 Clock = Callable[[], float]
-Row = Decision | Outcome | AuditEvent | KillSwitch | Contribution
+Row = Decision | Outcome | AuditEvent | Control | Contribution | ApiKey
 
 
 @runtime_checkable
@@ -31,6 +33,16 @@ class Receipt(Protocol):
 
     def done(self) -> bool:
         """Return whether the rows are durable."""
+
+    def settled(self) -> bool:
+        """Return whether `wait` would return, or raise, at once."""
+
+    def notify(self, callback: Callable[[], None]) -> None:
+        """Have a callback called once `settled` may have become true; at once if it is.
+
+        It is called from another thread, once for all receipts of one transaction that asked for the same callback, and
+        must return quickly. Rows whose receipt asks for it do not wait for company on the way to the disk.
+        """
 
 
 class Log(Protocol):
@@ -129,11 +141,25 @@ class Log(Protocol):
     def windows(self, agent: str, limit: int = 10) -> list[Window]:
         """Return the agent's last windows of learning, newest first."""
 
-    def audit(self, limit: int = 100) -> list[AuditEvent]:
-        """Return the newest audit events, newest first."""
+    def audit(self, limit: int = 100, *, after: int = 0) -> list[AuditEvent]:
+        """Return the newest audit events, newest first; of those behind a number, the first ones, oldest first."""
 
-    def kill_switches(self) -> list[KillSwitch]:
-        """Return the latest word for each scope, as written by any process."""
+    def controls(self) -> list[Control]:
+        """Return the latest word of each kind for each scope, by kind and scope, as written by any process."""
+
+    def keys(self) -> list[ApiKey]:
+        """Return the latest row of each API key, by id, as written by any process."""
+
+    def figures(self, after: int = 0, until: int | None = None) -> list[Figures]:
+        """Return what happened between two positions of the log (behind `after`, up to `until`), summed.
+
+        Only what is durable counts, up to `durable_position` where no `until` is given. An outcome counts in the hour and
+        the arm of its decision, with its last revision; where an earlier one was counted before `after`, that is taken back.
+        """
+
+    @property
+    def durable_position(self) -> int:
+        """The position of the last row that is durable."""
 
     def contributions(self, pool: str) -> list[Contribution]:
         """Return what each source of a pool said last, rows taken back left out, by source, key and role."""
@@ -183,6 +209,22 @@ class SharedLog(Log, Protocol):
 
     def watch(self, timeout_s: float) -> bool:
         """Wait until rows or tables have changed in the store; return whether they have. Returns at once if overdue."""
+
+
+class Meter(Protocol):
+    """Who is told what agents do, as it happens: metrics, traces, pages that watch. Must be quick and thread-safe.
+
+    A meter that raises breaks nothing: the failure is noted, for `doctor` to tell.
+    """
+
+    def decided(self, decision: Decision) -> None:
+        """Take note of a decision that was just logged."""
+
+    def recorded(self, decision: Decision, outcome: Outcome) -> None:
+        """Take note of an outcome, or a revision of one, that was just logged."""
+
+    def learned(self, decision: Decision, outcome: Outcome) -> None:
+        """Take note of an outcome that this process has just learned."""
 
 
 class AgentHandle(Protocol):

@@ -13,6 +13,8 @@ from steersman.core.state import Scalar
 
 Arm = Literal["baseline", "champion", "safe"]
 OutcomeKind = Literal["reported", "expired", "withdrawn"]
+ControlKind = Literal["kill", "pin", "pause"]
+Role = Literal["decide", "report", "view", "operate", "admin"]
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,8 +44,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     action was not drawn. `values` holds the table's
     value of each slot of the action space. `table_position` is the log position up to which the table had learned;
     `seed`, `stream` and `draw` (the counter) give the random numbers again.
-    `may_explore` is false where the exploration budget was spent. Where others'
+    `may_explore` is false where the exploration budget was spent, or exploring is paused. Where others'
     evidence was used, `priors` holds what `values` were blended from, the agent's own first; a replay takes the rest.
+    `overridden` says that guards refused what would have been best. `trace_id` is the W3C traceparent of the decision.
     """
 
     id: str
@@ -77,6 +80,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     stream: int = 0
     may_explore: bool = True
     priors: tuple[Belief, ...] = ()
+    overridden: bool = False
 
     @property
     def action(self) -> dict[str, Choice]:
@@ -92,7 +96,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a decision, as one revision. A correction or a withdrawal is a later revision of the same decision."""
+    """What came of a decision, as one revision. A correction or a withdrawal is a later revision of the same decision.
+
+    success: whether the reward reached the agent's `success_reward`. cost: the measurement that the agent names as its
+    cost. false_block: whether an action that blocked something turned out to be wrong. Each is None where it is not known.
+    """
 
     decision_id: str
     agent: str
@@ -108,6 +116,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     executed: dict[str, Choice] | None
     reported_at: float
     source: str
+    success: bool | None = None
+    cost: float | None = None
+    false_block: bool | None = None
 
 
 class EpisodeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,20 +226,84 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person, or a rule, did or was refused."""
+    """Something that a person, or a rule, did or was refused.
+
+    number and digest are given by the store: the event's place in the audit trail, and the link of its chain (see
+    `core.chain`); 0 and "" before it is stored, and for events older than the chain.
+    """
 
     at: float
     actor: str
     event: str
     subject: str
     detail: str
+    number: int = 0
+    digest: str = ""
 
 
-class KillSwitch(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether learned actions are stopped for a scope: "*", a pack ("qe") or an agent ("qe/test-executor")."""
+class Control(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's hand on the policies of a scope: "*", a pack ("qe") or an agent ("qe/test-executor").
+
+    kind: "kill" stops learned actions, so that the safe action is served; "pin" holds `choices` (one for each dimension
+    that is pinned; the others stay free), inside what guards allow; "pause" stops exploring. The latest word of each kind
+    and scope counts, until `expires_at` (unix seconds; None: until it is released with `active` false).
+    """
 
     scope: str
     active: bool
     actor: str
     reason: str
     at: float
+    kind: ControlKind = "kill"
+    choices: dict[str, Choice] = {}
+    expires_at: float | None = None
+
+    def holds(self, agent: str, now: float) -> bool:
+        """Return whether it is in force for an agent at a time (unix seconds)."""
+        in_time = self.expires_at is None or now < self.expires_at
+        return self.active and in_time and self.scope in ("*", agent, agent.partition("/")[0])
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key to the service, as it is stored: the digest of its secret, never the secret.
+
+    id: the public part. tenant: whose store it opens. digest: SHA-256 of the secret, hex. Times are unix seconds. The
+    latest row of an id counts.
+    """
+
+    id: str
+    tenant: str
+    name: str
+    roles: tuple[Role, ...]
+    digest: str
+    created_at: float
+    expires_at: float | None = None
+    revoked_at: float | None = None
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over the decisions that one arm of an agent made in one hour, and over the outcomes of these decisions.
+
+    hour: of the decision, in hours since 1970. drawn: whether the arm was drawn at random, so that arms can be compared.
+    overridden: decisions in which guards refused what would have been best. latency_us: sum. rewarded: outcomes with a
+    reward; reward, reward_squares: sums of the rewards and of their squares. costed, cost: outcomes with a cost, and
+    their sum. judged, false_blocks: blocks of which it is known whether they were wrong, and those that were.
+    Figures of two spans of the log add up; those of a correction take back what was counted before, so they may be
+    negative.
+    """
+
+    agent: str
+    hour: int
+    arm: Arm
+    drawn: bool
+    decisions: int = 0
+    overridden: int = 0
+    latency_us: float = 0.0
+    rewarded: int = 0
+    successes: int = 0
+    reward: float = 0.0
+    reward_squares: float = 0.0
+    costed: int = 0
+    cost: float = 0.0
+    judged: int = 0
+    false_blocks: int = 0

@@ -172,7 +172,7 @@ def poll_kill_switch(agent: Runtime) -> None:
     if now - agent.polled_at < POLL_S:
         return
     try:
-        switches = agent.log.kill_switches()
+        switches = agent.log.controls()
     except Exception as error:  # noqa: BLE001 - not knowing is the same as being stopped, after a second
         if now - agent.polled_at > UNKNOWN_AFTER_S:
             agent.killed = f"kill switch unknown for over {UNKNOWN_AFTER_S:g} s: {agent.failed(error)}"

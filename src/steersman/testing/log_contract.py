@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
 from steersman.core.ports import Log, Receipt
-from steersman.core.values import AuditEvent, Decision, KillSwitch, Outcome
+from steersman.core.values import AuditEvent, Decision, Control, Outcome
 from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome
 from steersman.testing.pool_contract import PoolContract
 from steersman.testing.table_contract import TableContract
@@ -19,9 +19,9 @@ from steersman.testing.table_contract import TableContract
 SOON_S = 10.0
 
 
-def switch(scope: str, *, active: bool = True, at: float = 1.0) -> KillSwitch:
+def switch(scope: str, *, active: bool = True, at: float = 1.0) -> Control:
     """Return a kill switch."""
-    return KillSwitch(scope=scope, active=active, actor="someone", reason="a test", at=at)
+    return Control(scope=scope, active=active, actor="someone", reason="a test", at=at)
 
 
 def event(subject: str) -> AuditEvent:
@@ -64,7 +64,7 @@ class LogContract(PoolContract, TableContract, ABC):
         assert log.position == 0
         assert (log.agents(), log.recent(AGENT, 5), list(log.rows()), list(log.history(AGENT))) == ([], [], [], [])
         assert (log.decision("no such id"), log.outcomes("no such id"), log.learned(AGENT)) == (None, [], None)
-        assert (log.decision_count(AGENT), log.audit(), log.kill_switches()) == (0, [], [])
+        assert (log.decision_count(AGENT), log.audit(), log.controls()) == (0, [], [])
         assert log.health() == ""
 
     def test_positions_rise_by_one_for_each_row(self, log: Log) -> None:
@@ -326,9 +326,9 @@ class LogContract(PoolContract, TableContract, ABC):
         log.append((switch("*"), switch("qe"), switch("*", active=False, at=2.0)))
         expected = [switch("*", active=False, at=2.0), switch("qe")]
         for log in self.before_and_after(log):  # noqa: B020, PLR1704 - as above
-            assert log.kill_switches() == expected
+            assert log.controls() == expected
         log.append((switch("qe", active=False, at=3.0),))
-        assert log.kill_switches() == [expected[0], switch("qe", active=False, at=3.0)]
+        assert log.controls() == [expected[0], switch("qe", active=False, at=3.0)]
         log.close()
 
     def test_events_take_no_position(self, log: Log) -> None:

@@ -265,7 +265,7 @@ def test_reading_without_the_server_fails_at_once_and_says_why(server: PostgresS
 # kill switches
 
 
-def test_kill_switches_that_were_read_too_long_ago_are_unknown(server: PostgresServer, url: str, line: Line) -> None:
+def test_controls_that_were_read_too_long_ago_are_unknown(server: PostgresServer, url: str, line: Line) -> None:
     with Steersman.open(through(line, server, url), agents=[small_agent()], settings={}) as steersman:
         agent = steersman.agent("lab/small")
         assert agent.decide(STATE).arm != "safe"
@@ -276,7 +276,7 @@ def test_kill_switches_that_were_read_too_long_ago_are_unknown(server: PostgresS
             time.sleep(0.01)
         assert "was last read" in made.reason
         with pytest.raises(StoreError, match="was last read"):
-            steersman.log.kill_switches()
+            steersman.log.controls()
         line.held = False
         began = time.monotonic()
         while agent.decide(STATE).arm == "safe":

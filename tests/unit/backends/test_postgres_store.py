@@ -17,12 +17,12 @@ from steersman.backends.sql import schema
 from steersman.backends.sql.postgres import PostgresLog, append_unowned, store
 from steersman.backends.sql.postgres.connect import Target, connect, target
 from steersman.core.errors import InvalidInput, NotFound, SteersmanError, StoreError, StoreVersionError
-from steersman.core.values import KillSwitch
+from steersman.core.values import Control
 from steersman.testing.log_rows import AGENT, decision, learned, outcome, window
 from steersman.testing.postgres import PostgresServer
 
 PASSWORD = "s3cret-word"
-SWITCH = KillSwitch(scope="*", active=True, actor="someone", reason="a test", at=1.0)
+SWITCH = Control(scope="*", active=True, actor="someone", reason="a test", at=1.0)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_an_older_store_is_not_brought_up_to_date_by_reading_it(where: Target, s
     before = contents(where)
     assert "older Steersman (schema 0001" in refusal(store_url, StoreVersionError, read_only=True)
     append_unowned(store_url, (SWITCH,))  # a person's hand on the switch needs no newer tables
-    assert len(contents(where).pop("kill_switches")) == 1
+    assert len(contents(where).pop("controls")) == 1
     assert contents(where).keys() == before.keys()
 
 

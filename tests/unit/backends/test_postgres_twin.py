@@ -14,7 +14,7 @@ from steersman.backends.sql.postgres.connect import target
 from steersman.backends.sql.schema import metadata
 from steersman.core.errors import Conflict, NotFound
 from steersman.core.ports import Log
-from steersman.core.values import AuditEvent, Contribution, Decision, KillSwitch, Learned
+from steersman.core.values import AuditEvent, Contribution, Decision, Control, Learned
 from steersman.testing.log_rows import decision, episode, learned, outcome, window
 
 AGENTS = ("a", "b")
@@ -39,7 +39,7 @@ outcomes = st.builds(
     st.sampled_from((0.0, 0.25, None)),
 )
 events = st.builds(AuditEvent, at=times, actor=agents, event=agents, subject=agents, detail=agents)
-switches = st.builds(KillSwitch, scope=agents, active=st.booleans(), actor=agents, reason=agents, at=times)
+switches = st.builds(Control, scope=agents, active=st.booleans(), actor=agents, reason=agents, at=times)
 contributions = st.builds(
     Contribution,
     pool=agents,
@@ -82,7 +82,7 @@ def answers(log: Log) -> dict[str, Any]:
         "rows": list(log.rows()),
         "agents": log.agents(),
         "audit": log.audit(),
-        "switches": log.kill_switches(),
+        "switches": log.controls(),
         "decisions": [log.decision(name) for name in NAMES],
         "outcomes": [log.outcomes(name) for name in NAMES],
     }

@@ -11,10 +11,10 @@ import pytest
 
 from steersman.backends.sql import SqliteLog, append_unowned
 from steersman.core.errors import NotFound, StoreError
-from steersman.core.values import AuditEvent, KillSwitch
+from steersman.core.values import AuditEvent, Control
 from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome
 
-SWITCH = KillSwitch(scope="*", active=True, actor="someone", reason="a test", at=1.0)
+SWITCH = Control(scope="*", active=True, actor="someone", reason="a test", at=1.0)
 EVENT = AuditEvent(at=1.0, actor="someone", event="kill switch on", subject="*", detail="a test")
 
 
@@ -53,7 +53,7 @@ def test_a_reader_sees_what_is_durable_and_cannot_append(log: SqliteLog, path: P
 def test_words_from_outside_reach_the_owner_and_leave_its_positions_alone(log: SqliteLog, path: Path) -> None:
     log.append((decision(),))
     append_unowned(path, (SWITCH, EVENT))
-    assert log.kill_switches() == [SWITCH]
+    assert log.controls() == [SWITCH]
     assert log.audit() == [EVENT]
     log.append((decision(),)).wait(10)
     assert log.position == 2
@@ -61,15 +61,15 @@ def test_words_from_outside_reach_the_owner_and_leave_its_positions_alone(log: S
 
 def test_words_from_another_process_while_the_owner_writes(log: SqliteLog, path: Path) -> None:
     code = (
-        "import sys; from steersman.backends.sql import append_unowned; from steersman.core.values import KillSwitch\n"
+        "import sys; from steersman.backends.sql import append_unowned; from steersman.core.values import Control\n"
         "for i in range(20):\n"
-        "    append_unowned(sys.argv[1], (KillSwitch(scope='qe', active=i % 2 == 1, actor=str(i), reason='', at=1.0),))"
+        "    append_unowned(sys.argv[1], (Control(scope='qe', active=i % 2 == 1, actor=str(i), reason='', at=1.0),))"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(path)])
     while other.poll() is None:
         log.append((decision(),)).wait(10)
     assert other.returncode == 0
-    assert [(each.actor, each.active) for each in log.kill_switches()] == [("19", True)]
+    assert [(each.actor, each.active) for each in log.controls()] == [("19", True)]
     assert log.decision_count(AGENT) == log.position
 
 

@@ -12,7 +12,7 @@ from steersman.backends.memory import MemoryLog
 from steersman.backends.sql import SqliteLog
 from steersman.core.errors import SteersmanError
 from steersman.core.ports import Log
-from steersman.core.values import AuditEvent, Decision, KillSwitch, Learned, Outcome
+from steersman.core.values import AuditEvent, Decision, Control, Learned, Outcome
 from steersman.testing.log_rows import decision, episode, learned, outcome
 
 AGENTS = ("a", "b")
@@ -36,7 +36,7 @@ outcomes = st.builds(
     st.sampled_from((0.0, 0.25, None)),
 )
 events = st.builds(AuditEvent, at=times, actor=agents, event=agents, subject=agents, detail=agents)
-switches = st.builds(KillSwitch, scope=agents, active=st.booleans(), actor=agents, reason=agents, at=times)
+switches = st.builds(Control, scope=agents, active=st.booleans(), actor=agents, reason=agents, at=times)
 rows = st.lists(st.one_of(decisions, decisions, outcomes, outcomes, events, switches), max_size=4)
 episodes = st.builds(
     lambda agent, name, end: episode(name, agent=agent, ended_at=end), agents, agents, st.sampled_from((None, 5.0))
@@ -66,7 +66,7 @@ def answers(log: Log) -> dict[str, Any]:
         "rows": list(log.rows()),
         "agents": log.agents(),
         "audit": log.audit(),
-        "switches": log.kill_switches(),
+        "switches": log.controls(),
         "decisions": [log.decision(name) for name in NAMES],
         "outcomes": [log.outcomes(name) for name in NAMES],
     }
@@ -83,7 +83,7 @@ def answers(log: Log) -> dict[str, Any]:
     return found | {f"{name} {agent}": ask(agent) for name, ask in asked.items() for agent in AGENTS}
 
 
-def append(log: Log, rows: list[Decision | Outcome | AuditEvent | KillSwitch], changes: Learned | None) -> str:
+def append(log: Log, rows: list[Decision | Outcome | AuditEvent | Control], changes: Learned | None) -> str:
     """Append and return what came of it, in a word."""
     try:
         log.append(rows, changes)

@@ -94,7 +94,7 @@ def test_a_full_queue_ends_in_the_safe_action_and_says_so(agent: Agent, monkeypa
 
 def test_a_kill_switch_that_cannot_be_read_stops_after_a_second(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     agent.decide(STATE)
-    monkeypatch.setattr(agent._runtime.log, "kill_switches", _boom)
+    monkeypatch.setattr(agent._runtime.log, "controls", _boom)
     agent._runtime.polled_at -= 0.5
     assert agent.decide(STATE).arm != "safe"
     agent._runtime.polled_at -= 0.6

@@ -94,10 +94,10 @@ def test_nothing_is_durable_before_the_disk_says_so(log: SimulatedLog) -> None:
     assert (receipt.done(), log.health(), log.waiting_entries()) == (True, "", 0)
 
 
-def test_kill_switches_can_be_out_of_reach(log: SimulatedLog) -> None:
+def test_controls_can_be_out_of_reach(log: SimulatedLog) -> None:
     log.unreadable = True
     with pytest.raises(StoreError):
-        log.kill_switches()
+        log.controls()
 
 
 def test_the_wall_clock_may_step_back_and_the_timer_never_does() -> None:

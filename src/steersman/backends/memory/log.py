@@ -10,7 +10,7 @@ import msgspec
 from steersman.backends.memory.table import Table, check_finite
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
 from steersman.core.ports import Row
-from steersman.core.values import AuditEvent, Contribution, Decision, EpisodeRecord, KillSwitch, Learned, Outcome, Window
+from steersman.core.values import AuditEvent, Contribution, Decision, EpisodeRecord, Control, Learned, Outcome, Window
 
 
 class MemoryReceipt:
@@ -55,7 +55,7 @@ class MemoryLog:
         self._outcomes: dict[str, list[Outcome]] = {}
         self._tables: dict[str, Table] = {}
         self._audit: list[AuditEvent] = []
-        self._switches: dict[str, KillSwitch] = {}
+        self._switches: dict[str, Control] = {}
         self._pools: dict[str, dict[tuple[str, str, str], Contribution]] = {}
         self._tokens: dict[tuple[str, int], int] = {}
         self._stalled = ""
@@ -184,7 +184,7 @@ class MemoryLog:
         """Return the newest audit events, newest first."""
         return self._audit[::-1][:limit]
 
-    def kill_switches(self) -> list[KillSwitch]:
+    def controls(self) -> list[Control]:
         """Return the latest word for each scope, by scope."""
         return [self._switches[scope] for scope in sorted(self._switches)]
 

@@ -14,7 +14,7 @@ from steersman.core.values import (
     Decision,
     Entry,
     EpisodeRecord,
-    KillSwitch,
+    Control,
     Learned,
     Outcome,
     Window,
@@ -107,7 +107,7 @@ class Batch:
         self.decision_columns: list[Columns] = []
         self.outcome_columns: list[Columns] = []
         self.audit: list[AuditEvent] = []
-        self.switches: list[KillSwitch] = []
+        self.switches: list[Control] = []
         self.contributions: dict[Place, Contribution] = {}
         self.asked: list[tuple[Told, str, int, int, int]] = []  # for tokens: agent, period, how many, budget
         self.groups: list[Group] = []

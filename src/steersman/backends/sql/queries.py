@@ -243,9 +243,9 @@ class Queries:
         return self.newest(select(*self.columns(table, but=("id",))).order_by(table.c.id.desc()))
 
     @cached_property
-    def kill_switches(self) -> str:
+    def controls(self) -> str:
         """Scope, active, actor, reason, at: the last of each scope."""
-        table = schema.kill_switches
+        table = schema.controls
         later = table.alias()
         newer = exists(select(later.c.id).where(later.c.scope == table.c.scope, later.c.id > table.c.id))
         return self.text(select(*self.columns(table, but=("id",))).where(~newer).order_by(table.c.scope))

@@ -20,7 +20,7 @@ from steersman.core.values import (
     Decision,
     Entry,
     EpisodeRecord,
-    KillSwitch,
+    Control,
     Learned,
     Outcome,
     Window,
@@ -212,10 +212,10 @@ class Reads:
             stored = [codec.audit_event(each) for each in connection.execute(self._sql.audit, (limit,))]
         return [*reversed(list(chain(*later))), *stored][:limit]
 
-    def kill_switches(self) -> list[KillSwitch]:
+    def controls(self) -> list[Control]:
         """Return the latest word for each scope, by scope."""
         with self._view(lambda batch: list(batch.switches)) as (connection, later):
-            latest = {each[0]: codec.kill_switch(each) for each in connection.execute(self._sql.kill_switches)}
+            latest = {each[0]: codec.kill_switch(each) for each in connection.execute(self._sql.controls)}
         latest.update({each.scope: each for each in chain(*later)})
         return [latest[scope] for scope in sorted(latest)]
 

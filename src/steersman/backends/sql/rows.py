@@ -14,7 +14,7 @@ from steersman.core.values import (
     Decision,
     Entry,
     EpisodeRecord,
-    KillSwitch,
+    Control,
     Learned,
     Outcome,
     Window,
@@ -133,10 +133,10 @@ def audit_event(columns: Columns) -> AuditEvent:
     return AuditEvent(at=at, actor=actor, event=event, subject=subject, detail=detail)
 
 
-def kill_switch(columns: Columns) -> KillSwitch:
+def kill_switch(columns: Columns) -> Control:
     """Return a kill switch from its columns."""
     scope, active, actor, reason, at = columns
-    return KillSwitch(scope=scope, active=bool(active), actor=actor, reason=reason, at=at)
+    return Control(scope=scope, active=bool(active), actor=actor, reason=reason, at=at)
 
 
 def window(columns: Columns) -> Window:

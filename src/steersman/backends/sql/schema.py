@@ -292,8 +292,8 @@ audit_events = Table(
     _text("detail"),
 )
 
-kill_switches = Table(
-    "kill_switches",
+controls = Table(
+    "controls",
     metadata,
     Column("id", _BIG, primary_key=True),
     _text("scope"),
@@ -302,7 +302,7 @@ kill_switches = Table(
     _text("reason"),
     _instant("at"),
 )
-Index(None, kill_switches.c.scope)
+Index(None, controls.c.scope)
 
 alembic_version = Table(
     "alembic_version", MetaData(), Column("version_num", Text, primary_key=True, nullable=False)

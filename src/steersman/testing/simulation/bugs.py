@@ -13,7 +13,7 @@ from steersman.core.agent import AgentSpec
 from steersman.core.ports import Receipt, Row
 from steersman.core.reward import Measurements, Reward, Score
 from steersman.core.state import finite
-from steersman.core.values import Decision, KillSwitch, Learned
+from steersman.core.values import Decision, Control, Learned
 from steersman.loops.agent import Agent
 from steersman.loops.learn import learn
 from steersman.stages.decide.choose import Situation
@@ -58,7 +58,7 @@ class _SwitchInMemory(SimulatedLog):
 
     def survivors(self, torn: int) -> Sequence[Append]:
         kept = super().survivors(torn)
-        return [each._replace(rows=tuple(row for row in each.rows if not isinstance(row, KillSwitch))) for each in kept]
+        return [each._replace(rows=tuple(row for row in each.rows if not isinstance(row, Control))) for each in kept]
 
 
 class _Prefixes(SimulatedLog):

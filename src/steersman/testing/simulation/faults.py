@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from steersman.core.values import KillSwitch
+from steersman.core.values import Control
 from steersman.testing.simulation import agents
 from steersman.testing.simulation.judge import Judge
 from steersman.testing.simulation.network import Weather
@@ -130,9 +130,9 @@ class Faults:
         self._judge.switched(scope, self._drills, active=True, in_process=False, acknowledged=True)
         self._for_a_while(3.0, lambda: self._kill(scope, active=False))
 
-    def _flip(self, scope: str) -> KillSwitch:
+    def _flip(self, scope: str) -> Control:
         reason = f"drill {self._drills}"
-        return KillSwitch(scope=scope, active=True, actor="elsewhere", reason=reason, at=self._scene.clock.wall())
+        return Control(scope=scope, active=True, actor="elsewhere", reason=reason, at=self._scene.clock.wall())
 
     def _hide_switches(self) -> None:
         log = self._service.log

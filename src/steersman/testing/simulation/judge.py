@@ -109,7 +109,7 @@ class Judge:
             self.found(f"a check raised {error!r}")
 
     def _broken_switches(self, log: FaultyLog) -> Iterator[str]:
-        now, found = self._scene.clock.now, log.kill_switches()
+        now, found = self._scene.clock.now, log.controls()
         self._switches = {each.scope: (each.active, now) for each in found}
         drills = {each.scope: int(each.reason.partition(" ")[2]) for each in found}
         for scope, drill in self._switched.items():

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from steersman.backends.memory.log import MemoryGrant, MemoryLog, MemoryReceipt
 from steersman.core.errors import DeadlineExceeded, StoreError
 from steersman.core.ports import Log, Row
-from steersman.core.values import KillSwitch, Learned
+from steersman.core.values import Control, Learned
 
 _ON_ITS_WAY = "on its way to the disk"
 
@@ -121,12 +121,12 @@ class SimulatedLog(MemoryLog):
         """Return "" or why nothing becomes durable."""
         return self._full
 
-    def kill_switches(self) -> list[KillSwitch]:
+    def controls(self) -> list[Control]:
         """Return the latest word for each scope. Raises StoreError while they cannot be read."""
         if self.unreadable:
             raise StoreError("the disk does not answer.")
         self.read_at = self._timer()
-        return super().kill_switches()
+        return super().controls()
 
     def wait_for(self, ticket: int, timeout_s: float | None) -> None:
         """Return once everything up to a ticket is durable; on a full disk, the time is over at once."""

@@ -16,7 +16,7 @@ from steersman.backends.sql.postgres import connect
 from steersman.backends.sql.postgres.connect import Connection, Target
 from steersman.backends.sql.postgres.statements import SQL
 from steersman.core.errors import StoreError
-from steersman.core.values import KillSwitch
+from steersman.core.values import Control
 
 LOOK_S = 0.1
 STALE_S = 0.25
@@ -40,7 +40,7 @@ class Listener(threading.Thread):
         self._seen: object = None
         self._news = 0
         self._told = 0
-        self._switches: list[KillSwitch] = []
+        self._switches: list[Control] = []
         self._looked_at = float("-inf")
         self.stream = -1
         self.error = ""
@@ -68,7 +68,7 @@ class Listener(threading.Thread):
                 self._closing.wait(LOOK_S)
         self._drop()
 
-    def kill_switches(self) -> list[KillSwitch]:
+    def controls(self) -> list[Control]:
         """Return the latest word for each scope. Raises StoreError when the last look is too long ago."""
         age_s = time.monotonic() - self._looked_at
         if age_s > STALE_S:
@@ -138,7 +138,7 @@ class Listener(threading.Thread):
 
     def _look(self, connection: Connection) -> None:
         began = time.monotonic()
-        switches = [codec.kill_switch(each) for each in connection.execute(SQL.kill_switches)]
+        switches = [codec.kill_switch(each) for each in connection.execute(SQL.controls)]
         seen = connection.execute("SELECT position, commits FROM log_head").fetchone()
         self._switches, self._looked_at = switches, began
         if seen != self._seen:

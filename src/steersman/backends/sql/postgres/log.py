@@ -26,7 +26,7 @@ from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.ports import Row
 from steersman.core.values import (
     Decision,
-    KillSwitch,
+    Control,
     Learned,
     Outcome,
 )
@@ -95,7 +95,7 @@ class PostgresLog(Answers):
         if learned is not None:
             check_learned(learned)
         receipt = queue.put(rows, columns, learned)
-        self._said.update({row.scope: _Said(row, receipt) for row in rows if isinstance(row, KillSwitch)})
+        self._said.update({row.scope: _Said(row, receipt) for row in rows if isinstance(row, Control)})
         return receipt
 
     def reserve(self, rows: int = 1) -> None:
@@ -148,9 +148,9 @@ class PostgresLog(Answers):
         """Return what was stored of an agent's table after a version, all of it after 0; None if nothing was."""
         return self._reads.learned_since(agent, version)
 
-    def kill_switches(self) -> list[KillSwitch]:
+    def controls(self) -> list[Control]:
         """Return the latest word for each scope, as the listener saw it a moment ago; what was appended here counts."""
-        looked_at, latest = self._listener.looked_at, {each.scope: each for each in self._listener.kill_switches()}
+        looked_at, latest = self._listener.looked_at, {each.scope: each for each in self._listener.controls()}
         for scope, said in list(self._said.items()):
             if said.seen_by(looked_at):
                 self._said.pop(scope, None)
@@ -230,7 +230,7 @@ def _close(queue: SharedQueue | None, writer: SharedWriter | None, listener: Lis
 class _Said:
     """A kill switch that was flipped here: it counts at once, until a look at the store can have seen it."""
 
-    def __init__(self, switch: KillSwitch, receipt: QueueReceipt) -> None:
+    def __init__(self, switch: Control, receipt: QueueReceipt) -> None:
         self.switch = switch
         self._receipt = receipt
         self._durable_at = float("inf")

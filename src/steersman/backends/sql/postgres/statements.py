@@ -205,7 +205,7 @@ class Statements(Queries):
     @cached_property
     def add_switches(self) -> str:
         """Arrays: scope, active, actor, reason, at."""
-        return _events(schema.kill_switches)
+        return _events(schema.controls)
 
     @cached_property
     def lease(self) -> str:

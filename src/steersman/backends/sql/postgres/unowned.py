@@ -8,10 +8,10 @@ from steersman.backends.sql.postgres import connect, store
 from steersman.backends.sql.postgres.statements import SQL
 from steersman.backends.sql.rows import encode
 from steersman.core.errors import NotFound
-from steersman.core.values import AuditEvent, KillSwitch
+from steersman.core.values import AuditEvent, Control
 
 
-def append_unowned(url: str, rows: Sequence[AuditEvent | KillSwitch]) -> None:
+def append_unowned(url: str, rows: Sequence[AuditEvent | Control]) -> None:
     """Write rows durably. Raises NotFound without a store, or StoreError."""
     where = connect.target(url)
     columns = encode(rows)

@@ -20,7 +20,7 @@ from steersman.backends.sql.sqlite.statements import SQL
 from steersman.backends.sql.sqlite.writer import FileWriter
 from steersman.core.errors import StoreError
 from steersman.core.ports import Row
-from steersman.core.values import Decision, KillSwitch, Learned, Outcome
+from steersman.core.values import Decision, Control, Learned, Outcome
 
 
 class SqliteLog(Answers):
@@ -124,9 +124,9 @@ class SqliteLog(Answers):
         """Ask for exploring decisions of a period's budget, and return at once."""
         return self._writable().queue.ask(agent, period, count, budget)
 
-    def kill_switches(self) -> list[KillSwitch]:
+    def controls(self) -> list[Control]:
         """Return the latest word for each scope, as written by any process."""
-        return self._reads.kill_switches()
+        return self._reads.controls()
 
     def close(self) -> None:
         """Make everything durable and release the store. Raises StoreError naming how many rows could not be."""

@@ -165,7 +165,7 @@ class Statements(Queries):
     @cached_property
     def add_switch(self) -> str:
         """Scope, active, actor, reason, at."""
-        return self.text(insert(schema.kill_switches).values(_placeholders(schema.kill_switches)))
+        return self.text(insert(schema.controls).values(_placeholders(schema.controls)))
 
 
 def _placeholders(table: Table) -> dict[str, Any]:

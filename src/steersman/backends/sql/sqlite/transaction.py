@@ -9,7 +9,7 @@ from msgspec.structs import astuple
 from steersman.backends.sql.batch import Batch, Changes
 from steersman.backends.sql.rows import body_of, entry_columns, episode_columns, text
 from steersman.backends.sql.sqlite.statements import SQL, insert_many
-from steersman.core.values import AuditEvent, KillSwitch
+from steersman.core.values import AuditEvent, Control
 
 
 def write(connection: sqlite3.Connection, batch: Batch) -> None:
@@ -43,7 +43,7 @@ def write_rows(connection: sqlite3.Connection, batch: Batch) -> None:
     write_events(connection, batch.audit, batch.switches)
 
 
-def write_events(connection: sqlite3.Connection, audit: list[AuditEvent], switches: list[KillSwitch]) -> None:
+def write_events(connection: sqlite3.Connection, audit: list[AuditEvent], switches: list[Control]) -> None:
     """Write what has no place in the log's order."""
     insert_many(connection, SQL.add_audit, [(e.at, e.actor, e.event, e.subject, e.detail) for e in audit])
     insert_many(connection, SQL.add_switch, [(s.scope, s.active, s.actor, s.reason, s.at) for s in switches])

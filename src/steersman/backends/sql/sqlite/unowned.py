@@ -13,10 +13,10 @@ from steersman.backends.sql.rows import encode
 from steersman.backends.sql.sqlite import connect, store
 from steersman.backends.sql.sqlite.transaction import write_events
 from steersman.core.errors import NotFound
-from steersman.core.values import AuditEvent, KillSwitch
+from steersman.core.values import AuditEvent, Control
 
 
-def append_unowned(path: str | os.PathLike[str], rows: Sequence[AuditEvent | KillSwitch]) -> None:
+def append_unowned(path: str | os.PathLike[str], rows: Sequence[AuditEvent | Control]) -> None:
     """Write rows durably, whoever owns the store. Raises NotFound without a store, or StoreError."""
     file = Path(path)
     encode(rows)
@@ -29,11 +29,11 @@ def append_unowned(path: str | os.PathLike[str], rows: Sequence[AuditEvent | Kil
         raise connect.unusable(file, error) from error
 
 
-def _write(connection: sqlite3.Connection, rows: Sequence[AuditEvent | KillSwitch]) -> None:
+def _write(connection: sqlite3.Connection, rows: Sequence[AuditEvent | Control]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         audit = [each for each in rows if isinstance(each, AuditEvent)]
-        write_events(connection, audit, [each for each in rows if isinstance(each, KillSwitch)])
+        write_events(connection, audit, [each for each in rows if isinstance(each, Control)])
         connection.execute("COMMIT")
     except sqlite3.Error:
         with suppress(sqlite3.Error):

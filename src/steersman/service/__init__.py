@@ -1,0 +1,1 @@
+"""The service: HTTP API, dashboard, learner and monitors in one process, or spread over several."""
