@@ -200,6 +200,39 @@ class Store:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Service:
+    """The HTTP service."""
+
+    decide_wait_s: float = _setting(
+        0.25, "Time after which a decision is answered although it is not on the disk yet (durable: false).", unit="s", low=0
+    )
+    report_wait_s: float = _setting(
+        10.0, "Time after which an outcome that is not on the disk is answered with 503.", unit="s", low=0
+    )
+    body_bytes: int = _setting(1_048_576, "Size of a request's body.", unit="bytes", low=1_024, high=1_073_741_824)
+    request_wait_s: float = _setting(
+        10.0, "Time in which a request has to arrive whole, headers and body.", unit="s", low=0.1
+    )
+    idle_s: float = _setting(75.0, "Time after which a connection on which nothing happens is closed.", unit="s", low=1)
+    connections: int = _setting(4_096, "Connections at the same time, for each process.", low=1)
+    concurrency: int = _setting(
+        256, "Requests being served at the same time, for each process; more are answered with 503.", unit="requests", low=1
+    )
+    streams: int = _setting(100, "Streams (events, exports) at the same time, for each process.", low=1)
+    rate_per_s: float = _setting(
+        1_000.0, "Requests, and parts of batches, that one key may send to one process; 0 sets no limit.", unit="1/s", low=0
+    )
+    burst: int = _setting(2_000, "Requests that one key may send at once before that counts.", unit="requests", low=1)
+    heartbeat_s: float = _setting(15.0, "Time between two signs of life in a stream of events.", unit="s", low=0.1)
+    session_s: float = _setting(43_200.0, "Time after which a login on the pages ends.", unit="s", low=1)
+    grace_s: float = _setting(10.0, "Time that requests have to finish when the service stops.", unit="s", low=0)
+
+
+_NOT_LEARNING = ("store", "service")
+"""Sections that bear neither on decisions nor on what is learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All sections, as they are in force for one agent. `source` says where each value came from."""
 
@@ -213,6 +246,7 @@ class Settings:
     transfer: Transfer = field(default_factory=Transfer)
     convergence: Convergence = field(default_factory=Convergence)
     store: Store = field(default_factory=Store)
+    service: Service = field(default_factory=Service)
     source: Mapping[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -232,10 +266,10 @@ class Settings:
         return hashlib.sha256(msgspec.json.encode(self.plain(), order="sorted")).hexdigest()[:16]
 
     def plain(self) -> dict[str, dict[str, Any]]:
-        """Return the values by section, without those of the store, as `with_values` takes them back."""
+        """Return the values by section, without those of store and service, as `with_values` takes them back."""
         values: dict[str, dict[str, Any]] = {}
         for section, each, value in self.items():
-            if section != "store":
+            if section not in _NOT_LEARNING:
                 values.setdefault(section, {})[each.name] = value
         return values
 
