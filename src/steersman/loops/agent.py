@@ -19,10 +19,12 @@ from steersman.loops import explain as explain_loop
 from steersman.loops import follow as follow_loop
 from steersman.loops import learn, report, retain
 from steersman.loops import share as share_loop
-from steersman.loops.doctor import Diagnosis, diagnose
+from steersman.loops.doctor import Diagnosis, diagnose, standing
 from steersman.loops.explain import Explanation, Replay
+from steersman.loops.policy import Policy, policy_table
 from steersman.loops.runtime import Runtime
 from steersman.loops.steer import Call, steered
+from steersman.stages.monitor.convergence import Convergence
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -144,6 +146,14 @@ class Agent:
     def replay(self, decision_id: str) -> Replay:
         """Make a decision again from the log and say whether it is identical. Raises NotFound."""
         return explain_loop.replay(self._runtime, self._decision(decision_id))
+
+    def policy(self, limit: int = 50) -> Policy:
+        """Return the policy as a readable table of the `limit` situations seen most often: what it does there, and why."""
+        return policy_table(self._runtime, limit)
+
+    def standing(self) -> Convergence:
+        """Return where learning stands by its last windows; quicker than `diagnose`, which tells it as well."""
+        return standing(self._runtime)
 
     def diagnose(self) -> Diagnosis:
         """Return facts about the agent and what stands out among them."""

@@ -59,13 +59,7 @@ def diagnose(agent: Runtime) -> Diagnosis:
         killed=agent.killed,
         log=agent.log.health(),
         learner=agent.shared.learner(agent.spec.name) if agent.shared else "",
-        convergence=judge(
-            windows,
-            reward_range=agent.spec.reward.high - agent.spec.reward.low,
-            states=agent.spec.state.cells,
-            success_from=agent.spec.success_from,
-            limits=agent.settings.convergence,
-        ),
+        convergence=standing(agent, windows),
         findings=[],
     )
     facts.findings.extend(_findings(facts))
@@ -77,6 +71,17 @@ def diagnose(agent: Runtime) -> Diagnosis:
         )
     facts.findings.extend(unsuitable(_task(agent, windows), windows, agent.settings.convergence))
     return facts
+
+
+def standing(agent: Runtime, windows: list[Window] | None = None) -> Convergence:
+    """Return where learning stands by windows (newest first), the last ones where none are given."""
+    return judge(
+        _windows(agent) if windows is None else windows,
+        reward_range=agent.spec.reward.high - agent.spec.reward.low,
+        states=agent.spec.state.cells,
+        success_from=agent.spec.success_from,
+        limits=agent.settings.convergence,
+    )
 
 
 def _windows(agent: Runtime) -> list[Window]:
