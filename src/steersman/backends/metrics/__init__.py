@@ -1,0 +1,1 @@
+"""Metrics and traces for what watches a service: Prometheus, Grafana, OpenTelemetry (extras `service`, `tracing`)."""

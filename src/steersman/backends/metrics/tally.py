@@ -1,0 +1,69 @@
+"""Tallies: what was counted since the instruments were last told, at a fraction of what telling them each time costs."""
+
+from bisect import bisect_left
+
+from steersman.backends.metrics.instruments import Instruments
+from steersman.backends.metrics.recent import Recent
+from steersman.backends.metrics.table import BY_NAME
+
+Key = tuple[str, str]
+"""A metric's name, and the value of its label `kind` ("" where it has none)."""
+
+
+class Spread:
+    """How values fall into a histogram's buckets, and their sum."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value in the first bucket whose upper bound it does not exceed."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+
+class Tally:
+    """What the decisions of one agent, version, stage and arm amount to. Not safe by itself: its meter holds a lock.
+
+    low, width: of the agent's reward range; a width of 0 says that it is not known. recent: what the champion did lately.
+    """
+
+    __slots__ = ("_labels", "_spreads", "_sums", "low", "recent", "width")
+
+    def __init__(self, labels: dict[str, str], bounds: tuple[float, float], recent: Recent) -> None:
+        self._labels = labels
+        self._sums: dict[Key, float] = {}
+        self._spreads: dict[str, Spread] = {}
+        self.low, self.width = bounds[0], bounds[1] - bounds[0]
+        self.recent = recent
+
+    def count(self, key: Key, amount: float = 1.0) -> None:
+        """Add to a counter."""
+        self._sums[key] = self._sums.get(key, 0.0) + amount
+
+    def observe(self, name: str, value: float) -> None:
+        """Add a value to a histogram."""
+        spread = self._spreads.get(name)
+        if spread is None:
+            spread = self._spreads[name] = Spread(BY_NAME[name].buckets)
+        spread.add(value)
+
+    def take(self) -> "Tally | None":
+        """Return what was counted and begin anew; None if nothing was."""
+        if not self._sums and not self._spreads:
+            return None
+        taken = Tally(self._labels, (self.low, self.low + self.width), self.recent)
+        taken._sums, self._sums = self._sums, {}
+        taken._spreads, self._spreads = self._spreads, {}
+        return taken
+
+    def move(self, instruments: Instruments) -> None:
+        """Add everything to the instruments."""
+        for (name, kind), amount in self._sums.items():
+            instruments.counter(name, {**self._labels, "kind": kind}).inc(amount)
+        for name, spread in self._spreads.items():
+            instruments.histogram(name, self._labels).add(spread.counts, spread.total)
