@@ -1,0 +1,71 @@
+"""up: the service and its pages, until it is told to stop."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from steersman.cli.output import JsonOption, SettingsOption, StoreOption, say
+from steersman.core.errors import InvalidInput, nearest
+
+if TYPE_CHECKING:
+    from steersman.service.app import Service
+
+_ROLES = ("decide", "learn", "all")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(up)
+
+
+def up(
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine only with keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes any that is free.")] = 8321,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; more than one needs PostgreSQL.")] = 1,
+    role: Annotated[str, typer.Option(help="What this one does: decide, learn or all; parts need PostgreSQL.")] = "all",
+    store: StoreOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run the service: API, pages, learning and metrics in one process, until Ctrl-C or SIGTERM. Exits with 0 then."""
+    if role not in _ROLES:
+        raise InvalidInput(f"role {role!r} is unknown.{nearest(role, _ROLES)}")
+    try:
+        from steersman.service import serve
+    except ImportError as error:
+        raise InvalidInput(f"the service needs its extra: pip install 'steersman[service]' ({error}).") from error
+
+    options = serve.Options(
+        store=store or os.environ.get("STEERSMAN_STORE") or serve.DEFAULT_STORE,
+        settings=settings,
+        host=host,
+        port=port,
+        part=role,  # type: ignore[arg-type]  # checked above
+        workers=workers,
+    )
+    options.check()
+    listener = serve.bind(host, port)
+    where = serve.address(listener)
+
+    def ready(service: "Service") -> None:
+        _say_ready(where, local=service.access.local, store=options.shown, json=json)
+
+    serve.serve(options, listener, ready)
+
+
+def _say_ready(where: str, *, local: bool, store: str, json: bool) -> None:
+    if json:
+        line = {"address": where, "pid": os.getpid(), "keys_needed": not local}
+        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    else:
+        say(f"Steersman is up: {where}")
+        say(f"  store  {store}")
+        if local:
+            say("  access local mode: everybody on this machine may do all. `steersman keys create` makes a first key.")
+        else:
+            say("  access by key: send 'Authorization: Bearer steer_…', or log in on the page.")
+        say("  stop   Ctrl-C")
+    sys.stdout.flush()

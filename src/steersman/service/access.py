@@ -1,0 +1,214 @@
+"""Access: who asks, by key or by session, and whether a browser was made to ask by another site."""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import time
+from collections.abc import Iterable, Mapping
+
+from steersman.core.access import DEFAULT_TENANT, ROLES, granted, matches, split, valid
+from steersman.core.errors import NotPermitted, Unauthenticated
+from steersman.core.ports import Clock
+from steersman.core.values import ApiKey, Role
+from steersman.service.operations import Caller, Operation
+
+COOKIE = "steersman_session"
+LOCAL = Caller(actor="local", tenant=DEFAULT_TENANT, roles=frozenset(ROLES))
+NOBODY = Caller(actor="unknown", tenant=DEFAULT_TENANT, roles=frozenset())
+_SAFE_METHODS = ("GET", "HEAD")
+_MOST_KNOWN = 10_000
+
+Found = Mapping[bytes, bytes]
+
+
+class Access:
+    """The keys of all tenants, as the store said a moment ago, and the sessions made from them.
+
+    Without any key in the store, on loopback, everybody on this machine may do all (`local`), but no other site's page may
+    make a browser ask. secret: what sessions are signed with.
+    """
+
+    def __init__(self, *, loopback: bool, secret: bytes, session_s: float, clock: Clock = time.time) -> None:
+        self._loopback = loopback
+        self._secret = secret
+        self._session_s = session_s
+        self._clock = clock
+        self._keys: dict[str, ApiKey] = {}
+        self._known: dict[str, tuple[ApiKey, Caller]] = {}
+        self._hosts: dict[bytes, bool] = {}
+
+    def load(self, keys: Iterable[ApiKey]) -> None:
+        """Take in what the store says; what was known of a key that changed is forgotten."""
+        found = {each.id: each for each in keys}
+        if found != self._keys:
+            self._keys = found
+            self._known = {}
+
+    @property
+    def local(self) -> bool:
+        """Whether no key is needed."""
+        return self._loopback and not self._keys
+
+    @property
+    def usable(self) -> bool:
+        """Whether anybody may ask for anything: by a key, or because this is reached from this machine alone."""
+        return self._loopback or bool(self._keys)
+
+    def keys(self, tenant: str) -> list[ApiKey]:
+        """Return the keys of one tenant."""
+        return [each for each in self._keys.values() if each.tenant == tenant]
+
+    def caller(self, operation: Operation, method: str, found: Found) -> Caller:
+        """Return who asks for an operation. Raises Unauthenticated, or NotPermitted for the wrong role or another site."""
+        if operation.role is None:
+            if method not in _SAFE_METHODS:
+                self._check_origin(found)
+            return NOBODY
+        caller = self._known_caller(method, found)
+        if operation.role not in caller.roles:
+            raise NotPermitted(
+                f"this needs the role {operation.role!r}, and {caller.actor!r} has {_listed(caller.roles)}. Ask who keeps the keys."
+            )
+        return caller
+
+    def _known_caller(self, method: str, found: Found) -> Caller:
+        text = _key_text(found)
+        if text is not None and not self.local:
+            return self._by_key(text)
+        if self.local:
+            self._check_local(method, found)
+            return LOCAL
+        session = _cookie(found)
+        if session is None:
+            raise Unauthenticated(
+                "this needs a key: send 'Authorization: Bearer steer_…'. `steersman keys create` makes one; on the pages, "
+                "log in."
+            )
+        if method not in _SAFE_METHODS:
+            self._check_origin(found)
+        return self._by_session(session)
+
+    def _by_key(self, text: str) -> Caller:
+        known = self._known.get(text)
+        if known is None:
+            public, secret = split(text)
+            key = self._keys.get(public)
+            if key is None or not matches(key, secret):
+                raise Unauthenticated("this key is not known here. Check that it was copied whole, or ask for another one.")
+            if len(self._known) > _MOST_KNOWN:
+                self._known = {}
+            known = self._known[text] = (key, _caller(key))
+        key, caller = known
+        if not valid(key, self._clock()):
+            raise Unauthenticated(f"the key {key.id} was revoked or has expired. Ask for another one.")
+        return caller
+
+    def now(self) -> float:
+        """Return the time, in unix seconds."""
+        return self._clock()
+
+    def holds(self, caller: Caller) -> bool:
+        """Return whether a caller who was let in would still be."""
+        if not caller.key_id:
+            return caller is NOBODY or self.local
+        key = self._keys.get(caller.key_id)
+        return key is not None and valid(key, self._clock())
+
+    # sessions
+
+    def session(self, text: str) -> str:
+        """Return a session for who has a key. Raises Unauthenticated."""
+        caller = self._by_key(text)
+        content = f"{caller.key_id}.{int(self._clock() + self._session_s)}"
+        return f"{content}.{self._signature(content)}"
+
+    def set_cookie(self, session: str, *, secure: bool) -> str:
+        """Return the value of a Set-Cookie header; an empty session takes the cookie back."""
+        age = int(self._session_s) if session else 0
+        ending = "; Secure" if secure else ""
+        return f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{ending}"
+
+    def _by_session(self, session: str) -> Caller:
+        content, _, signature = session.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._signature(content).encode()):
+            raise Unauthenticated("this session is not one of ours. Log in again.")
+        name, _, expires = content.partition(".")
+        key = self._keys.get(name)
+        now = self._clock()
+        if key is None or now >= float(expires) or not valid(key, now):
+            raise Unauthenticated("the session is over. Log in again.")
+        return _caller(key)
+
+    def _signature(self, content: str) -> str:
+        digest = hmac.digest(self._secret, content.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+    # browsers
+
+    def _check_local(self, method: str, found: Found) -> None:
+        """Refuse what another site's page, or a name that was pointed at this machine, makes a browser ask."""
+        host = found.get(b"host", b"")
+        known = self._hosts.get(host)
+        if known is None:
+            if len(self._hosts) > _MOST_KNOWN:
+                self._hosts = {}
+            known = self._hosts[host] = is_loopback(_without_port(host.decode("latin-1")))
+        if not known:
+            raise NotPermitted(
+                "without keys this answers only to localhost, 127.0.0.1 and [::1]. Use one of these names, or make a key: "
+                "`steersman keys create`."
+            )
+        if b"origin" in found or b"sec-fetch-site" in found:
+            self._check_origin(found, may_navigate=method in _SAFE_METHODS)
+
+    def _check_origin(self, found: Found, *, may_navigate: bool = False) -> None:
+        if may_navigate and found.get(b"sec-fetch-mode") == b"navigate":
+            return  # a link to a page; what it answers cannot be read by the other site
+        site = found.get(b"sec-fetch-site", b"none")
+        origin = found.get(b"origin")
+        _, _, place = (origin or b"").partition(b"://")
+        if site not in (b"none", b"same-origin") or (origin is not None and place != found.get(b"host")):
+            raise NotPermitted("another site's page asked for this. Ask from the service's own pages, or with a key.")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host's name or address is this machine's own, and cannot be anything else."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_port(host: str) -> str:
+    name, _, port = host.rpartition(":")
+    return name if name and port.isdecimal() else host
+
+
+def _key_text(found: Found) -> str | None:
+    said = found.get(b"authorization")
+    if said is not None:
+        scheme, _, text = said.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated("send the key as 'Authorization: Bearer steer_…'.")
+        return text.strip()
+    said = found.get(b"ocp-apim-subscription-key")
+    return None if said is None else said.decode("latin-1").strip()
+
+
+def _cookie(found: Found) -> str | None:
+    for each in found.get(b"cookie", b"").decode("latin-1").split(";"):
+        name, _, value = each.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return None
+
+
+def _caller(key: ApiKey) -> Caller:
+    return Caller(actor=f"{key.name} ({key.id})", tenant=key.tenant, roles=granted(key.roles), key_id=key.id)
+
+
+def _listed(roles: Iterable[Role]) -> str:
+    return ", ".join(each for each in ROLES if each in roles) or "none"

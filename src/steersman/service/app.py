@@ -1,0 +1,309 @@
+"""The service: an ASGI application made from the table of operations."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.datastructures import Headers
+
+from steersman.core.access import DEFAULT_TENANT
+from steersman.core.errors import (
+    InvalidInput,
+    Overloaded,
+    SteersmanError,
+    StoreError,
+    nearest,
+)
+from steersman.core.ports import Receipt
+from steersman.core.settings import Service as Limits
+from steersman.service.access import NOBODY, Access
+from steersman.service.headers import headers
+from steersman.service.limits import Crumbs, Rates
+from steersman.service.operations import Call, Caller, Operation, Reply
+from steersman.service.problems import NotJson, TooLarge, failed, refused
+from steersman.service.routes import Bound, Routes
+from steersman.service.tenants import Opener, Tenant, Tenants
+from steersman.service.waiting import Waiting
+
+T = TypeVar("T")
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_THREADS = 16
+_KEYS_EVERY_S = 0.3
+_AGENTS_EVERY_S = 5.0
+_SLOW_READER_S = 20.0
+_MOST_QUERIES = 20
+_FORM = b"application/x-www-form-urlencoded"
+_NOTHING: Mapping[str, str] = {}
+_encode = msgspec.json.Encoder().encode
+
+
+class Service:
+    """The `Host` of all operations, and the application that a server runs.
+
+    opener: opens a tenant's store by its name. loopback: whether only this machine can reach it, so that no key is needed
+    while there is none. secret: what sessions are signed with.
+    """
+
+    def __init__(
+        self,
+        operations: Iterable[Operation],
+        opener: Opener,
+        *,
+        settings: Limits | None = None,
+        loopback: bool = True,
+        secret: bytes = b"",
+    ) -> None:
+        self.operations = tuple(operations)
+        self.settings = settings or Limits()
+        self.tenants = Tenants(opener)
+        self.access = Access(loopback=loopback, secret=secret, session_s=self.settings.session_s)
+        self.rates = Rates(per_s=self.settings.rate_per_s, burst=self.settings.burst)
+        self.closing = False
+        self.busy = 0
+        self.streaming = 0
+        self._routes = Routes(self.operations)
+        self._crumbs = Crumbs()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="steersman-service")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._shed = refused(Overloaded("the service has more to do than it can. Send the same again in a moment."))
+
+    # its life
+
+    async def start(self) -> None:
+        """Open the store, and begin to look after keys and agents. Raises as `Steersman.open`."""
+        self._loop = asyncio.get_running_loop()
+        self._waiting = Waiting(self._loop, self.in_thread)
+        self._main = await self.in_thread(self.tenants.get, DEFAULT_TENANT)
+        await self.load_keys()
+        await self.in_thread(self._main.open_all)
+        for each in (self._look_after_keys, self._look_after_agents):
+            self._tasks.add(asyncio.create_task(each()))
+
+    def stop(self) -> None:
+        """Begin to end: streams end, and `/readyz` says so."""
+        self.closing = True
+
+    async def close(self) -> None:
+        """Make everything durable and release the stores. Raises StoreError where something could not be stored."""
+        self.closing = True
+        for each in self._tasks:
+            each.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self.in_thread(self.tenants.close)
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _look_after_keys(self) -> None:
+        while True:
+            await asyncio.sleep(_KEYS_EVERY_S)
+            with contextlib.suppress(StoreError):  # what was known holds until the store can be asked again
+                await self.load_keys()
+
+    async def load_keys(self) -> None:
+        """Ask the store for the keys that are in force."""
+        self.access.load(await self.in_thread(self._main.steersman.log.keys))
+
+    async def _look_after_agents(self) -> None:
+        """Open agents that other processes decide for, so that what is reported of them is learned."""
+        while True:
+            await asyncio.sleep(_AGENTS_EVERY_S)
+            for tenant in self.tenants:
+                if tenant.shared:
+                    with contextlib.suppress(SteersmanError):
+                        await self.in_thread(tenant.open_all)
+
+    # what operations are offered
+
+    async def durable(self, receipt: Receipt, timeout_s: float) -> None:
+        """Return once a receipt's rows are durable, without holding a thread. Raises as `receipt.wait(timeout_s)` does."""
+        await self._waiting.durable(receipt, timeout_s)
+
+    async def in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Run what may wait for the disk or the network, or takes longer than a few milliseconds, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
+
+    def tenant(self, call: Call) -> Tenant:
+        """Return the store of who asks, with what is remembered of it."""
+        return self.tenants.known(call.caller.tenant) or self._main
+
+    def unready(self) -> str:
+        """Return "" where decisions and outcomes can be recorded, else why not."""
+        return "the service is stopping" if self.closing else self._main.steersman.log.health()
+
+    @staticmethod
+    def json(value: Any, *, status: int = 200, headers: Mapping[str, str] = _NOTHING) -> Reply:
+        """Return a value as an answer with a status and headers of its own."""
+        return Reply(body=_encode(value), status=status, headers=headers)
+
+    def note(self, call: Call, event: str, subject: str = "", detail: str = "") -> Receipt:
+        """Put what a caller did into the audit trail of its tenant."""
+        return call.steersman.note(event, subject, detail, actor=call.caller.actor)
+
+    # one request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        if scope["type"] != "http":
+            return
+        if self.busy >= self.settings.concurrency:
+            await _send(self._shed, send)
+            return
+        self.busy += 1
+        try:
+            reply, caller = await self._answer(scope, receive)
+        finally:
+            self.busy -= 1
+        if reply.stream is None:
+            await _send(reply, send)
+        else:
+            await self._send_stream(reply, caller, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[Reply, Caller]:
+        operation, caller = None, NOBODY
+        try:
+            bound, path = self._routes.find(scope["method"], scope["path"])
+            operation = bound.operation
+            found = dict(scope["headers"])
+            caller = self.access.caller(operation, scope["method"], found)
+            if caller.key_id:
+                self.rates.take(caller.key_id)
+            tenant = self.tenants.known(caller.tenant) or await self.in_thread(self.tenants.get, caller.tenant)
+            call = Call(
+                host=self,
+                steersman=tenant.steersman,
+                caller=caller,
+                path=path,
+                query=_query(operation, scope["query_string"]) if scope["query_string"] else _NOTHING,
+                headers=Headers(raw=scope["headers"]),
+                body=None if bound.decoder is None else await self._read(bound, found, receive),
+            )
+            answer = await operation.handler(call)
+            if type(answer) is Reply:
+                return answer, caller
+            return Reply(body=_encode(answer), status=operation.status), caller
+        except SteersmanError as error:
+            if operation is not None and operation.audited:
+                self._note_refused(operation, caller, scope["path"], error)
+            return refused(error), caller
+        except Exception as error:  # noqa: BLE001 - told in the log; the caller gets its number
+            return failed(error), caller
+
+    async def _read(self, bound: Bound, found: Mapping[bytes, bytes], receive: Receive) -> Any:
+        """Return the body, read into the operation's type."""
+        kind = found.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        form = kind == _FORM and not bound.operation.documented
+        if not form and kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
+            raise NotJson("send JSON, with the header 'Content-Type: application/json'.")
+        body = await self._body(found, receive)
+        try:
+            if form:
+                return msgspec.convert(dict(_pairs(body)), bound.operation.body, strict=False)
+            return bound.decoder.decode(body)  # type: ignore[union-attr]  # only asked where there is one
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"the body cannot be used: {error}.") from error
+        except RecursionError as error:
+            raise InvalidInput("the body cannot be used: it is nested too deeply.") from error
+
+    async def _body(self, found: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        """Return the body. Raises TooLarge as soon as it is known to be, and reads no further."""
+        most = self.settings.body_bytes
+        said = found.get(b"content-length")
+        if said is not None and int(said) > most:
+            raise _too_large(most)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            parts, size = [body], len(body)
+            while message.get("more_body"):
+                message = await receive()
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > most:
+                    raise _too_large(most)
+            body = b"".join(parts)
+        if message["type"] == "http.disconnect":
+            raise InvalidInput("the connection ended before the body did.")
+        if len(body) > most:
+            raise _too_large(most)
+        return body
+
+    def _note_refused(self, operation: Operation, caller: Caller, path: str, error: SteersmanError) -> None:
+        """Put what was refused into the audit trail, but not more of it than anybody would read."""
+        left_out = self._crumbs.take(caller.key_id or caller.actor)
+        if left_out is None:
+            return
+        also = f" ({left_out} more were refused since the last one noted)" if left_out else ""
+        tenant = self.tenants.known(caller.tenant) or self._main
+        event = f"{type(error).__name__}: {operation.method} {operation.path}"
+        detail = f"{str(error)[:500]}{also}"
+        with contextlib.suppress(SteersmanError):  # the caller is told anyway
+            tenant.steersman.note(f"refused {event}", path[:200], detail, actor=caller.actor)
+
+    async def _send_stream(self, reply: Reply, caller: Caller, send: Send) -> None:
+        """Send a stream piece by piece, as long as the caller reads it and its key holds."""
+        assert reply.stream is not None  # noqa: S101 - asked by the only caller
+        stream = reply.stream
+        if self.streaming >= self.settings.streams:
+            await _send(self._shed, send)
+            await _end(stream)
+            return
+        self.streaming += 1
+        try:
+            head = headers(reply.media_type, reply.headers, None)
+            await send({"type": "http.response.start", "status": reply.status, "headers": head})
+            async for piece in stream:
+                if not self.access.holds(caller):
+                    break
+                if piece:
+                    message = {"type": "http.response.body", "body": piece, "more_body": True}
+                    await asyncio.wait_for(send(message), _SLOW_READER_S)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self.streaming -= 1
+            await _end(stream)
+
+
+async def _send(reply: Reply, send: Send) -> None:
+    found = headers(reply.media_type, reply.headers, len(reply.body))
+    await send({"type": "http.response.start", "status": reply.status, "headers": found})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _end(stream: AsyncIterator[bytes]) -> None:
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {most} bytes. Send it in parts, or raise service.body_bytes.")
+
+
+def _pairs(text: bytes) -> list[tuple[str, str]]:
+    """Return names and values of a query or a form. Raises InvalidInput where there are too many."""
+    try:
+        return parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=_MOST_QUERIES)
+    except ValueError as error:
+        raise InvalidInput(f"the query or form cannot be read: {error}.") from error
+
+
+def _query(operation: Operation, text: bytes) -> Mapping[str, str]:
+    """Return a query's parameters by name. Raises InvalidInput for one that is not known, or comes twice."""
+    pairs = _pairs(text)
+    found = dict(pairs)
+    if operation.documented:
+        unknown = next((name for name in found if name not in operation.query), None)
+        if unknown is not None:
+            raise InvalidInput(f"unknown parameter {unknown!r}.{nearest(unknown, operation.query)}")
+        if len(found) != len(pairs):
+            raise InvalidInput("a parameter comes twice. Send each once.")
+    return found

@@ -1,0 +1,53 @@
+"""Health: whether the process answers, whether it is ready, and its metrics."""
+
+from steersman.core.errors import NotFound
+from steersman.service.messages import Health
+from steersman.service.operations import Call, Operation, Reply
+
+
+async def _alive(call: Call) -> Health:
+    return Health(status="ok")
+
+
+async def _ready(call: Call) -> Health | Reply:
+    reason = call.host.unready()
+    if not reason:
+        return Health(status="ok")
+    return call.host.json(Health(status="not ready", reason=reason), status=503, headers={"retry-after": "1"})
+
+
+async def _metrics(call: Call) -> Reply:
+    tenant = call.host.tenant(call)
+    if tenant.metrics is None:
+        raise NotFound("this process keeps no metrics: pip install 'steersman[service]' brings what they need.")
+    return Reply(body=await call.host.in_thread(tenant.exposition), media_type=tenant.metrics.media_type)
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/healthz",
+        role=None,
+        summary="Whether the process answers.",
+        handler=_alive,
+        answer=Health,
+        tag="health",
+    ),
+    Operation(
+        method="GET",
+        path="/readyz",
+        role=None,
+        summary="Whether it can record decisions and outcomes; 503 where it cannot.",
+        handler=_ready,
+        answer=Health,
+        tag="health",
+    ),
+    Operation(
+        method="GET",
+        path="/metrics",
+        role="view",
+        summary="Metrics, as Prometheus reads them.",
+        handler=_metrics,
+        tag="health",
+    ),
+)

@@ -1,0 +1,99 @@
+"""The protocol: uvicorn's, with limits on what arrives slowly, endlessly or too much at a time.
+
+What can be refused before a request is begun is refused here, where it costs next to nothing.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from steersman.service.app import Service
+from steersman.service.problems import plain, raw
+
+HEADER_BYTES = 65_536
+
+_BAD = raw(400, "Bad Request", plain("InvalidInput", 400, "this is no HTTP request that can be read."), close=True)
+_LONG = raw(431, "Request Header Fields Too Large", plain("TooLarge", 431, "the headers are too long."), close=True)
+_LATE = raw(408, "Request Timeout", plain("DeadlineExceeded", 408, "the request took too long to arrive."), close=True)
+_FULL = raw(503, "Service Unavailable", plain("Overloaded", 503, "too many connections. Try again later."), close=True)
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    service: Service
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._arriving = False
+        self._in_headers = False
+        self._header_bytes = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; refuse a connection above the limit, and close one on which no request comes."""
+        super().connection_made(transport)
+        if len(self.connections) > self.service.settings.connections:
+            self._refuse(_FULL)
+        else:
+            self._deadline = self.loop.call_later(self.service.settings.request_wait_s, self._on_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a part of a request, and wait for the rest of it for so long and no longer."""
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._in_headers:
+            self._header_bytes += len(data)
+            if self._header_bytes > HEADER_BYTES:
+                self._refuse(_LONG)
+                return
+        if not self._arriving:
+            if self._deadline is not None:
+                self._stop_waiting()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(self.service.settings.request_wait_s, self._on_late)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._arriving = self._in_headers = True
+        self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request."""
+        self._in_headers = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._arriving = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request."""
+        self._refuse(_BAD)
+
+    def _on_late(self) -> None:
+        self._deadline = None
+        if self._arriving and not (self.cycle is not None and self.cycle.response_started):
+            self._refuse(_LATE)
+        else:
+            self.transport.close()
+
+    def _refuse(self, answer: bytes) -> None:
+        self._stop_waiting()
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+            self.transport.close()
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,178 @@
+"""Tenants: a store for each, opened when first asked for, and what the service remembers of it to answer quickly."""
+
+import asyncio
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from steersman.app import Steersman
+from steersman.core.access import DEFAULT_TENANT
+from steersman.core.errors import SteersmanError
+from steersman.core.ports import Meter, Receipt
+from steersman.core.values import Decision, Outcome
+from steersman.loops.agent import Agent
+from steersman.service.events import Changes
+
+_MOST_RECENT = 100_000
+_MOST_EPISODES = 50_000
+_PLAIN = re.compile(r"[a-z0-9]+")
+_HASHED = 12
+_LOCKS = 64
+
+Opener = Callable[[str, Sequence[Meter]], Steersman]
+"""Opens a tenant's store by its name; meters are told what its agents do."""
+
+
+def tenant_url(url: str, name: str) -> str:
+    """Return where a tenant's store is, from where the default tenant's is.
+
+    Beside a file FILE.db it is FILE.tenants/NAME.db; in PostgreSQL it is a schema of its own.
+    """
+    if name == DEFAULT_TENANT or url.startswith("memory:"):
+        return url
+    if url.startswith(("postgresql://", "postgres://")):
+        return _with_schema(url, name)
+    scheme, found, rest = url.partition("://")
+    path = Path(rest if found else url)
+    folder = path.with_suffix(".tenants")
+    return f"{scheme}{found}{folder / f'{name}.db'}"
+
+
+def _with_schema(url: str, name: str) -> str:
+    bare, _, query = url.partition("?")
+    options = [each for each in query.split("&") if each]
+    base = next((each.removeprefix("schema=") for each in options[::-1] if each.startswith("schema=")), "steersman")
+    others = [each for each in options if not each.startswith("schema=")]
+    return f"{bare}?{'&'.join([*others, f'schema={base}_t_{_identifier(name)}'])}"
+
+
+def _identifier(name: str) -> str:
+    """Return a tenant's name as a part of an identifier of SQL, never the same for two of them."""
+    if _PLAIN.fullmatch(name):
+        return name
+    return f"{re.sub('[^a-z0-9]', '', name)[:20]}_{hashlib.sha256(name.encode()).hexdigest()[:_HASHED]}"
+
+
+class LastSaid:
+    """A `Meter` that catches the outcome that a report makes, while it is made, so that the log need not be asked."""
+
+    def __init__(self) -> None:
+        self._caught: dict[str, Outcome | None] = {}
+
+    def decided(self, decision: Decision) -> None:
+        """Decisions are returned by who makes them."""
+
+    def recorded(self, decision: Decision, outcome: Outcome) -> None:
+        """Catch an outcome that somebody waits for."""
+        if decision.id in self._caught:
+            self._caught[decision.id] = outcome
+
+    def learned(self, decision: Decision, outcome: Outcome) -> None:
+        """What was learned of it is not asked."""
+
+    def by(self, decision_id: str, report: Callable[[], Receipt]) -> tuple[Receipt, Outcome | None]:
+        """Return what a report gives, with the outcome that it made; None where it was there already."""
+        self._caught[decision_id] = None
+        try:
+            receipt = report()
+            return receipt, self._caught[decision_id]
+        finally:
+            self._caught.pop(decision_id, None)
+
+
+class Tenant:
+    """One store with the agents on it.
+
+    recent: decisions that wait for an outcome, so that they need not be looked for. episodes: named episodes of a shared
+    store that this process knows. metrics: what counts in it, if anything does.
+    """
+
+    def __init__(self, name: str, opener: Opener) -> None:
+        self.name = name
+        self.changes = Changes()
+        self.said = LastSaid()
+        self.steersman = opener(name, (self.changes, self.said))
+        self.shared = self.steersman.log.shared
+        self.agents: dict[str, Agent] = {}
+        self.recent: OrderedDict[str, Decision] = OrderedDict()
+        self.episodes: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.metrics: Any = None
+        self._revising = [asyncio.Lock() for _ in range(_LOCKS)]
+
+    def open_agent(self, name: str) -> Agent:
+        """Return an agent; the first time it is put together, which may take long. Raises NotFound."""
+        found = self.agents.get(name)
+        if found is None:
+            found = self.agents[name] = self.steersman.agent(name)
+        return found
+
+    def open_all(self) -> None:
+        """Open all agents that have decided, so that what is reported of them is learned."""
+        known = set(self.steersman.catalog.names())
+        for name in self.steersman.log.agents():
+            if name in known:
+                self.open_agent(name)
+
+    def remember(self, decision: Decision, episode: str | None) -> None:
+        """Keep a decision at hand for its outcome; the oldest go first, and are then read from the log."""
+        self.recent[decision.id] = decision
+        if len(self.recent) > _MOST_RECENT:
+            self.recent.popitem(last=False)
+        if episode is not None and self.shared:
+            self.episodes[decision.agent, episode] = None
+            if len(self.episodes) > _MOST_EPISODES:
+                self.episodes.popitem(last=False)
+
+    def revising(self, decision_id: str) -> asyncio.Lock:
+        """Return the lock under which one after the other revises an outcome.
+
+        So the revision that was looked at is still the last one when the next is appended.
+        """
+        return self._revising[hash(decision_id) % _LOCKS]
+
+    def outcome(self, decision_id: str) -> Outcome:
+        """Return the last revision of a decision's outcome, as the log has it."""
+        return self.steersman.outcomes(decision_id)[-1]
+
+
+class Tenants:
+    """All tenants that were asked for. Safe to use from several threads."""
+
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._lock = threading.Lock()
+        self._open: dict[str, Tenant] = {}
+        self._closed = False
+
+    def known(self, name: str) -> Tenant | None:
+        """Return a tenant that is open."""
+        return self._open.get(name)
+
+    def get(self, name: str) -> Tenant:
+        """Return a tenant, opening its store if it is the first time. Raises as `Steersman.open`."""
+        with self._lock:
+            found = self._open.get(name)
+            if found is None:
+                found = self._open[name] = Tenant(name, self._opener)
+            return found
+
+    def __iter__(self) -> Iterator[Tenant]:
+        return iter(list(self._open.values()))
+
+    def __getitem__(self, name: str) -> Steersman:
+        return self.get(name).steersman
+
+    def close(self) -> None:
+        """Make everything durable and release all stores. Raises the first error, after all were closed."""
+        errors: list[SteersmanError] = []
+        for each in self:
+            try:
+                each.steersman.close()
+            except SteersmanError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]

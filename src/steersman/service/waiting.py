@@ -1,0 +1,74 @@
+"""Waiting: many requests wait for the disk on one event loop, without a thread or a timer for each of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from steersman.core.errors import DeadlineExceeded, SteersmanError
+from steersman.core.ports import Receipt
+from steersman.loops.report import SharedReceipt
+
+_TICK_S = 0.02
+
+
+class _Waiter(NamedTuple):
+    receipt: Receipt
+    future: "asyncio.Future[None]"
+    deadline: float
+
+
+class Waiting:
+    """Who waits for receipts. The writer's thread wakes the loop once for each transaction, and one look serves all."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, in_thread: Callable[..., Awaitable[Any]]) -> None:
+        self._loop = loop
+        self._in_thread = in_thread
+        self._waiters: list[_Waiter] = []
+        self._ticking = False
+        self._wake = self._call_look  # one object, by which the log knows that it need not call twice
+
+    def _call_look(self) -> None:
+        self._loop.call_soon_threadsafe(self._look)
+
+    async def durable(self, receipt: Receipt, timeout_s: float) -> None:
+        """Return once a receipt's rows are durable. Raises DeadlineExceeded after `timeout_s`, or what `wait` raises."""
+        if not receipt.settled():
+            future = self._loop.create_future()
+            self._waiters.append(_Waiter(receipt, future, self._loop.time() + timeout_s))
+            receipt.notify(self._wake)
+            self._tick()
+            await future
+        if isinstance(receipt, SharedReceipt):  # another process may have been first, and then the store is read
+            await self._in_thread(receipt.wait, timeout_s)
+        else:
+            receipt.wait(0.0)
+
+    def _look(self) -> None:
+        """Let go on whose receipt is settled, and give up on whose time is over."""
+        now = self._loop.time()
+        waiting: list[_Waiter] = []
+        for each in self._waiters:
+            if each.future.done():
+                continue
+            if each.receipt.settled():
+                each.future.set_result(None)
+            elif now >= each.deadline:
+                each.future.set_exception(_late())
+            else:
+                waiting.append(each)
+        self._waiters = waiting
+
+    def _tick(self) -> None:
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(_TICK_S, self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._ticking = False
+        self._look()
+        if self._waiters:
+            self._tick()
+
+
+def _late() -> SteersmanError:
+    return DeadlineExceeded("it is not on the disk yet, and may still get there. Send the same again later.")
