@@ -14,6 +14,7 @@ from steersman.maths.statistics import confidence
 from steersman.policies.encoding import describe
 from steersman.policies.exploration import Explorer
 from steersman.policies.prior import OwnEvidence, blend, worth
+from steersman.stages.learn.practice import Replayed
 from steersman.stages.monitor.performance import entropy, lead
 
 Floats = NDArray[np.float64]
@@ -69,11 +70,13 @@ class Policy:
     """What an agent would do where guards allow it, the situations seen most often first.
 
     stability: how far the best choice leads the second best, mean over situations by visits, in reward ranges.
-    entropy: of the policy, confidence: of the best choices, both means over the rows shown, by visits.
+    entropy: of the policy, confidence: of the best choices, both means over the rows shown, by visits. replayed: what is
+    learned from again.
     """
 
     agent: str
     policy: str
+    dimensions: dict[str, tuple[Choice, ...]]
     epsilon: float
     states_seen: int
     states_possible: int
@@ -81,6 +84,7 @@ class Policy:
     entropy: float
     confidence: float
     rows: tuple[Row, ...]
+    replayed: Replayed | None
 
 
 def policy_table(agent: Runtime, limit: int = 50) -> Policy:
@@ -88,12 +92,14 @@ def policy_table(agent: Runtime, limit: int = 50) -> Policy:
     with agent.lock:
         table = agent.fold.table
         visits = {key: table.state_visits(row) for key, row in table.rows.items()}
+        replayed = agent.fold.replayed
     reader = _Reader(agent)
     often = sorted(visits, key=lambda key: -visits[key])[:limit]
     rows = tuple(row for key in often if (row := reader.row(key)) is not None)
     return Policy(
         agent=agent.spec.name,
         policy=agent.policy,
+        dimensions=agent.spec.actions.dimensions,
         epsilon=agent.fold.epsilon,
         states_seen=len(visits),
         states_possible=agent.spec.state.cells,
@@ -101,6 +107,7 @@ def policy_table(agent: Runtime, limit: int = 50) -> Policy:
         entropy=_mean([(row.visits, row.entropy) for row in rows]),
         confidence=_mean([(row.visits, min(each.best.confidence for each in row.rulings)) for row in rows]),
         rows=rows,
+        replayed=replayed,
     )
 
 

@@ -19,7 +19,7 @@ from steersman.policies.exploration import Explorer
 from steersman.policies.tabular import QTable
 from steersman.stages.learn.kernel import td_step
 from steersman.stages.learn.methods import Trajectory, Update, method
-from steersman.stages.learn.practice import half_step, practices
+from steersman.stages.learn.practice import Replay, Replayed, half_step, practices
 from steersman.stages.learn.schedule import Schedule, ScheduleState
 from steersman.stages.learn.windows import OpenWindow, Windows
 
@@ -140,6 +140,11 @@ class Fold:
     def keeps_memory(self) -> bool:
         """Whether it remembers transitions, or a model made of them, that only a refold can bring back."""
         return bool(self._practices)
+
+    @property
+    def replayed(self) -> Replayed | None:
+        """What its replay holds; None where it replays nothing."""
+        return next((each.made_up() for each in self._practices if isinstance(each, Replay)), None)
 
     def apply(self, transition: Transition) -> None:
         """Learn from one transition, or from the steps of its episode that it completes."""

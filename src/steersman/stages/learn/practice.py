@@ -6,6 +6,7 @@ same, and it never adds an entry to the table.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +39,17 @@ class Practice(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What a replay holds: outcomes of those it may keep, how it draws them, how many after each outcome, and its β."""
+
+    size: int
+    capacity: int
+    sampling: str
+    updates: int
+    beta: float
+
+
 def practices(spec: AgentSpec, settings: Settings, table: QTable, explorer: Explorer) -> tuple[Practice, ...]:
     """Return what the settings ask for; most often nothing."""
     rule = one_step(settings, explorer)
@@ -66,6 +78,7 @@ class Replay:
     def __init__(self, settings: Settings, table: QTable, rule: Method, agent: str) -> None:
         chosen = settings.replay
         self._updates = chosen.updates
+        self._sampling = chosen.sampling
         self._table = table
         self._rule = rule
         self._key = key_for(0, f"{agent}/replay")
@@ -80,6 +93,16 @@ class Replay:
 
     def __len__(self) -> int:
         return len(self._buffer)
+
+    def made_up(self) -> Replayed:
+        """Return what it holds."""
+        return Replayed(
+            size=len(self),
+            capacity=self._buffer.capacity,
+            sampling=self._sampling,
+            updates=self._updates,
+            beta=self._buffer.beta,
+        )
 
     def after(self, transition: Transition, count: int, learn: Learn) -> None:
         """Keep the transition, unless its decision is there already, and learn from some that are kept."""
