@@ -99,7 +99,7 @@ def switch(url: str, flips: int, *, workers: int = 2, bug: str = "") -> Switched
 
 
 def _flip(url: str, hands: Crew, rng: random.Random, *, restart: bool) -> Window:
-    Steersman.kill_in(url, "*", actor="a third party", reason="drill")
+    Steersman.control_in(url, "kill", "*", actor="a third party", reason="drill")
     on_at = time.time()
     begun = ""
     if restart:
@@ -107,7 +107,7 @@ def _flip(url: str, hands: Crew, rng: random.Random, *, restart: bool) -> Window
         begun = hands.again(rng.randrange(len(hands.at_work)))
     time.sleep(max(0.0, on_at + LATE_S - time.time()) + rng.uniform(0.2, 0.6))
     off_at = time.time()
-    Steersman.kill_in(url, "*", actor="a third party", reason="drill", active=False)
+    Steersman.control_in(url, "kill", "*", actor="a third party", reason="drill", active=False)
     return Window(on_at=on_at, off_at=off_at, begun=begun)
 
 
@@ -231,13 +231,13 @@ def _decide(agent: Agent, states: list[dict[str, Any]], rng: np.random.Generator
 
 def _plant(bug: str) -> None:
     if bug == "never looks again":
-        correct = decide_loop.poll_kill_switch
+        correct = decide_loop.poll_controls
 
         def look_once(agent: Runtime) -> None:
             if agent.polled_at < 0:
                 correct(agent)
 
-        decide_loop.poll_kill_switch = look_once
+        decide_loop.poll_controls = look_once
     elif bug == "spends before it is granted":
         Budget.allows = _hasty  # type: ignore[method-assign, assignment]
 

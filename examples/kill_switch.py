@@ -39,7 +39,7 @@ def main() -> None:
             print("released:", agent.decide({"load": 30}).reason)
 
             # Another process needs no ownership of the store: `steersman kill` does exactly this.
-            Steersman.kill_in(store, "*", actor="ben", reason="drill")
+            Steersman.control_in(store, "kill", "*", actor="ben", reason="drill")
             time.sleep(0.3)  # a running process looks four times a second
             print("outside: ", agent.decide({"load": 30}).reason)
 

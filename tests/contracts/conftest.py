@@ -2,4 +2,5 @@
 
 import pytest
 
-pytest.register_assert_rewrite("steersman.testing.log_contract", "steersman.testing.pool_contract")
+for contract in ("log", "pool", "service"):
+    pytest.register_assert_rewrite(f"steersman.testing.{contract}_contract")

@@ -1,51 +1,133 @@
-"""kill: a person's hand on the switch."""
+"""kill, pin, pause, audit: a person's hand on the policies, and the trail that it leaves."""
 
 import getpass
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from steersman.app import Steersman
 from steersman.cli.output import EXIT_WARNING, JsonOption, StoreOption, say, show_json, show_table, show_warning
-from steersman.core.errors import nearest
+from steersman.core.actions import Choice
+from steersman.core.chain import read_anchors
+from steersman.core.errors import InvalidInput, NotFound, SteersmanError, nearest
+from steersman.core.values import Control, ControlKind
+
+ScopeArgument = Annotated[str, typer.Argument(help='An agent, a pack, or "*" for all.')]
+OffOption = Annotated[bool, typer.Option("--off", help="Release it again.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
+HoursOption = Annotated[float | None, typer.Option("--hours", help="Let go by itself after so many hours.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(kill)
+    app.command()(pin)
+    app.command()(pause)
     app.command()(audit)
 
 
 def kill(
-    scope: Annotated[str, typer.Argument(help='An agent, a pack, or "*" for all.')] = "*",
-    off: Annotated[bool, typer.Option("--off", help="Release the switch again.")] = False,
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")] = "",
+    scope: ScopeArgument = "*",
+    off: OffOption = False,
+    reason: ReasonOption = "",
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Stop learned actions: from the next decision on (within 0.25 s in other processes) the safe action is served."""
-    actor = getpass.getuser()
-    switch = Steersman.kill_in(store, scope, actor=actor, reason=reason, active=not off)
+    _set("kill", scope, store, json, active=not off, reason=reason)
+
+
+def pin(
+    scope: ScopeArgument,
+    choices: Annotated[
+        list[str] | None, typer.Argument(metavar="DIMENSION=CHOICE…", help="What is held; other dimensions stay free.")
+    ] = None,
+    off: OffOption = False,
+    hours: HoursOption = None,
+    reason: ReasonOption = "",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Hold choices, inside what guards allow: `steersman pin qe/test-executor workers=2 --hours 24`."""
+    held = dict(map(_choice, choices or ()))
+    _set("pin", scope, store, json, active=not off, reason=reason, choices=held, expires_in_s=_seconds(hours))
+
+
+def pause(
+    scope: ScopeArgument = "*",
+    off: OffOption = False,
+    hours: HoursOption = None,
+    reason: ReasonOption = "",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Pause exploring: what is known to be best is done, and learning goes on from that."""
+    _set("pause", scope, store, json, active=not off, reason=reason, expires_in_s=_seconds(hours))
+
+
+def _set(kind: ControlKind, scope: str, store: str | None, json: bool, **said: Any) -> None:
+    control = Steersman.control_in(store, kind, scope, actor=getpass.getuser(), **said)
     if json:
-        show_json(switch)
+        show_json(control)
     else:
-        say(f"Kill switch of {scope!r} is {'off' if off else 'ON: safe actions only'}.")
+        say(_told(control))
+    _warn_of_unknown(scope, store)
+
+
+def _told(control: Control) -> str:
+    off = "" if control.active else "off again"
+    held = ", ".join(f"{name} {choice}" for name, choice in control.choices.items())
+    until = "" if control.expires_at is None else f" until {_time(control.expires_at)} UTC"
+    return {
+        "kill": f"Kill switch of {control.scope!r} is {off or 'ON: safe actions only'}.",
+        "pin": f"Pin of {control.scope!r} is {off or f'ON: {held}'}{until}.",
+        "pause": f"Exploring of {control.scope!r} is {'allowed again' if off else f'paused{until}'}.",
+    }[control.kind]
+
+
+def _warn_of_unknown(scope: str, store: str | None) -> None:
     with Steersman.open(store, settings={}, read_only=True) as steersman:
         names = {*steersman.catalog.names(), *steersman.log.agents()}
     scopes = {"*", *names, *(name.partition("/")[0] for name in names)}
     if scope not in scopes:
-        show_warning(f"no agent or pack {scope!r} is known here; the switch waits for one.{nearest(scope, scopes)}")
+        show_warning(f"no agent or pack {scope!r} is known here; the word waits for one.{nearest(scope, scopes)}")
         raise typer.Exit(EXIT_WARNING)
+
+
+def _choice(text: str) -> tuple[str, Choice]:
+    name, found, value = text.partition("=")
+    if not (name and found and value):
+        raise InvalidInput(f"{text!r}: expected DIMENSION=CHOICE, such as workers=2.")
+    try:
+        return name, msgspec.json.decode(value, type=int | float)
+    except msgspec.MsgspecError:
+        return name, value
+
+
+def _seconds(hours: float | None) -> float | None:
+    return None if hours is None else hours * 3600.0
 
 
 def audit(
     limit: Annotated[int, typer.Option(help="How many of the newest events.")] = 50,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the whole chain, and the anchors in FILE.")] = False,
+    anchor: Annotated[
+        str | None, typer.Option("--anchor", metavar="FILE", help="Add the chain's head to FILE; with --verify, check it.")
+    ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show who did what, and what was refused; newest first."""
+    """Show who did what, and what was refused; newest first. Exits with 1 where --verify finds the trail changed."""
     with Steersman.open(store, read_only=True) as steersman:
+        if verify:
+            _verify(steersman, anchor, json)
+            return
+        if anchor is not None:
+            _anchor(steersman, Path(anchor), json)
+            return
         events = steersman.log.audit(limit)
     if json:
         show_json(events)
@@ -55,6 +137,37 @@ def audit(
         ("at (UTC)", "actor", "event", "subject", "detail"),
         [(_time(e.at), e.actor, e.event, e.subject, _short(e.detail)) for e in events],
     )
+
+
+def _verify(steersman: Steersman, anchor: str | None, json: bool) -> None:
+    anchors = [] if anchor is None else read_anchors(_read(Path(anchor)))
+    found = steersman.verify_audit(anchors)
+    if json:
+        show_json({"intact": not found, "faults": found, "anchors": len(anchors)})
+    elif not found:
+        say(f"The audit trail is as it was written{f', and holds {len(anchors)} anchors' if anchors else ''}.")
+    else:
+        for each in found:
+            say(each)
+    if found:
+        raise typer.Exit(SteersmanError.exit_code)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotFound(f"cannot read the anchors in {file}: {error}.") from error
+
+
+def _anchor(steersman: Steersman, file: Path, json: bool) -> None:
+    head = steersman.anchor()
+    with file.open("ab") as written:
+        written.write(msgspec.json.encode(head) + b"\n")
+    if json:
+        show_json(head)
+    else:
+        say(f"Event {head.number} is anchored in {file}. Keep it where whoever can write the store cannot.")
 
 
 def _time(at: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from steersman.core.actions import Action, ActionSpace, Choice
 from steersman.core.errors import InvalidInput, nearest
-from steersman.core.guards import Guard
+from steersman.core.guards import PINNED, Guard
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Reward
 from steersman.core.state import StateSchema, StateValues
@@ -28,7 +28,8 @@ class AgentSpec:
 
     An outcome with a reward of at least `success_reward` is a success; None takes the middle of the reward's range.
     `irreversible` names choices that cannot be taken back once carried out; `simulated` says that the agent acts in a
-    simulator, where nothing can be harmed by trying.
+    simulator, where nothing can be harmed by trying. `cost` names the measurement that says what an action cost, and
+    `false_block` the one that says whether an action that blocked something was wrong to (above 0: it was).
     """
 
     name: str
@@ -45,14 +46,16 @@ class AgentSpec:
     success_reward: float | None = None
     irreversible: tuple[Choice, ...] = ()
     simulated: bool = False
+    cost: str = ""
+    false_block: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise InvalidInput(f"agent name {self.name!r}: use lower case, as in 'pack/agent'.")
         self.actions.index(self.safe_action)
         names = [guard.name for guard in self.guards]
-        if len(set(names)) != len(names):
-            raise InvalidInput(f"agent {self.name}: guard names repeat: {names}.")
+        if len(set(names)) != len(names) or PINNED in names:
+            raise InvalidInput(f"agent {self.name}: guard names repeat, or one is called {PINNED!r}: {names}.")
         if self.kinship is not None:
             self.kinship.check(self.actions)
         self._check_declarations()
@@ -61,6 +64,10 @@ class AgentSpec:
         low, high = self.reward.low, self.reward.high
         if self.success_reward is not None and not low <= self.success_reward <= high:
             raise InvalidInput(f"agent {self.name}: success_reward {self.success_reward} lies outside [{low}, {high}].")
+        measured = [each.name for each in self.reward.measurements]
+        for role, name in (("cost", self.cost), ("false_block", self.false_block)):
+            if name and name not in measured:
+                raise InvalidInput(f"agent {self.name}: {role} {name!r} is no measurement.{nearest(name, measured)}")
         known = [choice for _, choice in self.actions.slot_names]
         unknown = [each for each in self.irreversible if each not in known]
         if unknown:

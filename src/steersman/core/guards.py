@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from steersman.core.actions import Choice
 from steersman.core.state import StateValues
 
+PINNED = "pinned"
+"""What stands in the place of a guard's name where a person's pin refused a choice; no guard may be called so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
@@ -22,13 +25,15 @@ class Guard:
 
     A guard that raises, or runs over `deadline_ms`, refuses everything (fail closed). One that may block or hold the
     interpreter says `blocking=True` and runs in a process of its own, which is killed at the deadline; its function
-    must then be importable (a function at the top of a module).
+    must then be importable (a function at the top of a module). `probe` is a state in which it has to refuse something:
+    with it monitors can prove that the guard is alive.
     """
 
     name: str
     refuse: Callable[[StateValues], Iterable[Refusal]]
     deadline_ms: float = 25.0
     blocking: bool = False
+    probe: StateValues | None = None
 
 
 def limit(name: str, dimension: str, choices: Iterable[Choice], allowed: Callable[[StateValues], float], unit: str) -> Guard:

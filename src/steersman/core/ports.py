@@ -141,8 +141,11 @@ class Log(Protocol):
     def windows(self, agent: str, limit: int = 10) -> list[Window]:
         """Return the agent's last windows of learning, newest first."""
 
-    def audit(self, limit: int = 100, *, after: int = 0) -> list[AuditEvent]:
-        """Return the newest audit events, newest first; of those behind a number, the first ones, oldest first."""
+    def audit(self, limit: int = 100) -> list[AuditEvent]:
+        """Return the newest audit events, newest first."""
+
+    def trail(self, after: int = 0, limit: int = 1_000) -> list[AuditEvent]:
+        """Return the next audit events of the chain behind a number, oldest first, as they are stored."""
 
     def controls(self) -> list[Control]:
         """Return the latest word of each kind for each scope, by kind and scope, as written by any process."""

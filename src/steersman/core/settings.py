@@ -228,8 +228,31 @@ class Service:
     grace_s: float = _setting(10.0, "Time that requests have to finish when the service stops.", unit="s", low=0)
 
 
-_NOT_LEARNING = ("store", "service")
+_NOT_LEARNING = ("store", "service", "personalizer")
 """Sections that bear neither on decisions nor on what is learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Personalizer:
+    """How the Personalizer-compatible doors rank, and what a reward is there."""
+
+    hash_bits: int = _setting(16, "Size of the model: 2 to this power weights.", unit="bits", low=8, high=22)
+    prior_variance: float = _setting(1.0, "Variance of a weight before any evidence.", low=1e-6, high=100)
+    noise: float = _setting(0.05, "Variance of a reward that is taken for chance.", low=1e-6, high=100)
+    greed: float = _setting(
+        30.0, "How sharply predicted rewards are followed: a factor on the root of the rewards seen.", low=0, high=1e6
+    )
+    floor: float = _setting(0.05, "Share of decisions spread evenly over all allowed actions.", low=0, high=1)
+    baseline_share: float = _setting(
+        0.05, "Share of decisions that the caller's first action keeps; 1 is an apprentice that only watches.", low=0, high=1
+    )
+    reward_wait_s: float = _setting(
+        600.0, "Time after which an event without a reward earns the default reward.", unit="s", low=0
+    )
+    default_reward: float = _setting(0.0, "Reward of an event that nobody rewarded in time.", low=-1, high=1)
+    aggregation: str = _setting(
+        "earliest", "Which of several rewards of an event counts: the earliest, or their sum.", options=("earliest", "sum")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +270,7 @@ class Settings:
     convergence: Convergence = field(default_factory=Convergence)
     store: Store = field(default_factory=Store)
     service: Service = field(default_factory=Service)
+    personalizer: Personalizer = field(default_factory=Personalizer)
     source: Mapping[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -53,14 +53,16 @@ class Agent:
         episode: str | None = None,
         subject: str | None = None,
         arm: Arm | None = None,
+        trace_id: str = "",
     ) -> Decision:
         """Decide for a state and return at once; `decision.action` is what to do.
 
         `subject` is whom sticky assignment follows; `arm` asks for one arm by design of an experiment. Raises
         InvalidInput for a state that does not fit, Conflict for an episode that is over and StoreError for a store that
         is closed or only read; any other failure answers with the safe action and says why in `reason`.
+        `trace_id` is kept with the decision: the W3C traceparent of the span that it belongs to.
         """
-        return decide_loop.decide(self._runtime, state, episode=episode, subject=subject, arm=arm)
+        return decide_loop.decide(self._runtime, state, episode=episode, subject=subject, arm=arm, trace_id=trace_id)
 
     def report(
         self,
@@ -158,7 +160,7 @@ class Agent:
     def diagnose(self) -> Diagnosis:
         """Return facts about the agent and what stands out among them."""
         with self._runtime.lock:
-            decide_loop.poll_kill_switch(self._runtime)
+            decide_loop.poll_controls(self._runtime)
             return diagnose(self._runtime)
 
     def relearn(self) -> Receipt:
@@ -194,7 +196,7 @@ class Agent:
         return follow_loop.follow(self._runtime)
 
     def look_again(self) -> None:
-        """Read the kill switches at the next decision, whenever they were last read."""
+        """Read the controls at the next decision, whenever they were last read."""
         self._runtime.look_again()
 
     def note_failure(self, error: Exception) -> None:

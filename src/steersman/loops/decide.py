@@ -4,11 +4,14 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from steersman.core.actions import Choice
 from steersman.core.errors import InvalidInput, Overloaded, SteersmanError, StoreError
+from steersman.core.guards import PINNED
 from steersman.core.state import Scalar, StateValues, check_text
-from steersman.core.values import Arm, Decision, Refused
+from steersman.core.values import Arm, Control, Decision, Refused
 from steersman.loops.runtime import EpisodeState, Runtime
-from steersman.stages.decide.choose import Choice, Situation
+from steersman.stages.decide.choose import Choice as Chosen
+from steersman.stages.decide.choose import Situation
 
 POLL_S = 0.25
 _ARMS = (None, "champion", "baseline", "safe")
@@ -22,6 +25,7 @@ def decide(
     episode: str | None = None,
     subject: str | None = None,
     arm: Arm | None = None,
+    trace_id: str = "",
 ) -> Decision:
     """Return a logged decision; never waits for the disk.
 
@@ -29,7 +33,7 @@ def decide(
     caller's to mend. Any other failure answers with the agent's safe action, and says why in `reason`.
     """
     started = agent.world.timer()
-    for name, value in (("episode", episode), ("subject", subject)):
+    for name, value in (("episode", episode), ("subject", subject), ("trace_id", trace_id)):
         check_text(name, value)
     if arm not in _ARMS:
         raise InvalidInput(f"arm: {arm!r} is none of {', '.join(map(str, _ARMS))}.")
@@ -54,6 +58,7 @@ def decide(
             subject=subject or episode or name,
             state=checked,
             under_way=under_way,
+            trace_id=trace_id,
             started=started,
         )
         if unknown is not None:
@@ -66,6 +71,7 @@ def decide(
             return _unrecorded(agent, decision, error)
         agent.remember(decision)
         under_way.step += 1
+    agent.tell("decided", decision)
     return decision
 
 
@@ -89,25 +95,30 @@ class _Made:
     draw: int = -1
     refusals: tuple[Refused, ...] = ()
     may_explore: bool = True
-    choice: Choice = field(default_factory=lambda: _safe("nothing was chosen"))
+    overridden: bool = False
+    choice: Chosen = field(default_factory=lambda: _safe("nothing was chosen"))
 
 
 def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm | None, made: _Made) -> None:
     """Fill in what is chosen for a checked state."""
-    poll_kill_switch(agent)
+    poll_controls(agent)
     made.draw, uniforms = agent.next_draw()
     if agent.killed or arm == "safe":
         made.choice = _safe(agent.killed or "the safe arm was asked for")
         return
+    now = agent.world.clock()
     narrowed = agent.guards.narrow(state)
-    made.refusals = narrowed.refusals
-    made.may_explore = agent.budget is None or agent.budget.allows(agent.world.clock())
+    pins = pinned(agent, now)
+    made.refusals = (*narrowed.refusals, *pins)
+    allowed = narrowed.allowed & agent.guards.allowed([each.where for each in pins]) if pins else narrowed.allowed
+    paused = any(each.kind == "pause" and each.holds(agent.spec.name, now) for each in agent.controls)
+    made.may_explore = not paused and (agent.budget is None or agent.budget.allows(now))
     bins = agent.encoder.bins(state)
     row = agent.fold.table.rows.get(agent.encoder.key(bins))
     kin = agent.kin
-    now = Situation(
+    situation = Situation(
         row=row,
-        allowed=narrowed.allowed,
+        allowed=allowed,
         baseline=agent.spec.actions.index(agent.spec.baseline(state)),
         epsilon=epsilon,
         uniforms=uniforms,
@@ -115,9 +126,29 @@ def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm |
         may_explore=made.may_explore,
         priors=() if kin is None else kin.borrowed(agent.encoder.named(bins), agent.fold.table, row),
     )
-    made.choice = agent.chooser.choose(agent.fold.table, now)
-    if agent.budget is not None and agent.chooser.explored(agent.fold.table, now, made.choice):
+    made.choice = agent.chooser.choose(agent.fold.table, situation)
+    if narrowed.refusals:
+        made.overridden = agent.chooser.overridden(agent.fold.table, situation, made.choice, narrowed.allowed)
+    if agent.budget is not None and agent.chooser.explored(agent.fold.table, situation, made.choice):
         agent.budget.spend()
+
+
+def pinned(agent: Runtime, now: float) -> list[Refused]:
+    """Return what a person's pins refuse: each choice beside the pinned one, in each dimension that is pinned.
+
+    Pins for one agent stand above those for its pack, and these above those for all. What does not exist here is no pin.
+    """
+    wanted: dict[str, tuple[Choice, Control]] = {}
+    holding = [each for each in agent.controls if each.kind == "pin" and each.holds(agent.spec.name, now)]
+    for each in sorted(holding, key=lambda pin: (pin.scope != "*", "/" in pin.scope)):
+        wanted.update({dimension: (choice, each) for dimension, choice in each.choices.items()})
+    dimensions = agent.spec.actions.dimensions
+    return [
+        Refused(where={name: other}, guard=PINNED, reason=f"{pin.actor} pinned {choice!r}: {pin.reason}")
+        for name, (choice, pin) in wanted.items()
+        for other in dimensions.get(name, ())
+        if choice in dimensions[name] and other != choice
+    ]
 
 
 def _decision(
@@ -129,6 +160,7 @@ def _decision(
     subject: str,
     state: dict[str, Scalar],
     under_way: EpisodeState,
+    trace_id: str,
     started: float,
 ) -> Decision:
     choice = made.choice
@@ -160,32 +192,40 @@ def _decision(
         seed=world.seed,
         stream=agent.stream,
         may_explore=made.may_explore,
+        overridden=made.overridden,
+        trace_id=trace_id,
         draw=made.draw,
         decided_at=world.clock(),
         latency_us=(world.timer() - started) * 1e6,
     )
 
 
-def poll_kill_switch(agent: Runtime) -> None:
-    """Read the kill switches again when the last look is old; one that cannot be read for a second stops as well."""
+def poll_controls(agent: Runtime) -> None:
+    """Read the controls again when the last look is old; a kill switch that cannot be read for a second stops as well."""
     now = agent.world.timer()
-    if now - agent.polled_at < POLL_S:
-        return
+    if now - agent.polled_at >= POLL_S:
+        _look_at_controls(agent, now)
+    if agent.controls:
+        at, name = agent.world.clock(), agent.spec.name
+        active = [each for each in agent.controls if each.kind == "kill" and each.holds(name, at)]
+        agent.killed = f"kill switch of {active[0].scope!r} by {active[0].actor}: {active[0].reason}" if active else ""
+
+
+def _look_at_controls(agent: Runtime, now: float) -> None:
     try:
-        switches = agent.log.controls()
+        found = agent.log.controls()
     except Exception as error:  # noqa: BLE001 - not knowing is the same as being stopped, after a second
         if now - agent.polled_at > UNKNOWN_AFTER_S:
+            agent.controls = []
             agent.killed = f"kill switch unknown for over {UNKNOWN_AFTER_S:g} s: {agent.failed(error)}"
         return
     agent.polled_at = now
-    name = agent.spec.name
-    scopes = {"*", name, name.partition("/")[0]}
-    active = [each for each in switches if each.active and each.scope in scopes]
-    agent.killed = f"kill switch of {active[0].scope!r} by {active[0].actor}: {active[0].reason}" if active else ""
+    agent.controls = [each for each in found if each.active]
+    agent.killed = ""
 
 
-def _safe(reason: str) -> Choice:
-    return Choice(
+def _safe(reason: str) -> Chosen:
+    return Chosen(
         action=None,
         propensity=None,
         probability=None,

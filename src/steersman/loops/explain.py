@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from steersman.core.errors import InvalidInput, StoreError
+from steersman.core.guards import PINNED
 from steersman.core.settings import Settings
 from steersman.core.values import AuditEvent, Decision, Outcome
 from steersman.loops.learn import refold
@@ -109,11 +110,12 @@ def _differences(agent: Runtime, decision: Decision) -> list[str]:
     try:
         again = _again(agent, decision)
         refusals = agent.guards.narrow(decision.state).refusals
+        guarded = [each for each in decision.refusals if each.guard != PINNED]  # pins are a person's, and stay as logged
     except InvalidInput as error:
         return [f"the definition was changed: {error}"]
     action = None if again.action is None else agent.spec.actions.actions[again.action]
     pairs = (
-        ("refusals", [(each.guard, each.where) for each in decision.refusals], [(e.guard, e.where) for e in refusals]),
+        ("refusals", [(each.guard, each.where) for each in guarded], [(e.guard, e.where) for e in refusals]),
         ("action", decision.proposed, action),
         ("propensity", decision.propensity, again.propensity),
         ("action probability", decision.action_probability, again.probability),

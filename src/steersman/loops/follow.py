@@ -116,4 +116,6 @@ def _apply(agent: Runtime, new: list[tuple[int, Decision, Outcome]]) -> None:
                 agent.fold.apply(agent.recorder.transition(decision, outcome))
             except InvalidInput:  # a row of an earlier definition
                 agent.skipped += 1
+            else:
+                agent.tell("learned", decision, outcome)
             agent.position = position

@@ -18,6 +18,8 @@ from steersman.stages.learn.practice import Replayed
 from steersman.stages.monitor.performance import entropy, lead
 
 Floats = NDArray[np.float64]
+_NAMED = 3
+"""Choices that were never tried are named, up to so many."""
 _SURE = 2.0
 """Standard errors by which a choice must lead to be called better."""
 
@@ -39,7 +41,7 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Ruling:
-    """What is done in one dimension, why, what would be done else, and all options, best first."""
+    """What is done in one dimension, why, the next best of what was tried, and all options, best first."""
 
     dimension: str
     best: Option
@@ -173,14 +175,15 @@ class _Reader:
         return Option(choice=choice, value=value, visits=visits, error=error, confidence=sure, probability=taken)
 
     def _ruling(self, dimension: str, options: tuple[Option, ...], visits: int, *, learned: bool) -> Ruling:
-        best, runner_up = options[0], options[1] if len(options) > 1 else None
+        best, others = options[0], options[1:]
+        runner_up = next((each for each in others if each.visits), others[0] if others else None)
         if not learned:
             needed = self._agent.settings.serving.cold_visits
             because = f"seen {visits} of the {needed} times it takes, so the baseline rule decides"
         elif runner_up is None:
             because = "there is no other choice"
         else:
-            because = _because(best, runner_up)
+            because = _because(best, runner_up) + _untried(others)
         return Ruling(dimension=dimension, best=best, runner_up=runner_up, because=because, options=options)
 
 
@@ -189,12 +192,17 @@ def _because(best: Option, runner_up: Option) -> str:
     if not runner_up.visits and not best.visits:
         return "nothing was tried here yet"
     if not runner_up.visits:
-        return f"worth {best.value:.3g}; {runner_up.choice} comes next and was not tried here"
+        return f"worth {best.value:.3g}"
     if ahead <= 0.0:
         return f"worth {best.value:.3g}, as much as {runner_up.choice}"
     if ahead > _SURE * error:
         return f"worth {best.value:.3g}, which is {ahead:.2g} more than {runner_up.choice}"
     return f"worth {best.value:.3g}, only {ahead:.2g} more than {runner_up.choice}, which may be noise"
+
+
+def _untried(others: tuple[Option, ...]) -> str:
+    untried = [str(each.choice) for each in others if not each.visits]
+    return f"; not tried: {', '.join(untried)}" if untried and len(untried) <= _NAMED else ""
 
 
 def _lead(agent: Runtime, row: Row) -> float:

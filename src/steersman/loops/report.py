@@ -1,6 +1,6 @@
 """Report: what came of a decision, once, late, corrected or withdrawn. The receipt's `wait()` is the acknowledgement."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
@@ -39,7 +39,7 @@ def report(
         new = outcome(
             known,
             said,
-            reward=agent.spec.reward,
+            spec=agent.spec,
             episodes=agent.settings.episodes,
             gamma=agent.settings.learning.gamma,
             at=at,
@@ -66,6 +66,9 @@ def withdraw(agent: Runtime, decision: Decision | str, *, source: str = "") -> R
             measurements={},
             components={},
             reward=None,
+            success=None,
+            cost=None,
+            false_block=None,
             reported_at=agent.world.clock(),
             source=source,
         )
@@ -80,7 +83,7 @@ def expire(agent: Runtime) -> int:
         now = agent.world.clock()
         late = agent.log.waiting(agent.spec.name, now - agent.settings.episodes.reward_wait_s)
         for decision in late:
-            _append_first(agent, decision, silent(decision, reward=agent.spec.reward, at=now))
+            _append_first(agent, decision, silent(decision, spec=agent.spec, at=now))
         return len(late)
 
 
@@ -158,6 +161,9 @@ def _append(agent: Runtime, decision: Decision, new: Outcome, learned: Learned |
         receipt = SharedReceipt(agent.log, receipt, new)
     else:
         agent.position = agent.log.position
+    agent.tell("recorded", decision, new)
+    if learned is not None:
+        agent.tell("learned", decision, new)
     episode = agent.episodes.get(decision.episode)
     if episode is not None and (new.terminated or new.truncated):
         episode.over = True
@@ -218,6 +224,14 @@ class SharedReceipt:
             self._reported = replace(self._reported, revision=logged[-1].revision + 1)
             self._receipt = self._log.append((self._reported,))
             self.wait(timeout_s)
+
+    def settled(self) -> bool:
+        """Return whether `wait` has nothing to wait for, but perhaps a look at the log."""
+        return self._receipt.settled()
+
+    def notify(self, callback: Callable[[], None]) -> None:
+        """Have a callback called once this is settled."""
+        self._receipt.notify(callback)
 
     def done(self) -> bool:
         """Return whether the outcome is durable, by whichever process it was reported."""

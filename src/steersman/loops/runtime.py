@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,9 @@ from steersman.core.agent import AgentSpec
 from steersman.core.errors import Conflict
 from steersman.core.guards import Guard
 from steersman.core.ids import IdSource
-from steersman.core.ports import Clock, Log, SharedLog
+from steersman.core.ports import Clock, Log, Meter, SharedLog
 from steersman.core.settings import Settings
-from steersman.core.values import Decision
+from steersman.core.values import Control, Decision, Outcome
 from steersman.loops.budget import Budget
 from steersman.loops.kin import Kin
 from steersman.maths.randomness import Draws, Key, key_for, uniforms
@@ -41,6 +41,7 @@ class World:
     ids: IdSource
     seed: int
     timer: Callable[[], float] = time.perf_counter
+    meters: tuple[Meter, ...] = ()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -109,6 +110,7 @@ class Runtime:
         self.open: OrderedDict[str, Decision] = OrderedDict()
         self.episodes: OrderedDict[str, EpisodeState] = OrderedDict()
         self.killed = ""
+        self.controls: list[Control] = []
         self.polled_at = float("-inf")
         self.clamped = 0
         self.failures = 0
@@ -176,8 +178,16 @@ class Runtime:
         if draw >= 0:
             self.draws = Draws(draw_key(self.world.seed, self.spec.name, self.stream), draw)
 
+    def tell(self, event: Literal["decided", "recorded", "learned"], *rows: Decision | Outcome) -> None:
+        """Tell all meters what happened. One that fails is noted, no more."""
+        for meter in self.world.meters:
+            try:
+                getattr(meter, event)(*rows)
+            except Exception as error:  # noqa: BLE001 - what watches must never break what it watches
+                self.failed(error)
+
     def look_again(self) -> None:
-        """Read the kill switches at the next decision, whenever they were last read."""
+        """Read the controls at the next decision, whenever they were last read."""
         with self.lock:
             self.polled_at = float("-inf")
 

@@ -11,25 +11,16 @@ from msgspec.structs import replace
 
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
 from steersman.core.ports import Log, Receipt
-from steersman.core.values import AuditEvent, Decision, Control, Outcome
+from steersman.core.values import Decision, Outcome
 from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome
 from steersman.testing.pool_contract import PoolContract
+from steersman.testing.service_contract import ServiceContract
 from steersman.testing.table_contract import TableContract
 
 SOON_S = 10.0
 
 
-def switch(scope: str, *, active: bool = True, at: float = 1.0) -> Control:
-    """Return a kill switch."""
-    return Control(scope=scope, active=active, actor="someone", reason="a test", at=at)
-
-
-def event(subject: str) -> AuditEvent:
-    """Return an audit event."""
-    return AuditEvent(at=1.0, actor="someone", event="tested", subject=subject, detail="")
-
-
-class LogContract(PoolContract, TableContract, ABC):
+class LogContract(PoolContract, TableContract, ServiceContract, ABC):
     """The behaviour of a log; each test begins with an empty one."""
 
     @abstractmethod
@@ -312,28 +303,6 @@ class LogContract(PoolContract, TableContract, ABC):
         log.append((last,))
         assert log.of_episode(AGENT, "e") == [first, last]
         assert (log.of_episode(AGENT, "g"), log.of_episode("ops/scaler", "e")) == ([], [])
-
-    # audit and kill switches
-
-    def test_audit_is_newest_first(self, log: Log) -> None:
-        log.append((event("a"), event("b")))
-        log.flush(SOON_S)
-        log.append((event("c"),))
-        assert [each.subject for each in log.audit()] == ["c", "b", "a"]
-        assert [each.subject for each in log.audit(2)] == ["c", "b"]
-
-    def test_the_last_word_for_each_scope_holds(self, log: Log) -> None:
-        log.append((switch("*"), switch("qe"), switch("*", active=False, at=2.0)))
-        expected = [switch("*", active=False, at=2.0), switch("qe")]
-        for log in self.before_and_after(log):  # noqa: B020, PLR1704 - as above
-            assert log.controls() == expected
-        log.append((switch("qe", active=False, at=3.0),))
-        assert log.controls() == [expected[0], switch("qe", active=False, at=3.0)]
-        log.close()
-
-    def test_events_take_no_position(self, log: Log) -> None:
-        log.append((event("a"), switch("*"), decision(), event("b"))).wait(SOON_S)
-        assert log.position == 1
 
     # coming back
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from steersman.backends.sql import SqliteLog, append_unowned
 from steersman.core.errors import NotFound, StoreError
@@ -54,7 +55,7 @@ def test_words_from_outside_reach_the_owner_and_leave_its_positions_alone(log: S
     log.append((decision(),))
     append_unowned(path, (SWITCH, EVENT))
     assert log.controls() == [SWITCH]
-    assert log.audit() == [EVENT]
+    assert [replace(each, number=0, digest="") for each in log.audit()] == [EVENT]
     log.append((decision(),)).wait(10)
     assert log.position == 2
 

@@ -228,11 +228,11 @@ def test_processes_at_work_have_streams_of_their_own(store_url: str) -> None:
 def test_a_kill_switch_reaches_every_process(store_url: str) -> None:
     with opened(store_url) as first, opened(store_url) as second:
         assert second.decide(STATE).arm != "safe"
-        Steersman.kill_in(store_url, "lab", actor="a test")
+        Steersman.control_in(store_url, "kill", "lab", actor="a test")
         flipped = time.monotonic()
         eventually(lambda: first.decide(STATE).arm == second.decide(STATE).arm == "safe", "the safe action is served")
         assert time.monotonic() - flipped < 1.0 + 2 * decide_loop.POLL_S
-        Steersman.kill_in(store_url, "lab", actor="a test", active=False)
+        Steersman.control_in(store_url, "kill", "lab", actor="a test", active=False)
         eventually(lambda: first.decide(STATE).arm != "safe", "it is released")
 
 

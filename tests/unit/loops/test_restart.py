@@ -185,9 +185,9 @@ def test_decisions_without_an_episode_leave_none_open() -> None:
 
 
 def test_the_kill_switch_needs_no_room_in_the_queue_and_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    from steersman import app
+    from steersman.app import steersman as app
 
-    monkeypatch.setattr(app, "KILL_WAIT_S", 0.05)
+    monkeypatch.setattr(app, "CONTROL_WAIT_S", 0.05)
     with Steersman.open("memory:", settings={"store": {"queue_rows": 2}}) as steersman:
         agent = steersman.agent(small_agent())
         log: Any = steersman.log

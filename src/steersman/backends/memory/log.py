@@ -3,14 +3,27 @@
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from steersman.backends.memory.figures import counted, decided
 from steersman.backends.memory.table import Table, check_finite
+from steersman.core.chain import chained
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
 from steersman.core.ports import Row
-from steersman.core.values import AuditEvent, Contribution, Decision, EpisodeRecord, Control, Learned, Outcome, Window
+from steersman.core.values import (
+    ApiKey,
+    AuditEvent,
+    Contribution,
+    Control,
+    Decision,
+    EpisodeRecord,
+    Figures,
+    Learned,
+    Outcome,
+    Window,
+)
 
 
 class MemoryReceipt:
@@ -27,6 +40,14 @@ class MemoryReceipt:
     def done(self) -> bool:
         """Return whether the rows count as durable."""
         return self._log.durable >= self._ticket
+
+    def settled(self) -> bool:
+        """Return whether `wait` would return, or raise, at once."""
+        return self._log.settled(self._ticket)
+
+    def notify(self, callback: Callable[[], None]) -> None:
+        """Have a callback called once this is settled."""
+        self._log.notify(self._ticket, callback)
 
 
 class MemoryGrant(MemoryReceipt):
@@ -45,8 +66,9 @@ class MemoryGrant(MemoryReceipt):
 class MemoryLog:
     """The `Log` port without a disk. `stall` makes it behave as a log whose disk is full, until `resume`."""
 
-    def __init__(self, *, queue_rows: int = 100_000) -> None:
+    def __init__(self, *, queue_rows: int = 100_000, audit_key: bytes = b"") -> None:
         self._queue_rows = queue_rows
+        self._audit_key = audit_key
         self._changed = threading.Condition(threading.RLock())
         self._rows: list[Decision | Outcome | None] = []  # None where a row was cut
         self._counts: Counter[tuple[str, int]] = Counter()
@@ -55,7 +77,9 @@ class MemoryLog:
         self._outcomes: dict[str, list[Outcome]] = {}
         self._tables: dict[str, Table] = {}
         self._audit: list[AuditEvent] = []
-        self._switches: dict[str, Control] = {}
+        self._controls: dict[tuple[str, str], Control] = {}
+        self._keys: dict[str, ApiKey] = {}
+        self._callbacks: dict[Callable[[], None], None] = {}
         self._pools: dict[str, dict[tuple[str, str, str], Contribution]] = {}
         self._tokens: dict[tuple[str, int], int] = {}
         self._stalled = ""
@@ -185,8 +209,33 @@ class MemoryLog:
         return self._audit[::-1][:limit]
 
     def controls(self) -> list[Control]:
-        """Return the latest word for each scope, by scope."""
-        return [self._switches[scope] for scope in sorted(self._switches)]
+        """Return the latest word of each kind for each scope, by kind and scope."""
+        return [self._controls[place] for place in sorted(self._controls)]
+
+    def trail(self, after: int = 0, limit: int = 1_000) -> list[AuditEvent]:
+        """Return the next audit events behind a number, oldest first."""
+        return self._audit[after : after + limit]
+
+    def keys(self) -> list[ApiKey]:
+        """Return the latest row of each API key, by id."""
+        return [self._keys[name] for name in sorted(self._keys)]
+
+    def figures(self, after: int = 0, until: int | None = None) -> list[Figures]:
+        """Return what happened between two positions, one row for each decision and each revision of an outcome."""
+        found: list[Figures] = []
+        for row in self._rows[after:until]:
+            if isinstance(row, Decision):
+                found.append(decided(row))
+            elif isinstance(row, Outcome):
+                made = self._decisions[row.decision_id][1]
+                found.append(counted(made, row))
+                found += [counted(made, each, -1) for each in self.outcomes(made.id) if each.revision == row.revision - 1]
+        return found
+
+    @property
+    def durable_position(self) -> int:
+        """The position of the last row; all are as durable as they will be."""
+        return self.position
 
     def contributions(self, pool: str) -> list[Contribution]:
         """Return what each source of a pool said last, rows taken back left out, by source, key and role."""
@@ -227,7 +276,7 @@ class MemoryLog:
         """End the log. Raises StoreError if it is stalled and rows wait."""
         with self._changed:
             lost, self._closed = self._waiting_rows, True
-            self._changed.notify_all()
+            self._tell()
         if lost:
             raise StoreError(f"{lost} rows could not be stored and were not acknowledged: {self._stalled}.")
 
@@ -249,6 +298,18 @@ class MemoryLog:
             if self.durable < ticket:
                 raise StoreError(f"the rows were not stored: {self._stalled}. Report them again.")
 
+    def settled(self, ticket: int) -> bool:
+        """Return whether it is known what became of everything up to a ticket."""
+        return self.durable >= ticket or self._closed
+
+    def notify(self, ticket: int, callback: Callable[[], None]) -> None:
+        """Have a callback called once everything up to a ticket is settled."""
+        with self._changed:
+            if not self.settled(ticket):
+                self._callbacks[callback] = None
+                return
+        callback()
+
     def _made(self, agent: str) -> list[Decision]:
         made = [each for each in self._decisions.values() if each[1].agent == agent]
         return [each for _, each in sorted(made, key=lambda placed: (placed[1].decided_at, placed[0]))]
@@ -262,15 +323,17 @@ class MemoryLog:
             self._rows.append(row)
             self._outcomes.setdefault(row.decision_id, []).append(row)
         elif isinstance(row, AuditEvent):
-            self._audit.append(row)
+            self._audit += chained(self._audit_key, self._audit[-1] if self._audit else None, [row])
         elif isinstance(row, Contribution):
             place = (row.source, row.key, row.role)
             said = self._pools.setdefault(row.pool, {})
             said.pop(place, None)
             if row.count > 0.0:
                 said[place] = row
+        elif isinstance(row, ApiKey):
+            self._keys[row.id] = row
         else:
-            self._switches[row.scope] = row
+            self._controls[row.kind, row.scope] = row
 
     def _refuse_known(self, rows: Sequence[Row]) -> None:
         """Raise Conflict for a decision or a revision that the log holds, NotFound for an outcome of no decision."""
@@ -293,7 +356,13 @@ class MemoryLog:
     def _settle(self) -> None:
         if not self._stalled:
             self.durable, self._waiting_rows = self._ticket, 0
-            self._changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        callbacks, self._callbacks = self._callbacks, {}
+        for callback in callbacks:
+            callback()
+        self._changed.notify_all()
 
 
 def _read_back(row: Row) -> Row:

@@ -3,7 +3,17 @@
 from collections.abc import Iterator
 
 from steersman.backends.sql.reads import Reads
-from steersman.core.values import AuditEvent, Contribution, Decision, EpisodeRecord, Learned, Outcome, Window
+from steersman.core.values import (
+    ApiKey,
+    AuditEvent,
+    Contribution,
+    Decision,
+    EpisodeRecord,
+    Figures,
+    Learned,
+    Outcome,
+    Window,
+)
 
 
 class Answers:
@@ -64,3 +74,20 @@ class Answers:
     def audit(self, limit: int = 100) -> list[AuditEvent]:
         """Return the newest audit events, newest first."""
         return self._reads.audit(limit)
+
+    def trail(self, after: int = 0, limit: int = 1_000) -> list[AuditEvent]:
+        """Return the next audit events of the chain behind a number, oldest first, as they are stored."""
+        return self._reads.trail(after, limit)
+
+    def keys(self) -> list[ApiKey]:
+        """Return the latest row of each API key, by id."""
+        return self._reads.keys()
+
+    def figures(self, after: int = 0, until: int | None = None) -> list[Figures]:
+        """Return what happened between two positions of the log, summed, as far as it is durable."""
+        return self._reads.figures(after, until)
+
+    @property
+    def durable_position(self) -> int:
+        """The position of the last row that is durable."""
+        return self._reads.durable_position()

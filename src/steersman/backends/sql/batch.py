@@ -1,7 +1,7 @@
 """What has been appended and is not durable yet: the rows, and what was learned up to them, for one transaction."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -9,12 +9,13 @@ from steersman.backends.sql.rows import Columns
 from steersman.core.errors import SteersmanError
 from steersman.core.ports import Row
 from steersman.core.values import (
+    ApiKey,
     AuditEvent,
     Contribution,
+    Control,
     Decision,
     Entry,
     EpisodeRecord,
-    Control,
     Learned,
     Outcome,
     Window,
@@ -107,11 +108,13 @@ class Batch:
         self.decision_columns: list[Columns] = []
         self.outcome_columns: list[Columns] = []
         self.audit: list[AuditEvent] = []
-        self.switches: list[Control] = []
+        self.controls: list[Control] = []
+        self.keys: dict[str, ApiKey] = {}
         self.contributions: dict[Place, Contribution] = {}
         self.asked: list[tuple[Told, str, int, int, int]] = []  # for tokens: agent, period, how many, budget
         self.groups: list[Group] = []
         self.gates: list[threading.Lock] = []  # of those who wait for it
+        self.callbacks: dict[Callable[[], None], int] = {}  # of those who are told, and how often they asked
         self.cuts: list[Learned] = []
         self.learned: dict[str, Changes] = {}
 

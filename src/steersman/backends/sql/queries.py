@@ -15,11 +15,14 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     Double,
+    FromClause,
+    Integer,
     Select,
     Table,
     Text,
     and_,
     bindparam,
+    case,
     cast,
     delete,
     exists,
@@ -27,6 +30,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    type_coerce,
 )
 
 from steersman.backends.sql import schema
@@ -67,6 +71,11 @@ class Queries:
     def time(self, name: str) -> ColumnElement[Any]:
         """Return a parameter that holds unix seconds."""
         return bindparam(name) if self._dialect.name == "sqlite" else func.to_timestamp(bindparam(name))
+
+    @cached_property
+    def head(self) -> str:
+        """Position and number of commits."""
+        return self.text(select(schema.log_head.c.position, schema.log_head.c.commits))
 
     @cached_property
     def decision(self) -> str:
@@ -237,18 +246,87 @@ class Queries:
         return self.text(select(table.c.reserved).where(mine))
 
     @cached_property
+    def last_audit(self) -> str:
+        """All columns but the id, of the last event of the chain."""
+        table = schema.audit_events
+        chained = select(*self.columns(table, but=("id",))).where(table.c.number > literal_column("0"))
+        return f"{self.text(chained.order_by(table.c.number.desc()))} LIMIT 1"
+
+    @cached_property
+    def trail(self) -> str:
+        """All columns but the id, oldest first. Parameters: behind which number, limit."""
+        table = schema.audit_events
+        wanted = select(*self.columns(table, but=("id",))).where(table.c.number > bindparam("after"))
+        return self.newest(wanted.order_by(table.c.number, table.c.id))
+
+    @cached_property
     def audit(self) -> str:
-        """At, actor, event, subject, detail, newest first. Parameter: limit."""
+        """All columns but the id, newest first. Parameter: limit."""
         table = schema.audit_events
         return self.newest(select(*self.columns(table, but=("id",))).order_by(table.c.id.desc()))
 
     @cached_property
     def controls(self) -> str:
-        """Scope, active, actor, reason, at: the last of each scope."""
+        """All columns but the id: the last of each kind and scope."""
         table = schema.controls
         later = table.alias()
-        newer = exists(select(later.c.id).where(later.c.scope == table.c.scope, later.c.id > table.c.id))
-        return self.text(select(*self.columns(table, but=("id",))).where(~newer).order_by(table.c.scope))
+        same = and_(later.c.kind == table.c.kind, later.c.scope == table.c.scope)
+        newer = exists(select(later.c.id).where(same, later.c.id > table.c.id))
+        last = select(*self.columns(table, but=("id",))).where(~newer)
+        return self.text(last.order_by(table.c.kind, table.c.scope))
+
+    @cached_property
+    def keys(self) -> str:
+        """All columns, by id."""
+        return self.text(select(*self.columns(schema.api_keys)).order_by(schema.api_keys.c.id))
+
+    @cached_property
+    def decided(self) -> str:
+        """Agent, hour, arm, drawn; decisions, overridden, latency. Parameters: behind, up to which position."""
+        table = schema.decisions
+        key = (table.c.agent, self.hour(table.c.decided_at), table.c.arm, table.c.drawn)
+        sums = (func.count(), func.sum(_one_if(table.c.overridden)), func.sum(table.c.latency_us))
+        between = and_(table.c.position > bindparam("after"), table.c.position <= bindparam("until"))
+        return self.text(select(*key, *sums).where(between).group_by(*_places(key)))
+
+    @cached_property
+    def rewarded(self) -> str:
+        """Agent, hour, arm, drawn of the decisions; then sums over revisions of outcomes between two positions.
+
+        Rewarded, successes, reward, squares, costed, cost, judged, false blocks. Parameters as of `decided`.
+        """
+        return self._summed(schema.outcomes, schema.outcomes)
+
+    @cached_property
+    def replaced(self) -> str:
+        """The same sums over the revisions that those between two positions took the place of."""
+        return self._summed(schema.outcomes, schema.outcomes.alias("earlier"))
+
+    def _summed(self, news: Table, counted: "FromClause") -> str:
+        decision = schema.decisions
+        joined = news.join(decision, decision.c.id == news.c.decision_id)
+        if counted is not news:
+            last = counted.c.revision + literal_column("1") == news.c.revision
+            before = and_(counted.c.decision_id == news.c.decision_id, last)
+            joined = joined.join(counted, before)
+        key = (decision.c.agent, self.hour(decision.c.decided_at), decision.c.arm, decision.c.drawn)
+        sums = (
+            func.count(counted.c.reward),
+            func.sum(_one_if(counted.c.success)),
+            func.sum(counted.c.reward),
+            func.sum(counted.c.reward * counted.c.reward),
+            func.count(counted.c.cost),
+            func.sum(counted.c.cost),
+            func.count(counted.c.false_block),
+            func.sum(_one_if(counted.c.false_block)),
+        )
+        between = and_(news.c.position > bindparam("after"), news.c.position <= bindparam("until"))
+        return self.text(select(*key, *sums).select_from(joined).where(between).group_by(*_places(key)))
+
+    def hour(self, column: "Column[Any]") -> ColumnElement[Any]:
+        """Return the hour of a time, counted from 1970."""
+        hours = type_coerce(self.seconds(column), Double) / literal_column("3600.0", Double)
+        return cast(hours if self._dialect.name == "sqlite" else func.floor(hours), Integer)
 
     @cached_property
     def contributions(self) -> str:
@@ -256,3 +334,12 @@ class Queries:
         table = schema.contributions
         mine = select(*self.columns(table)).where(table.c.pool == bindparam("pool"), table.c.count > literal_column("0"))
         return self.text(mine.order_by(table.c.source, table.c.key, table.c.role))
+
+
+def _one_if(flag: ColumnElement[Any]) -> ColumnElement[int]:
+    return case((flag, literal_column("1")), else_=literal_column("0"))
+
+
+def _places(columns: tuple[Any, ...]) -> list[ColumnElement[Any]]:
+    """Return the places of columns in a select, to group by."""
+    return [literal_column(str(place)) for place, _ in enumerate(columns, start=1)]

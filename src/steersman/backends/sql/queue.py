@@ -4,6 +4,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import ClassVar, TypeVar
 
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from steersman.backends.sql.batch import Batch, Group
 from steersman.backends.sql.rows import Columns
 from steersman.core.errors import DeadlineExceeded, Overloaded, SteersmanError, StoreError
 from steersman.core.ports import Row
-from steersman.core.values import AuditEvent, Contribution, Decision, Learned, Outcome
+from steersman.core.values import ApiKey, AuditEvent, Contribution, Decision, Learned, Outcome
 
 T = TypeVar("T")
 
@@ -46,6 +47,15 @@ class QueueReceipt:
     def done(self) -> bool:
         """Return whether the rows are durable."""
         return self._queue.durable >= self._ticket and self.refusal is None
+
+    def settled(self) -> bool:
+        """Return whether `wait` would return, or raise, at once."""
+        return self._queue.settled(self._ticket)
+
+    def notify(self, callback: Callable[[], None]) -> None:
+        """Have a callback called from the writer's thread once this is settled; at once if it is."""
+        if self._queue.settled(self._ticket) or not self._queue.notify(self._ticket, callback):
+            callback()
 
     @property
     def granted(self) -> int:
@@ -173,6 +183,24 @@ class Queue(ABC):
                 raise DeadlineExceeded(f"not durable after {timeout_s} s: {self.error or 'the disk is slow'}.")
             raise StoreError(f"the rows were not stored: {self.error or 'the log was closed'}. Report them again.")
 
+    def settled(self, ticket: int) -> bool:
+        """Return whether it is known what became of everything up to a ticket."""
+        return self.durable >= ticket or self._ended
+
+    def notify(self, ticket: int, callback: Callable[[], None]) -> bool:
+        """Have a callback called once everything up to a ticket is settled; return False if it is already.
+
+        However often a batch is asked to, it calls a callback once: who waits for many rows wakes once for all of them.
+        """
+        with self._lock:
+            if self.settled(ticket):
+                return False
+            batch = next(each for each in self._batches() if ticket <= each.ticket)
+            batch.callbacks[callback] = batch.callbacks.get(callback, 0) + 1
+            self._waiters += 1
+            self._work.notify()
+            return True
+
     def _give_up(self, batch: Batch, gate: threading.Lock) -> None:
         with self._lock:
             if gate in batch.gates:
@@ -180,11 +208,17 @@ class Queue(ABC):
                 self._waiters -= 1
 
     def _open_gates(self, batch: Batch) -> int:
+        """Let go on who waits for a batch, and return how many that were."""
         gates, batch.gates = batch.gates, []
-        for each in gates:
-            each.release()
-        self._waiters -= len(gates)
-        return len(gates)
+        for gate in gates:
+            gate.release()
+        callbacks, batch.callbacks = batch.callbacks, {}
+        for callback in callbacks:
+            with suppress(RuntimeError):  # a loop that was closed meanwhile waits for nothing
+                callback()
+        released = len(gates) + sum(callbacks.values())
+        self._waiters -= released
+        return released
 
     @property
     def ticket(self) -> int:
@@ -226,8 +260,10 @@ class Queue(ABC):
             batch.audit.append(row)
         elif isinstance(row, Contribution):
             batch.contributions[row.pool, row.source, row.key, row.role] = row
+        elif isinstance(row, ApiKey):
+            batch.keys[row.id] = row
         else:
-            batch.switches.append(row)
+            batch.controls.append(row)
 
     # what the writer sees
 

@@ -15,12 +15,14 @@ from steersman.backends.sql.batch import Batch, Changes
 from steersman.backends.sql.queries import Queries
 from steersman.backends.sql.queue import Queue
 from steersman.core.values import (
+    ApiKey,
     AuditEvent,
     Contribution,
+    Control,
     Decision,
     Entry,
     EpisodeRecord,
-    Control,
+    Figures,
     Learned,
     Outcome,
     Window,
@@ -212,12 +214,40 @@ class Reads:
             stored = [codec.audit_event(each) for each in connection.execute(self._sql.audit, (limit,))]
         return [*reversed(list(chain(*later))), *stored][:limit]
 
+    def trail(self, after: int, limit: int) -> list[AuditEvent]:
+        """Return the next events of the chain behind a number, oldest first, as they are stored."""
+        with self._readers.lend() as connection:
+            return [codec.audit_event(each) for each in connection.execute(self._sql.trail, (after, limit))]
+
     def controls(self) -> list[Control]:
-        """Return the latest word for each scope, by scope."""
-        with self._view(lambda batch: list(batch.switches)) as (connection, later):
-            latest = {each[0]: codec.kill_switch(each) for each in connection.execute(self._sql.controls)}
-        latest.update({each.scope: each for each in chain(*later)})
-        return [latest[scope] for scope in sorted(latest)]
+        """Return the latest word of each kind for each scope, by kind and scope."""
+        with self._view(lambda batch: list(batch.controls)) as (connection, later):
+            stored = [codec.control(each) for each in connection.execute(self._sql.controls)]
+        latest = {(each.kind, each.scope): each for each in chain(stored, *later)}
+        return [latest[place] for place in sorted(latest)]
+
+    def keys(self) -> list[ApiKey]:
+        """Return the latest row of each API key, by id."""
+        with self._view(lambda batch: list(batch.keys.values())) as (connection, later):
+            stored = [codec.api_key(each) for each in connection.execute(self._sql.keys)]
+        latest = {each.id: each for each in chain(stored, *later)}
+        return [latest[name] for name in sorted(latest)]
+
+    def figures(self, after: int, until: int | None) -> list[Figures]:
+        """Return what happened between two positions, summed; of what is durable."""
+        with self._readers.lend() as connection:
+            self._readers.begin(connection)
+            between = (after, _ALL if until is None else until)
+            found = [codec.decided(each) for each in connection.execute(self._sql.decided, between)]
+            found += [codec.rewarded(each, sign=1) for each in connection.execute(self._sql.rewarded, between)]
+            found += [codec.rewarded(each, sign=-1) for each in connection.execute(self._sql.replaced, between)]
+        return found
+
+    def durable_position(self) -> int:
+        """Return the position of the last row that is durable."""
+        with self._readers.lend() as connection:
+            (position, *_) = connection.execute(self._sql.head).fetchone()
+        return int(position)
 
     def base(self, agent: str) -> Learned | None:
         """Return what was learned of an agent's rows that were cut."""

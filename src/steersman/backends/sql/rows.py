@@ -6,15 +6,18 @@ from typing import Any
 
 import msgspec
 
+from steersman.core.actions import Choice
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import Row
 from steersman.core.values import (
+    ApiKey,
     AuditEvent,
     Contribution,
+    Control,
     Decision,
     Entry,
     EpisodeRecord,
-    Control,
+    Figures,
     Learned,
     Outcome,
     Window,
@@ -26,6 +29,8 @@ _outcome = msgspec.json.Decoder(Outcome)
 _LARGEST = 2**63 - 1
 
 Columns = tuple[Any, ...]
+
+_OUTCOME_SUMS = ("rewarded", "successes", "reward", "reward_squares", "costed", "cost", "judged", "false_blocks")
 
 
 def encode(rows: Sequence[Row]) -> list[Columns]:
@@ -41,17 +46,27 @@ def _columns(row: Row) -> Columns:
         _check_whole(row.step)
         body = _body(row, (row.proposed is None) + (row.propensity is None) + (row.action_probability is None))
         action = text(row.executed)
-        return row.id, row.agent, row.episode, row.step, row.arm, action, row.decided_at, body
+        drawn = 0.0 < row.arm_probability < 1.0
+        place = (row.id, row.agent, row.episode, row.step, row.arm, action, row.decided_at)
+        return *place, body, drawn, row.overridden, row.latency_us
     if isinstance(row, Outcome):
         _check_whole(row.revision)
-        body = _body(row, (row.reward is None) + (row.next_state is None) + (row.executed is None))
-        return row.decision_id, row.revision, row.agent, row.kind, row.reward, row.reported_at, body
+        body = _body(row, _nones(row))
+        said = (row.decision_id, row.revision, row.agent, row.kind, row.reward, row.reported_at)
+        return *said, body, row.success, row.cost, row.false_block
     _body(row, 0)
-    if isinstance(row, AuditEvent):
-        return row.at, row.actor, row.event, row.subject, row.detail
-    if isinstance(row, Contribution):
+    if isinstance(row, ApiKey):
+        times = (row.created_at, row.expires_at, row.revoked_at)
+        return row.id, row.tenant, row.name, text(row.roles), row.digest, *times
+    if isinstance(row, AuditEvent | Contribution):
         return msgspec.structs.astuple(row)
-    return row.scope, row.active, row.actor, row.reason, row.at
+    word = (row.scope, row.active, row.actor, row.reason, row.at)
+    return *word, row.kind, text(row.choices), row.expires_at
+
+
+def _nones(row: Outcome) -> int:
+    given = (row.reward, row.next_state, row.executed, row.success, row.cost, row.false_block)
+    return given.count(None)
 
 
 def _body(row: Row, nones: int) -> str:
@@ -129,14 +144,45 @@ def episode(columns: Columns) -> EpisodeRecord:
 
 def audit_event(columns: Columns) -> AuditEvent:
     """Return an audit event from its columns."""
-    at, actor, event, subject, detail = columns
-    return AuditEvent(at=at, actor=actor, event=event, subject=subject, detail=detail)
+    return AuditEvent(**dict(zip(AuditEvent.__struct_fields__, columns, strict=True)))
 
 
-def kill_switch(columns: Columns) -> Control:
-    """Return a kill switch from its columns."""
-    scope, active, actor, reason, at = columns
-    return Control(scope=scope, active=bool(active), actor=actor, reason=reason, at=at)
+def control(columns: Columns) -> Control:
+    """Return a control from its columns."""
+    scope, active, actor, reason, at, kind, choices, expires_at = columns
+    return Control(
+        scope=scope,
+        active=bool(active),
+        actor=actor,
+        reason=reason,
+        at=at,
+        kind=kind,
+        choices=msgspec.json.decode(choices, type=dict[str, Choice]),
+        expires_at=expires_at,
+    )
+
+
+def api_key(columns: Columns) -> ApiKey:
+    """Return an API key from its columns."""
+    values = dict(zip(ApiKey.__struct_fields__, columns, strict=True))
+    return ApiKey(**{**values, "roles": tuple(msgspec.json.decode(values["roles"]))})
+
+
+def decided(columns: Columns) -> Figures:
+    """Return the figures of some decisions from their sums."""
+    return _figures(("decisions", "overridden", "latency_us"), columns)
+
+
+def rewarded(columns: Columns, *, sign: int) -> Figures:
+    """Return the figures of some outcomes from their sums, counted or taken back."""
+    *place, rewarded, successes, reward, squares, costed, cost, judged, false_blocks = columns
+    sums = (rewarded, successes, reward or 0.0, squares or 0.0, costed, cost or 0.0, judged, false_blocks)
+    return _figures(_OUTCOME_SUMS, (*place, *(sign * each for each in sums)))
+
+
+def _figures(names: tuple[str, ...], columns: Columns) -> Figures:
+    agent, hour, arm, drawn, *sums = columns
+    return Figures(agent=agent, hour=hour, arm=arm, drawn=bool(drawn), **dict(zip(names, sums, strict=True)))
 
 
 def window(columns: Columns) -> Window:

@@ -2,7 +2,7 @@
 
 Decisions and outcomes share one run of positions and are never updated. What is asked for often is a column; the whole
 row is JSON in `body`, as text, because a binary JSON type would not give every number back to the bit. Audit events and
-kill switches have ids of their own, because another process may write them while the owner of the store is at work.
+controls have ids of their own, because another process may write them while the owner of the store is at work.
 
 The same tables serve SQLite and PostgreSQL. Times are unix seconds in SQLite and `timestamptz` in PostgreSQL.
 """
@@ -23,11 +23,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
 APPLICATION_ID = 0x53746565  # "Stee", in the header of the file
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """The migrations, oldest first. A store is of the last one, or is brought there, or was written by a newer version."""
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's own row number
@@ -59,6 +60,10 @@ def _version(name: str = "version") -> Column[int]:
     return _whole(name, server_default=text("0"))
 
 
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=false())
+
+
 def _instant(name: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, _INSTANT, nullable=nullable, info={"instant": True})
 
@@ -84,6 +89,9 @@ decisions = Table(
     _text("action"),
     _instant("decided_at"),
     _text("body"),
+    _flag("drawn"),
+    _flag("overridden"),
+    Column("latency_us", Double, nullable=False, server_default=text("0")),
     UniqueConstraint("id"),
 )
 Index(None, decisions.c.agent, decisions.c.decided_at)
@@ -101,6 +109,9 @@ outcomes = Table(
     _number("reward", nullable=True),
     _instant("reported_at"),
     _text("body"),
+    Column("success", Boolean),
+    _number("cost", nullable=True),
+    Column("false_block", Boolean),
     UniqueConstraint("decision_id", "revision"),
 )
 Index(None, outcomes.c.agent, outcomes.c.position)
@@ -290,7 +301,11 @@ audit_events = Table(
     _text("event"),
     _text("subject"),
     _text("detail"),
+    _version("number"),
+    _text("digest", server_default=text("''")),
 )
+Index(None, audit_events.c.number)
+"""The audit trail: `number` and `digest` chain each event to the one before; see `core.chain`."""
 
 controls = Table(
     "controls",
@@ -301,8 +316,26 @@ controls = Table(
     _text("actor"),
     _text("reason"),
     _instant("at"),
+    _text("kind"),
+    _text("choices"),
+    _instant("expires_at", nullable=True),
 )
-Index(None, controls.c.scope)
+Index(None, controls.c.kind, controls.c.scope)
+"""What people say must hold: kill switches, pins, pauses. The last row of a kind and scope counts."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _text("id", primary_key=True),
+    _text("tenant"),
+    _text("name"),
+    _text("roles"),
+    _text("digest"),
+    _instant("created_at"),
+    _instant("expires_at", nullable=True),
+    _instant("revoked_at", nullable=True),
+    sqlite_with_rowid=False,
+)
 
 alembic_version = Table(
     "alembic_version", MetaData(), Column("version_num", Text, primary_key=True, nullable=False)

@@ -142,6 +142,19 @@ class Chooser:
         greedy, _ = self.probabilities(table, replace(now, may_explore=False), np.array(choice.values))
         return not greedy[choice.action]
 
+    def overridden(self, table: QTable, now: Situation, choice: Choice, guarded: Mask) -> bool:
+        """Return whether guards refused what would have been best without them: by value, or by the rule in a cold state.
+
+        guarded: what guards allow, pins apart. Where all values are equal nothing is best.
+        """
+        if choice.action is None:
+            return not guarded.any()
+        row_is_cold = now.row is None or not table.visited(now.row, self._serving.cold_visits)
+        if row_is_cold and not now.priors:
+            return not guarded[now.baseline]
+        values = table.action_values(np.array(choice.values))
+        return bool(values.max() > values[guarded].max(initial=-np.inf))
+
     def _arm(self, now: Situation) -> tuple[Arm, float]:
         """Return the arm and its probability; where the rule's action is refused, only the champion can act."""
         if now.arm is not None:

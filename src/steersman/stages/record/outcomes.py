@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from steersman.core.actions import Choice
+from steersman.core.agent import AgentSpec
 from steersman.core.errors import Conflict, InvalidInput
-from steersman.core.reward import Reward
 from steersman.core.settings import Episodes
 from steersman.core.state import Scalar
 from steersman.core.values import Decision, Outcome
@@ -23,7 +23,7 @@ class Report:
     source: str
 
 
-def outcome(decision: Decision, report: Report, *, reward: Reward, episodes: Episodes, gamma: float, at: float) -> Outcome:
+def outcome(decision: Decision, report: Report, *, spec: AgentSpec, episodes: Episodes, gamma: float, at: float) -> Outcome:
     """Return the first revision of a decision's outcome.
 
     A decision without a named episode ends with its outcome: terminated, or truncated where a next state is given. A
@@ -39,7 +39,8 @@ def outcome(decision: Decision, report: Report, *, reward: Reward, episodes: Epi
             f"decision {decision.id}: the episode goes on, so say where it went: pass next_state=… (also where it "
             "is truncated), or terminated=True."
         )
-    score = reward.score(report.measurements)
+    score, measured = spec.reward.score(report.measurements), report.measurements
+    wrong = measured.get(spec.false_block)
     return Outcome(
         decision_id=decision.id,
         agent=decision.agent,
@@ -55,11 +56,15 @@ def outcome(decision: Decision, report: Report, *, reward: Reward, episodes: Epi
         executed=report.executed if report.executed != decision.executed else None,
         reported_at=at,
         source=report.source,
+        success=score.reward >= spec.success_from,
+        cost=measured.get(spec.cost),
+        false_block=None if wrong is None else wrong > 0.0,
     )
 
 
-def silent(decision: Decision, *, reward: Reward, at: float) -> Outcome:
+def silent(decision: Decision, *, spec: AgentSpec, at: float) -> Outcome:
     """Return the outcome of a decision of which nothing is known: the default reward, or none. A named episode goes on."""
+    reward = spec.reward.default
     return Outcome(
         decision_id=decision.id,
         agent=decision.agent,
@@ -67,7 +72,7 @@ def silent(decision: Decision, *, reward: Reward, at: float) -> Outcome:
         kind="expired",
         measurements={},
         components={},
-        reward=reward.default,
+        reward=reward,
         next_state=None,
         next_refusals=(),
         terminated=False,
@@ -75,6 +80,7 @@ def silent(decision: Decision, *, reward: Reward, at: float) -> Outcome:
         executed=None,
         reported_at=at,
         source="",
+        success=None if reward is None else reward >= spec.success_from,
     )
 
 

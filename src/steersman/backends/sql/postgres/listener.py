@@ -1,6 +1,6 @@
 """What other processes did: a thread that listens, and looks by itself where nothing was heard.
 
-It keeps the kill switches at hand, so that no decision waits for the network, and holds this process' stream: a lock in
+It keeps the controls at hand, so that no decision waits for the network, and holds this process' stream: a lock in
 the server that ends with the connection.
 """
 
@@ -40,7 +40,7 @@ class Listener(threading.Thread):
         self._seen: object = None
         self._news = 0
         self._told = 0
-        self._switches: list[Control] = []
+        self._controls: list[Control] = []
         self._looked_at = float("-inf")
         self.stream = -1
         self.error = ""
@@ -69,11 +69,11 @@ class Listener(threading.Thread):
         self._drop()
 
     def controls(self) -> list[Control]:
-        """Return the latest word for each scope. Raises StoreError when the last look is too long ago."""
+        """Return the latest word of each kind for each scope. Raises StoreError when the last look is too long ago."""
         age_s = time.monotonic() - self._looked_at
         if age_s > STALE_S:
             raise StoreError(f"the store {self._where.shown} was last read {age_s:.1f} s ago: {self.error or 'it is slow'}")
-        return self._switches
+        return self._controls
 
     @property
     def looked_at(self) -> float:
@@ -138,9 +138,9 @@ class Listener(threading.Thread):
 
     def _look(self, connection: Connection) -> None:
         began = time.monotonic()
-        switches = [codec.kill_switch(each) for each in connection.execute(SQL.controls)]
+        controls = [codec.control(each) for each in connection.execute(SQL.controls)]
         seen = connection.execute("SELECT position, commits FROM log_head").fetchone()
-        self._switches, self._looked_at = switches, began
+        self._controls, self._looked_at = controls, began
         if seen != self._seen:
             with self._changed:
                 self._seen = seen

@@ -25,8 +25,9 @@ from steersman.backends.sql.rows import check_learned, encode
 from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.ports import Row
 from steersman.core.values import (
-    Decision,
     Control,
+    ControlKind,
+    Decision,
     Learned,
     Outcome,
 )
@@ -36,20 +37,30 @@ class PostgresLog(Answers):
     """The `SharedLog` port on PostgreSQL: set-based transactions, group commit, one writer thread in each process.
 
     url: see `connect.target`. queue_rows: how many rows may wait in memory for the server. read_only: never writes, makes
-    or migrates anything. linger_s: how long the writer waits for more rows while nobody waits for a receipt.
+    or migrates anything. linger_s: how long the writer waits for more rows while nobody waits for a receipt. audit_key: with
+    which the audit trail is chained.
 
     Raises StoreError or StoreVersionError if the store cannot be used, NotFound if there is none to read, InvalidInput for
     a URL that cannot be read.
     """
 
-    def __init__(self, url: str, *, queue_rows: int = 100_000, read_only: bool = False, linger_s: float = 0.002) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        queue_rows: int = 100_000,
+        read_only: bool = False,
+        linger_s: float = 0.002,
+        audit_key: bytes = b"",
+    ) -> None:
         self._where = connect.target(url)
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._pid = os.getpid()
         self._readers = Readers(self._where, self._name)
         self._leases = Leases(self._readers, self._name)
         self._queue: SharedQueue | None = None
-        self._said: dict[str, _Said] = {}
+        self._said: dict[tuple[ControlKind, str], _Said] = {}
+        self._audit_key = audit_key
         try:
             self._open(queue_rows, linger_s, read_only=read_only)
         except psycopg.Error as error:
@@ -74,7 +85,9 @@ class PostgresLog(Answers):
         self._readers.outage = self._listener.outage
         if self._queue is not None:
             try:
-                self._writer = SharedWriter(self._queue, self._where, self._name, channel, lambda: self.stream)
+                self._writer = SharedWriter(
+                    self._queue, self._where, self._name, channel, lambda: self.stream, self._audit_key
+                )
             except BaseException:
                 self._listener.close()
                 raise
@@ -95,7 +108,7 @@ class PostgresLog(Answers):
         if learned is not None:
             check_learned(learned)
         receipt = queue.put(rows, columns, learned)
-        self._said.update({row.scope: _Said(row, receipt) for row in rows if isinstance(row, Control)})
+        self._said.update({(row.kind, row.scope): _Said(row, receipt) for row in rows if isinstance(row, Control)})
         return receipt
 
     def reserve(self, rows: int = 1) -> None:
@@ -149,14 +162,15 @@ class PostgresLog(Answers):
         return self._reads.learned_since(agent, version)
 
     def controls(self) -> list[Control]:
-        """Return the latest word for each scope, as the listener saw it a moment ago; what was appended here counts."""
-        looked_at, latest = self._listener.looked_at, {each.scope: each for each in self._listener.controls()}
-        for scope, said in list(self._said.items()):
+        """Return the latest word of each kind for each scope, as the listener saw it a moment ago, or as appended here."""
+        looked_at = self._listener.looked_at
+        latest = {(each.kind, each.scope): each for each in self._listener.controls()}
+        for place, said in list(self._said.items()):
             if said.seen_by(looked_at):
-                self._said.pop(scope, None)
+                self._said.pop(place, None)
             else:
-                latest[scope] = said.switch
-        return [latest[scope] for scope in sorted(latest)]
+                latest[place] = said.control
+        return [latest[place] for place in sorted(latest)]
 
     def cut(self, base: Learned) -> QueueReceipt:
         """Put what was learned up to a position in the place of the agent's rows up to there, for good."""
@@ -228,10 +242,10 @@ def _close(queue: SharedQueue | None, writer: SharedWriter | None, listener: Lis
 
 
 class _Said:
-    """A kill switch that was flipped here: it counts at once, until a look at the store can have seen it."""
+    """A control that was set here: it counts at once, until a look at the store can have seen it."""
 
-    def __init__(self, switch: Control, receipt: QueueReceipt) -> None:
-        self.switch = switch
+    def __init__(self, control: Control, receipt: QueueReceipt) -> None:
+        self.control = control
         self._receipt = receipt
         self._durable_at = float("inf")
 

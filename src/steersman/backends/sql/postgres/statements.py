@@ -199,13 +199,18 @@ class Statements(Queries):
 
     @cached_property
     def add_audit(self) -> str:
-        """Arrays: at, actor, event, subject, detail."""
+        """Arrays of all columns but the id."""
         return _events(schema.audit_events)
 
     @cached_property
-    def add_switches(self) -> str:
-        """Arrays: scope, active, actor, reason, at."""
+    def add_controls(self) -> str:
+        """Arrays of all columns but the id."""
         return _events(schema.controls)
+
+    @cached_property
+    def put_keys(self) -> str:
+        """Arrays of all columns."""
+        return self._insert(schema.api_keys, keys=("id",))
 
     @cached_property
     def lease(self) -> str:

@@ -16,9 +16,10 @@ from steersman.backends.sql.batch import Batch, Changes, Group, Place
 from steersman.backends.sql.postgres.connect import Connection
 from steersman.backends.sql.postgres.queue import known
 from steersman.backends.sql.postgres.statements import SQL
-from steersman.backends.sql.rows import Columns, body_of, entry_columns, episode_columns, text
+from steersman.backends.sql.rows import Columns, audit_event, body_of, encode, entry_columns, episode_columns, text
+from steersman.core.chain import chained
 from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
-from steersman.core.values import AuditEvent, Contribution, Decision, Learned, Outcome
+from steersman.core.values import ApiKey, AuditEvent, Contribution, Decision, Learned, Outcome
 
 _OTHERS_WERE_FIRST = (psycopg.errors.UniqueViolation, psycopg.errors.DivisionByZero)
 _CANNOT_BE_KEPT = (
@@ -31,11 +32,12 @@ _FAR_ON = 10**15  # a position that no log reaches
 
 
 class Sender(NamedTuple):
-    """Who writes: the name under which the store counts its transactions, its stream, and where others listen."""
+    """Who writes: its name in the store, its stream, where others listen, and the key of the audit trail's chain."""
 
     name: str
     stream: int
     channel: str
+    audit_key: bytes
 
 
 def write(connection: Connection, batch: Batch, sender: Sender) -> int:
@@ -103,8 +105,9 @@ class Plan:
         self.decision_columns: list[Columns] = []
         self.outcome_columns: list[Columns] = []
         self.answered: set[str] = set()
-        self.audit: list[Columns] = []
-        self.switches: list[Columns] = []
+        self.audit: list[AuditEvent] = []
+        self.controls: list[Columns] = []
+        self.keys: dict[str, Columns] = {}
         self.contributions: dict[Place, Columns] = {}
         self.learned: dict[str, _Table] = {}
         self.cuts: list[Learned] = []
@@ -126,11 +129,13 @@ class Plan:
             self.outcome_columns.append((self.size, *columns))
             self.answered.add(row.decision_id)
         elif isinstance(row, AuditEvent):
-            self.audit.append(columns)
+            self.audit.append(row)
         elif isinstance(row, Contribution):
             self.contributions[row.pool, row.source, row.key, row.role] = columns
+        elif isinstance(row, ApiKey):
+            self.keys[row.id] = columns
         else:
-            self.switches.append(columns)
+            self.controls.append(columns)
 
     def settled(self) -> list[str]:
         """Return the ids of decisions that must be stored already, because they get an outcome, or a revision of it."""
@@ -171,6 +176,7 @@ def _apply(connection: Connection, plan: Plan, batch: Batch, sender: Sender) -> 
     for base in plan.cuts:
         connection.execute(SQL.check_fence, (base.agent, base.fence))
     _write_rows(connection, plan, plan.size)
+    write_audit(connection, plan.audit, sender.audit_key)
     for agent, table in sorted(plan.learned.items()):
         _write_table(connection, agent, table, plan.size)
     for base in plan.cuts:
@@ -193,9 +199,16 @@ def _write_rows(connection: Connection, plan: Plan, before: int) -> None:
         connection.execute(SQL.add_outcomes, (before, *_arrays(plan.outcome_columns)))
         if settled := plan.settled():
             connection.execute(SQL.settle_decisions, (settled, len(settled)) * 2)
-    _insert(connection, SQL.add_audit, plan.audit)
-    _insert(connection, SQL.add_switches, plan.switches)
+    _insert(connection, SQL.add_controls, plan.controls)
+    _insert(connection, SQL.put_keys, list(plan.keys.values()))
     _insert(connection, SQL.put_contributions, list(plan.contributions.values()))
+
+
+def write_audit(connection: Connection, events: Sequence[AuditEvent], audit_key: bytes) -> None:
+    """Write audit events, chained to the last one. The caller holds the head of the log, so that nobody comes between."""
+    if events:
+        last = connection.execute(SQL.last_audit).fetchone()
+        _insert(connection, SQL.add_audit, encode(list(chained(audit_key, audit_event(last) if last else None, events))))
 
 
 def _write_table(connection: Connection, agent: str, table: _Table, size: int) -> None:

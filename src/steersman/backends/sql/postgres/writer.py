@@ -22,11 +22,14 @@ class SharedWriter(Writer[Connection]):
 
     errors: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
 
-    def __init__(self, queue: Queue, where: Target, name: str, channel: str, stream: Callable[[], int]) -> None:
+    def __init__(
+        self, queue: Queue, where: Target, name: str, channel: str, stream: Callable[[], int], audit_key: bytes
+    ) -> None:
         self._where = where
         self.name_in_store = name
         self._channel = channel
         self._stream = stream
+        self._audit_key = audit_key
         super().__init__(queue)
 
     def open(self) -> Connection:
@@ -35,7 +38,8 @@ class SharedWriter(Writer[Connection]):
 
     def write(self, connection: Connection, batch: Batch) -> int:
         """Store a batch durably and return the position of the log's last row."""
-        return transaction.write(connection, batch, transaction.Sender(self.name_in_store, self._stream(), self._channel))
+        sender = transaction.Sender(self.name_in_store, self._stream(), self._channel, self._audit_key)
+        return transaction.write(connection, batch, sender)
 
     def holds(self, connection: Connection, batch: Batch) -> bool:
         """Return whether a batch was committed after all: the answer may have been lost on the way."""

@@ -20,7 +20,7 @@ from steersman.backends.sql.sqlite.statements import SQL
 from steersman.backends.sql.sqlite.writer import FileWriter
 from steersman.core.errors import StoreError
 from steersman.core.ports import Row
-from steersman.core.values import Decision, Control, Learned, Outcome
+from steersman.core.values import Control, Decision, Learned, Outcome
 
 
 class SqliteLog(Answers):
@@ -28,7 +28,7 @@ class SqliteLog(Answers):
 
     path: the store's file; made if it does not exist. queue_rows: how many rows may wait for the disk. read_only: read
     beside the process that owns the store; needs no lock, sees what is durable and cannot append. linger_s: how long
-    the writer waits for more rows while nobody waits for a receipt.
+    the writer waits for more rows while nobody waits for a receipt. audit_key: with which the audit trail is chained.
 
     Raises Conflict if another process owns the store, StoreError or StoreVersionError if it cannot be used.
     """
@@ -40,9 +40,10 @@ class SqliteLog(Answers):
         queue_rows: int = 100_000,
         read_only: bool = False,
         linger_s: float = 0.005,
+        audit_key: bytes = b"",
     ) -> None:
         self.path = Path(path)
-        self._owned = None if read_only else _Owned(self.path, queue_rows, linger_s)
+        self._owned = None if read_only else _Owned(self.path, queue_rows, linger_s, audit_key)
         self._queue = None if self._owned is None else self._owned.queue
         if self._queue is None:
             _check_readable(self.path)
@@ -125,7 +126,7 @@ class SqliteLog(Answers):
         return self._writable().queue.ask(agent, period, count, budget)
 
     def controls(self) -> list[Control]:
-        """Return the latest word for each scope, as written by any process."""
+        """Return the latest word of each kind for each scope, as written by any process."""
         return self._reads.controls()
 
     def close(self) -> None:
@@ -158,13 +159,13 @@ class SqliteLog(Answers):
 class _Owned:
     """What only the owner of a store has: the lock, the queue and the writer."""
 
-    def __init__(self, path: Path, queue_rows: int, linger_s: float) -> None:
+    def __init__(self, path: Path, queue_rows: int, linger_s: float, audit_key: bytes) -> None:
         self.owner = Owner(path)
         try:
             store.prepare(path)
             self._reader = connect.reader(path)
             self.queue = OwnedQueue(self._reader, capacity=queue_rows, linger_s=linger_s)
-            self._writer = FileWriter(self.queue, path)
+            self._writer = FileWriter(self.queue, path, audit_key)
         except (sqlite3.Error, OSError) as error:
             self.owner.release()
             raise connect.unusable(path, error) from error
@@ -196,9 +197,7 @@ class _Owned:
 
 def _check_readable(path: Path) -> None:
     try:
-        revision = store.inspect(path)
-        if revision is None:
-            raise StoreError(f"there is no store at {path} to read. Name another file.")
+        store.check_current(path)
         with closing(connect.reader(path)) as connection:
             connection.execute(SQL.head).fetchone()
     except (sqlite3.Error, OSError) as error:

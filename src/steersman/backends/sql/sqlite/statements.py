@@ -50,11 +50,6 @@ class Statements(Queries):
         return self.text(statement.on_conflict_do_update(index_elements=list(keys), set_=changed))
 
     @cached_property
-    def head(self) -> str:
-        """Position and number of commits."""
-        return self.text(select(schema.log_head.c.position, schema.log_head.c.commits))
-
-    @cached_property
     def move_head(self) -> str:
         """Parameters: position, commits."""
         return self.text(
@@ -159,13 +154,18 @@ class Statements(Queries):
 
     @cached_property
     def add_audit(self) -> str:
-        """At, actor, event, subject, detail."""
+        """All columns but the id, in their order."""
         return self.text(insert(schema.audit_events).values(_placeholders(schema.audit_events)))
 
     @cached_property
-    def add_switch(self) -> str:
-        """Scope, active, actor, reason, at."""
+    def add_control(self) -> str:
+        """All columns but the id, in their order."""
         return self.text(insert(schema.controls).values(_placeholders(schema.controls)))
+
+    @cached_property
+    def put_key(self) -> str:
+        """All columns, in their order."""
+        return self._upsert(schema.api_keys, ["id"])
 
 
 def _placeholders(table: Table) -> dict[str, Any]:

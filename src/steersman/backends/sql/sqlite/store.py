@@ -58,6 +58,19 @@ def inspect(path: Path) -> str | None:
     return revision
 
 
+def check_current(path: Path) -> None:
+    """Raise StoreVersionError for a store of an older version, StoreError where there is none, or as `prepare` does."""
+    revision = inspect(path)
+    if revision is None:
+        raise StoreError(f"there is no store at {path} to read. Name another file.")
+    if revision != schema.REVISIONS[-1]:
+        raise StoreVersionError(
+            f"{path} was written by an older Steersman (schema {revision}; this one reads {schema.REVISIONS[-1]}). Nothing "
+            "was changed. Whatever writes to it next, such as `steersman up`, brings it up to date; until then use the "
+            "version that runs on it."
+        )
+
+
 def verify(path: Path) -> list[str]:
     """Return what SQLite finds wrong in the whole store; reads all of it. Empty if nothing is."""
     try:

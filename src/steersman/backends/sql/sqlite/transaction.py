@@ -2,21 +2,27 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 
 from msgspec.structs import astuple
 
 from steersman.backends.sql.batch import Batch, Changes
-from steersman.backends.sql.rows import body_of, entry_columns, episode_columns, text
+from steersman.backends.sql.rows import audit_event, body_of, encode, entry_columns, episode_columns, text
 from steersman.backends.sql.sqlite.statements import SQL, insert_many
-from steersman.core.values import AuditEvent, Control
+from steersman.core.chain import chained
+from steersman.core.values import ApiKey, AuditEvent, Control
+
+Word = AuditEvent | Control | ApiKey
+"""What has no place in the log's order."""
 
 
-def write(connection: sqlite3.Connection, batch: Batch) -> None:
+def write(connection: sqlite3.Connection, batch: Batch, audit_key: bytes = b"") -> None:
     """Store a batch durably. Raises sqlite3.Error, and then nothing of it is there, unless the commit itself failed."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         write_rows(connection, batch)
+        write_words(connection, [*batch.audit, *batch.controls, *batch.keys.values()], audit_key)
         write_learned(connection, batch)
         _cut(connection, batch)
         _grant(connection, batch)
@@ -40,13 +46,16 @@ def write_rows(connection: sqlite3.Connection, batch: Batch) -> None:
     counts = Counter((each.agent, each.stream) for each in batch.decisions.values())
     insert_many(connection, SQL.count_decisions, [(*place, count) for place, count in counts.items()])
     insert_many(connection, SQL.put_contribution, [astuple(each) for each in batch.contributions.values()])
-    write_events(connection, batch.audit, batch.switches)
 
 
-def write_events(connection: sqlite3.Connection, audit: list[AuditEvent], switches: list[Control]) -> None:
-    """Write what has no place in the log's order."""
-    insert_many(connection, SQL.add_audit, [(e.at, e.actor, e.event, e.subject, e.detail) for e in audit])
-    insert_many(connection, SQL.add_switch, [(s.scope, s.active, s.actor, s.reason, s.at) for s in switches])
+def write_words(connection: sqlite3.Connection, words: Sequence[Word], audit_key: bytes) -> None:
+    """Write audit events, chained to the last one, controls and keys."""
+    if audit := [each for each in words if isinstance(each, AuditEvent)]:
+        last = connection.execute(SQL.last_audit).fetchone()
+        linked = list(chained(audit_key, audit_event(last) if last else None, audit))
+        insert_many(connection, SQL.add_audit, encode(linked))
+    insert_many(connection, SQL.add_control, encode([each for each in words if isinstance(each, Control)]))
+    insert_many(connection, SQL.put_key, encode([each for each in words if isinstance(each, ApiKey)]))
 
 
 def _cut(connection: sqlite3.Connection, batch: Batch) -> None:

@@ -1,35 +1,39 @@
-"""The composition root: the one file that picks backends and packs by name and puts an agent together."""
+"""All agents on one store."""
 
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast, get_type_hints
 
+from steersman.app import stores
+from steersman.app.checks import check_settings, isolated
+from steersman.app.words import audit_of, audit_of_key, checked_control
+from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.catalog import Catalog, load_file
+from steersman.core.chain import Anchor, faults
 from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound, StoreError
 from steersman.core.ids import IdSource, TimeOrderedIds
-from steersman.core.ports import Clock, Log, Progress, Receipt, SharedLog
-from steersman.core.settings import Settings, SettingsFile
-from steersman.core.values import AuditEvent, Decision, Control, Outcome
+from steersman.core.ports import Clock, Log, Meter, Progress, Receipt, SharedLog
+from steersman.core.settings import SettingsFile
+from steersman.core.values import ApiKey, AuditEvent, Control, ControlKind, Decision, Outcome
 from steersman.loops import exchange, learn, share
 from steersman.loops.agent import Agent
 from steersman.loops.explain import note_settings
 from steersman.loops.follow import follow
 from steersman.loops.runtime import Runtime, World
 
-DEFAULT_STORE = ".steersman/log.db"
-_POSTGRES = ("postgresql://", "postgres://")
 SWEEP_S = 60.0
 FOLLOW_S = 0.5
 FOLLOW_PAUSE_S = 0.005
 JOIN_S = 15.0
-KILL_WAIT_S = 5.0
+CONTROL_WAIT_S = 5.0
+_TRAIL_CHUNK = 10_000
 
 
 class Steersman:
@@ -46,13 +50,16 @@ class Steersman:
         clock: Clock = time.time,
         ids: IdSource | None = None,
         learn: bool = True,
+        meters: Iterable[Meter] = (),
+        audit_key: bytes = b"",
     ) -> None:
         self.log = log
+        self._audit_key = audit_key
         self._learns = learn
         self.catalog = catalog or Catalog()
         self.settings_file = settings or SettingsFile()
         self._overrides = overrides or {}
-        self._world = World(log=log, clock=clock, ids=ids or TimeOrderedIds(clock), seed=seed)
+        self._world = World(log=log, clock=clock, ids=ids or TimeOrderedIds(clock), seed=seed, meters=tuple(meters))
         self._agents: dict[str, Agent] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
@@ -70,6 +77,7 @@ class Steersman:
         clock: Clock = time.time,
         ids: IdSource | None = None,
         learn: bool = True,
+        meters: Iterable[Meter] = (),
     ) -> "Steersman":
         """Open a store and return the agents on it.
 
@@ -77,8 +85,8 @@ class Steersman:
         the same), `postgresql://…` for one that many processes share, or "memory:". agents: definitions of your own.
         settings: a TOML file (default: `steersman.toml` here), or values by section instead of a file. seed: the same
         seed gives the same decisions. learn: whether this process may learn for a shared store; for each agent one at a
-        time does, and the others decide by what it learned. Raises StoreError, StoreVersionError, Conflict (owned by
-        another process), or InvalidInput, each with the way out.
+        time does, and the others decide by what it learned. meters: who is told what agents do. Raises StoreError,
+        StoreVersionError, Conflict (owned by another process), or InvalidInput, each with the way out.
         """
         values = settings if isinstance(settings, Mapping) else None
         file = SettingsFile.from_environment() if isinstance(settings, Mapping) else SettingsFile.read(settings)
@@ -89,9 +97,19 @@ class Steersman:
         for spec in agents:
             catalog.add(spec)
         queue_rows = file.settings("", {}, values).store.queue_rows
-        log = open_log(url, queue_rows=queue_rows, read_only=read_only)
-        learns = learn and not read_only
-        steersman = cls(log, catalog=catalog, settings=file, overrides=values, seed=seed, clock=clock, ids=ids, learn=learns)
+        log = stores.open_log(url, queue_rows=queue_rows, read_only=read_only)
+        steersman = cls(
+            log,
+            catalog=catalog,
+            settings=file,
+            overrides=values,
+            seed=seed,
+            clock=clock,
+            ids=ids,
+            learn=learn and not read_only,
+            meters=meters,
+            audit_key=stores.audit_key(url),
+        )
         if not read_only:
             steersman._start(steersman._sweep, *([steersman._follow] if log.shared else []))
         return steersman
@@ -160,33 +178,100 @@ class Steersman:
         return command(self.agent, made, progress)
 
     def kill(self, scope: str = "*", *, actor: str, reason: str = "", active: bool = True) -> Receipt:
-        """Stop (or with `active=False` release) learned actions for "*", a pack or an agent, from the next decision on.
+        """Stop (or with `active=False` release) learned actions for "*", a pack or an agent, from the next decision on."""
+        return self.control("kill", scope, actor=actor, reason=reason, active=active)
 
-        It holds in this process at once; returns when it is durable, so that it holds after a restart as well. Raises
-        DeadlineExceeded where the store does not take it within 5 s.
+    def control(
+        self,
+        kind: ControlKind,
+        scope: str = "*",
+        *,
+        actor: str,
+        reason: str = "",
+        active: bool = True,
+        choices: Mapping[str, Choice] | None = None,
+        expires_in_s: float | None = None,
+    ) -> Receipt:
+        """Kill, pin or pause (or with `active=False` release) "*", a pack or an agent, from the next decision on.
+
+        choices: what a pin holds, by dimension. It holds in this process at once; returns when it is durable and audited,
+        so that it holds after a restart as well. Raises InvalidInput for a pin that fits no agent, and DeadlineExceeded
+        where the store does not take it within 5 s.
         """
-        receipt = self.log.append(_switched(scope, active, actor, reason, self._world.clock()))
+        wanted = checked_control(
+            kind, scope, active, actor, reason, choices or {}, expires_in_s, self._world.clock(), known=self._in_scope(scope)
+        )
+        receipt = self.log.append((wanted, audit_of(wanted)))
         for agent in self._opened():
             agent.look_again()
-        receipt.wait(KILL_WAIT_S)
+        receipt.wait(CONTROL_WAIT_S)
         return receipt
 
+    def _in_scope(self, scope: str) -> list[AgentSpec]:
+        """Return the definitions of the agents in a scope, as far as they are here and can be loaded."""
+        found = []
+        for name in self.catalog.names():
+            if scope in ("*", name, name.partition("/")[0]):
+                with suppress(NotFound):
+                    found.append(self.catalog.agent(name))
+        return found
+
     @staticmethod
-    def kill_in(
-        url: str | os.PathLike[str] | None, scope: str = "*", *, actor: str, reason: str = "", active: bool = True
+    def control_in(
+        url: str | os.PathLike[str] | None,
+        kind: ControlKind,
+        scope: str = "*",
+        *,
+        actor: str,
+        reason: str = "",
+        active: bool = True,
+        choices: Mapping[str, Choice] | None = None,
+        expires_in_s: float | None = None,
     ) -> Control:
-        """Flip a kill switch in a store that another process may own, and audit it.
+        """Set a control in a store that another process may own, and audit it; it takes effect within 0.25 s there.
 
         Nothing but the store is needed for it: no settings, no definitions. Raises NotFound without a store.
         """
-        rows = _switched(scope, active, actor, reason, time.time())
-        if _target(url).startswith(_POSTGRES):
-            _postgres().append_unowned(_target(url), rows)
-            return rows[0]
-        from steersman.backends.sql import append_unowned
+        wanted = checked_control(kind, scope, active, actor, reason, choices or {}, expires_in_s, time.time())
+        stores.append_in(url, wanted, audit_of(wanted))
+        return wanted
 
-        append_unowned(_store_file(url, must_exist=True), rows)
-        return rows[0]
+    @staticmethod
+    def add_key_in(url: str | os.PathLike[str] | None, key: ApiKey, *, actor: str, event: str) -> None:
+        """Keep a key, or a change of one, in a store that another process may own, and audit it."""
+        stores.append_in(url, key, audit_of_key(key, actor, event, time.time()), make=True)
+
+    @staticmethod
+    def keys_in(url: str | os.PathLike[str] | None) -> list[ApiKey]:
+        """Return the keys of a store that another process may own."""
+        with closing(stores.open_log(url, queue_rows=1, read_only=True)) as log:
+            return log.keys()
+
+    def add_key(self, key: ApiKey, *, actor: str, event: str) -> Receipt:
+        """Keep a key, or a change of one, and audit it; waiting on the receipt is the acknowledgement."""
+        return self.log.append((key, audit_of_key(key, actor, event, self._world.clock())))
+
+    def note(self, event: str, subject: str, detail: str = "", *, actor: str) -> Receipt:
+        """Put an event into the audit trail."""
+        return self.log.append(
+            (AuditEvent(at=self._world.clock(), actor=actor, event=event, subject=subject, detail=detail),)
+        )
+
+    def anchor(self) -> Anchor:
+        """Return the head of the audit trail, to be kept where whoever can write the store cannot."""
+        last = next((each for each in self.log.audit(_TRAIL_CHUNK) if each.number), None)  # what waits has no number yet
+        number, digest = (0, "") if last is None else (last.number, last.digest)
+        return Anchor(number=number, digest=digest, at=self._world.clock())
+
+    def verify_audit(self, anchors: Sequence[Anchor] = ()) -> list[str]:
+        """Return what is wrong with the audit trail, in words; nothing where it is as it was written."""
+        return list(faults(self._audit_key, self._trail(), anchors))
+
+    def _trail(self) -> Iterator[AuditEvent]:
+        after = 0
+        while found := self.log.trail(after, _TRAIL_CHUNK):
+            yield from found
+            after = found[-1].number
 
     def export(self, agent: str | None = None) -> Iterator[bytes]:
         """Yield the log, or one agent's part, as JSON lines."""
@@ -281,87 +366,3 @@ class Steersman:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _switched(scope: str, active: bool, actor: str, reason: str, at: float) -> tuple[Control, AuditEvent]:
-    switch = Control(scope=scope, active=active, actor=actor, reason=reason or "no reason given", at=at)
-    event = "kill switch on" if active else "kill switch off"
-    return switch, AuditEvent(at=at, actor=actor, event=event, subject=scope, detail=switch.reason)
-
-
-def open_log(url: str | os.PathLike[str] | None, *, queue_rows: int, read_only: bool = False) -> Log:
-    """Return the log behind a URL or a file. Raises InvalidInput for a scheme without a backend."""
-    if _target(url) in ("memory:", "memory://"):
-        from steersman.backends.memory import MemoryLog
-
-        return MemoryLog(queue_rows=queue_rows)
-    if _target(url).startswith(_POSTGRES):
-        shared: Log = _postgres().PostgresLog(_target(url), queue_rows=queue_rows, read_only=read_only)
-        return shared
-    path = _store_file(url, must_exist=read_only)
-    if _target(url) == DEFAULT_STORE:
-        try:
-            path.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make {path.parent}: {error}. Name a store: --store or STEERSMAN_STORE.") from error
-    from steersman.backends.sql import SqliteLog
-
-    return SqliteLog(path, queue_rows=queue_rows, read_only=read_only)
-
-
-def _postgres() -> Any:
-    """Return the room of PostgreSQL. Raises InvalidInput where its driver is not installed."""
-    try:
-        from steersman.backends.sql import postgres
-    except ImportError as error:
-        raise InvalidInput(f"PostgreSQL needs its driver: pip install 'steersman[postgres]' ({error}).") from error
-    return postgres
-
-
-def _target(url: str | os.PathLike[str] | None) -> str:
-    return os.fspath(url) if url is not None else os.environ.get("STEERSMAN_STORE") or DEFAULT_STORE
-
-
-def _store_file(url: str | os.PathLike[str] | None, *, must_exist: bool) -> Path:
-    target = _target(url)
-    scheme, found, rest = target.partition("://")
-    if found and scheme != "sqlite":
-        raise InvalidInput(f"no backend for {scheme}://. Use a file, sqlite:///FILE, postgresql://… or memory:.")
-    if not target:
-        raise InvalidInput("the store's name is empty. Name a file, or leave the option out.")
-    path = Path(rest.removeprefix("/") if found else target)  # sqlite:///relative, sqlite:////absolute
-    if must_exist and not path.exists():
-        raise NotFound(f"no store at {path}. Name one with --store or STEERSMAN_STORE, or make one by deciding.")
-    return path
-
-
-def isolated(spec: AgentSpec) -> tuple[Any, ...]:
-    """Return the agent's guards, those that may block each in a process of its own."""
-    if not any(guard.blocking for guard in spec.guards):
-        return spec.guards
-    from steersman.backends.process import isolate
-
-    return tuple(isolate(guard) if guard.blocking else guard for guard in spec.guards)
-
-
-def check_settings(spec: AgentSpec, settings: Settings) -> None:
-    """Raise InvalidInput where settings do not fit the agent: values that could leave their bounds, or diverge."""
-    retention_s, accepted_s = settings.store.retention_s, settings.episodes.accept_until_s
-    if 0 < retention_s < accepted_s:
-        raise InvalidInput(
-            f"{spec.name}: store.retention_s {retention_s:g} is less than episodes.accept_until_s {accepted_s:g}; rows must "
-            "stay while they can be corrected."
-        )
-    dimensions = len(spec.actions.dimensions)
-    learning = settings.learning
-    largest = max(learning.alpha, learning.alpha_floor)
-    if largest * dimensions > 1.0:
-        raise InvalidInput(
-            f"{spec.name}: learning.alpha (or alpha_floor) {largest} overshoots with {dimensions} dimensions; "
-            f"use at most {1 / dimensions:g}."
-        )
-    low, high = spec.reward.low, spec.reward.high
-    if not min(low, 0.0) <= learning.initial_value <= max(high, 0.0):
-        raise InvalidInput(f"{spec.name}: learning.initial_value {learning.initial_value} lies outside [{low}, {high}].")
-    if dimensions > 1 and learning.gamma == 1.0:
-        raise InvalidInput(f"{spec.name}: a factored agent needs learning.gamma below 1.")
