@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from steersman.app import Steersman
+from steersman.core.errors import SteersmanError
 from steersman.core.ports import Clock
 from steersman.core.values import Arm, Figures
 from steersman.stages.monitor.performance import add
@@ -52,6 +54,15 @@ class Ledger:
             self._forget()
         finally:
             self._reading.release()
+
+    def refresh_later(self) -> None:
+        """Add what is new in a thread of its own, for when that takes longer than a page may."""
+        if not self._reading.locked():
+            threading.Thread(target=self._refresh_quietly, daemon=True, name="steersman-ledger").start()
+
+    def _refresh_quietly(self) -> None:
+        with suppress(SteersmanError):  # a store that is closed or away: the next page asks again, and tells
+            self.refresh()
 
     def behind(self) -> bool:
         """Return whether so much is new that reading it takes longer than a page may."""

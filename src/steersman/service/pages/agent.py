@@ -1,0 +1,88 @@
+"""One agent: how it does against the baseline, where its learning stands, what it does where and why, and the controls."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from steersman.core.values import Decision, Figures, Window
+from steersman.loops.agent import Agent
+from steersman.service.operations import Call, Reply
+from steersman.service.pages.changes import in_force
+from steersman.service.pages.overview import line
+from steersman.service.pages.shell import SPANS, chosen_span, html, page, read_up
+from steersman.stages.monitor.performance import Hour, entropy, hours, interval
+
+_WINDOWS = 120
+_RECENT = 100
+_SHOWN = 12
+_SITUATIONS = 40
+_BUCKETS = {"1": 1, "7": 6, "30": 24}
+"""Hours that stand together on the chart, by days: the baseline keeps a small share, and an hour of it is mostly noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One window of learning: its mean reward with the 95 % interval, None where it held a single outcome."""
+
+    window: Window
+    low: float | None
+    high: float | None
+
+
+def curve(windows: Sequence[Window]) -> list[Point]:
+    """Return the learning curve, oldest window first."""
+    points = []
+    for each in reversed(windows):
+        squares = each.reward_m2 + each.outcomes * each.reward_mean**2
+        low, high = interval((each.outcomes, each.outcomes * each.reward_mean, squares)) or (None, None)
+        points.append(Point(window=each, low=low, high=high))
+    return points
+
+
+def over_time(figures: Sequence[Figures], bucket: int) -> list[Hour]:
+    """Return mean rewards over time, `bucket` hours together, where an arm had an outcome."""
+    together = (structs.replace(each, hour=each.hour // bucket * bucket) for each in figures if each.hour)
+    return [each for each in hours(together) if each.learned is not None or each.baseline is not None]
+
+
+def action_entropy(recent: Sequence[Decision], actions: int) -> float:
+    """Return how evenly the last decisions are spread over all actions, in [0, 1]."""
+    seen = Counter(tuple(sorted(each.executed.items())) for each in recent)
+    return entropy([*seen.values(), *([0] * max(actions - len(seen), 0))])
+
+
+def _view(call: Call) -> Reply:
+    ledger = read_up(call)
+    name = call.path["agent"]
+    agent: Agent = call.steersman.agent(name)
+    days, since = chosen_span(call, ledger)
+    recent = call.steersman.log.recent(name, _RECENT)
+    spec = agent.spec
+    shown = line(call, ledger, name, since)
+    return html(
+        call,
+        "agent.html",
+        active="agent",
+        name=name,
+        spec=spec,
+        days=days,
+        spans=SPANS,
+        ledger=ledger,
+        line=shown,
+        diagnosis=agent.diagnose(),
+        policy=agent.policy(_SITUATIONS),
+        curve=curve(call.steersman.log.windows(name, _WINDOWS)),
+        hours=over_time(ledger.figures(name, since_hour=since), _BUCKETS[days]),
+        bucket=_BUCKETS[days],
+        recent=recent[:_SHOWN],
+        recent_count=len(recent),
+        entropy=action_entropy(recent, len(spec.actions)),
+        controls=[each for each in in_force(call) if each.scope in ("*", name, name.partition("/")[0])],
+        choices=spec.actions.dimensions,
+        safe=spec.actions.action(spec.safe_action),
+    )
+
+
+PAGE = page("/agents/{agent:agent}", "One agent.", _view, query={"days": "Span in days: 1, 7 or 30."})

@@ -1,0 +1,95 @@
+"""What changed today: what people did, which settings came in, and which verdicts are others than a day ago."""
+
+import time
+from dataclasses import dataclass
+
+from steersman.core.errors import NotFound
+from steersman.core.values import AuditEvent, Control
+from steersman.service.ledger import Ledger
+from steersman.service.operations import Call
+from steersman.stages.monitor.convergence import judge
+
+DAY_S = 86_400.0
+_EVENTS = 200
+_WINDOWS = 120
+_SHOWN = 12
+_SETTINGS = "settings in force"
+_CONTROLS = ("kill switch", "pin", "pause")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Something that is not as it was: when, of whom or what, in words, and who did it ("" for nobody)."""
+
+    at: float
+    kind: str
+    subject: str
+    text: str
+    actor: str = ""
+
+
+def changes(call: Call, ledger: Ledger) -> list[Change]:
+    """Return the changes of the last 24 hours, newest first."""
+    now = time.time()
+    events = [each for each in call.steersman.log.audit(_EVENTS) if each.at >= now - DAY_S]
+    found = [_told(each) for each in events if each.event != _SETTINGS]
+    found.extend(_settings([each for each in events if each.event == _SETTINGS]))
+    for name in ledger.agents() if ledger.caught_up else ():
+        found.extend(ledger.once(name, "changes", lambda name=name: _of_agent(call, name, now - DAY_S)))  # type: ignore[misc]
+    return sorted(found, key=lambda each: -each.at)[:_SHOWN]
+
+
+def in_force(call: Call) -> list[Control]:
+    """Return the controls that are in force now."""
+    now = time.time()
+    return [
+        each for each in call.steersman.log.controls() if each.active and not (each.expires_at and each.expires_at <= now)
+    ]
+
+
+def _told(event: AuditEvent) -> Change:
+    detail = f": {event.detail}" if event.detail else ""
+    return Change(at=event.at, kind="control" if event.event.startswith(_CONTROLS) else "audit", subject=event.subject, text=f"{event.event}{detail}", actor=event.actor)
+
+
+def _settings(events: list[AuditEvent]) -> list[Change]:
+    """Return the news that agents decide under other settings than before, in one line where there are several."""
+    if not events:
+        return []
+    newest = max(events, key=lambda each: each.at)
+    agent, _, digest = newest.subject.rpartition(" ")
+    others = len({each.subject.rpartition(" ")[0] for each in events} - {agent})
+    also = f", and {others} other agents under theirs" if others > 1 else ", and another agent under its own" if others else ""
+    return [Change(at=newest.at, kind="settings", subject=agent, text=f"decides under new settings ({digest[:8]}){also}")]
+
+
+def _of_agent(call: Call, name: str, since: float) -> list[Change]:
+    """Return whether an agent's verdict is another than it was at a time, and how far its policy has moved since."""
+    try:
+        agent = call.steersman.agent(name)
+    except NotFound:
+        return []
+    windows = call.steersman.log.windows(name, _WINDOWS)
+    new = [each for each in windows if each.ended_at >= since]
+    if not new:
+        return []
+    spec, limits = agent.spec, agent.settings.convergence
+    before, after = (
+        judge(
+            each,
+            reward_range=spec.reward.high - spec.reward.low,
+            states=spec.state.cells,
+            success_from=spec.success_from,
+            limits=limits,
+        ).verdict
+        for each in (windows[len(new) :], windows)
+    )
+    found = []
+    if before != after:
+        found.append(Change(at=new[0].ended_at, kind="verdict", subject=name, text=f"{before} → {after}"))
+    moved = sum(each.policy_changes for each in new)
+    if moved:
+        updates = sum(each.updates for each in new)
+        text = f"another action became the best in {moved:,} of {updates:,} updates"
+        found.append(Change(at=new[0].ended_at, kind="policy", subject=name, text=text))
+    return found
