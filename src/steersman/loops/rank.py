@@ -27,16 +27,18 @@ from steersman.maths.distributions import Floats, Mask
 from steersman.maths.randomness import Draws
 from steersman.policies.contextual import ContextualPolicy
 from steersman.policies.features import Examples, examples
-from steersman.stages.decide.offers import Request, Slot, State, asked, check, refused, slot_id
-from steersman.stages.decide.rank import Ranked, drawn, safe
+from steersman.stages.decide.offers import Offer, Request, Slot, State, asked, check, refused, slot_id
+from steersman.stages.decide.rank import Ranked, drawn, ranking, safe
 from steersman.stages.learn.contextual import SCHEMA, ContextualFold, action_features, context_features
 from steersman.stages.record import events
 from steersman.stages.record.outcomes import check_time
 
+__all__ = ["Answer", "Offer", "Ranker", "Request", "Slot", "ranking"]
+
 CHECKPOINT = 1_000
 """Outcomes after which what was learned is stored."""
 
-_CHUNK = 200
+_CHUNK, _AT_ONCE = 200, 10
 _KEPT, _KEPT_TEXT = 1_000, 20_000
 
 
@@ -99,6 +101,8 @@ class Ranker:
                 return self.again(request)
             for each in decisions:
                 self._remember(each)
+        for each in decisions:
+            self._tell("decided", each)
         return Answer(event=event, decisions=decisions, receipt=receipt)
 
     def again(self, request: Request) -> Answer:
@@ -245,6 +249,7 @@ class Ranker:
             return self._log.append(())
         receipt = self._log.append((new,))
         self._open.pop(decision.id, None)
+        self._tell("recorded", decision, new)
         if self._shared is None:
             self._learn(self._log.position, decision, new)
             self._store_if_due()
@@ -279,17 +284,23 @@ class Ranker:
         while True:
             history = self._log.history(self.name, after=self.position, durable=self._shared is not None)
             new = list(islice(history, _CHUNK))
-            with self._lock:
-                for position, decision, outcome in new:
-                    if position > self.position:
-                        self._learn(position, decision, outcome)
+            for start in range(0, len(new), _AT_ONCE):
+                self._learn_some(new[start : start + _AT_ONCE])
             if len(new) < _CHUNK:
                 return
+
+    def _learn_some(self, new: Sequence[tuple[int, Decision, Outcome]]) -> None:
+        """Learn a few rows; nobody waits for the lock longer than that takes."""
+        with self._lock:
+            for position, decision, outcome in new:
+                if position > self.position:
+                    self._learn(position, decision, outcome)
 
     def _learn(self, position: int, decision: Decision, outcome: Outcome) -> None:
         self.fold.apply(decision, outcome)
         self.position = position
         self._unstored += 1
+        self._tell("learned", decision, outcome)
 
     def _expire(self) -> None:
         """Give the default reward to active events that nobody rewarded in time, and none to those never activated."""
@@ -351,6 +362,13 @@ class Ranker:
             self._open[decision.id] = decision
             if len(self._open) > _KEPT:
                 self._open.popitem(last=False)
+
+    def _tell(self, event: str, *rows: Decision | Outcome) -> None:
+        for meter in self._world.meters:
+            try:
+                getattr(meter, event)(*rows)
+            except Exception as error:  # noqa: BLE001 - what watches must never break what it watches
+                self.failed(error)
 
     def failed(self, error: BaseException) -> None:
         """Note a failure, for whoever asks."""

@@ -93,6 +93,24 @@ def thompson(means: Floats, deviations: Floats, allowed: Mask) -> Floats:
     return probabilities
 
 
+def inverse_gap(values: Floats, allowed: Mask, greed: float) -> Floats:
+    """Give each action that is not the best the less probability the further its value lies behind; the best has the rest.
+
+    p(a) = 1/(K + greed·(max Q − Q(a))) with K allowed actions; Abe & Long (1999), and Foster & Rakhlin (2020), "Beyond
+    UCB", where `greed` (≥ 0, per unit of the values) grows with the square root of what has been learned. No action's
+    probability is ever 0.
+    """
+    if not 0.0 <= greed < math.inf:
+        raise InvalidInput(f"greed: {greed!r} must be a finite number of at least 0.")
+    masked, top = _masked(values, allowed)
+    best = (masked == top).nonzero()[0]
+    probabilities: Floats = np.where(
+        allowed, 1.0 / (np.count_nonzero(allowed) + greed * (top - np.where(allowed, values, top))), 0.0
+    )
+    probabilities[best] = 0.0
+    return _add_shared(probabilities, best, 1.0 - float(probabilities.sum()))
+
+
 def mix(first: Floats, second: Floats, share: float) -> Floats:
     """Follow `second` with probability `share` (in [0, 1]), else `first`.
 

@@ -1,0 +1,221 @@
+"""Rank, reward and activate as Personalizer's clients call them, answered by the ranker of the caller's store.
+
+A Personalizer resource had an endpoint and a key of its own; here a key names its tenant, which has a store, and so a
+ranker, of its own.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from steersman.app.rankers import known_ranker, ranker
+from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, SteersmanError
+from steersman.core.ports import Receipt
+from steersman.core.values import Role
+from steersman.loops.rank import Answer, Offer, Ranker, Request, Slot, ranking
+from steersman.service.operations import Call, Handler, Operation, Reply
+from steersman.service.personalizer.errors import refusal
+from steersman.service.personalizer.messages import (
+    MultiSlotRankRequest,
+    MultiSlotRankResponse,
+    MultiSlotRewardRequest,
+    RankableAction,
+    RankedAction,
+    RankRequest,
+    RankResponse,
+    RewardRequest,
+    SlotResponse,
+)
+
+T = TypeVar("T")
+
+VERSIONS = ("v1.0", "v1.1-preview.1", "v1.1-preview.2", "v1.1-preview.3")
+_TRIES = 3
+_MAINTAIN_S = 1.0
+_maintained: "WeakKeyDictionary[Ranker, float]" = WeakKeyDictionary()
+_tasks: set["asyncio.Task[None]"] = set()
+
+
+async def _rank(call: Call) -> RankResponse:
+    asked: RankRequest = call.body
+    answer = await _answer(
+        call,
+        Request(
+            offers=_offers(asked.actions),
+            context=asked.context_features or (),
+            excluded=asked.excluded_actions or (),
+            event=asked.event_id or "",
+            deferred=bool(asked.defer_activation),
+        ),
+    )
+    decision = answer.decisions[0]
+    return RankResponse(
+        ranking=[RankedAction(id=name, probability=chance) for name, chance in ranking(decision)],
+        event_id=answer.event,
+        reward_action_id=str(decision.executed["action"]),
+    )
+
+
+async def _rank_slots(call: Call) -> MultiSlotRankResponse:
+    asked: MultiSlotRankRequest = call.body
+    slots = [
+        Slot(id=each.id, baseline=each.baseline_action, excluded=each.excluded_actions or (), features=each.features or ())
+        for each in asked.slots
+    ]
+    if not slots:
+        raise InvalidInput("slots: at least one is needed. To rank without slots, use /rank.")
+    answer = await _answer(
+        call,
+        Request(
+            offers=_offers(asked.actions),
+            context=asked.context_features or (),
+            event=asked.event_id or "",
+            deferred=bool(asked.defer_activation),
+            slots=slots,
+        ),
+    )
+    filled = [
+        SlotResponse(id=slot.id, reward_action_id=str(each.executed["action"]))
+        for slot, each in zip(slots, answer.decisions, strict=True)
+    ]
+    return MultiSlotRankResponse(slots=filled, event_id=answer.event)
+
+
+def _offers(actions: list[RankableAction]) -> list[Offer]:
+    return [Offer(id=each.id, features=each.features or ()) for each in actions]
+
+
+async def _answer(call: Call, request: Request) -> Answer:
+    """Rank and wait a little for the disk. What another process was first with is answered as it answered."""
+    found = await _ranker(call)
+    answer = await _work(call, lambda: found.rank(request))
+    try:
+        await call.host.durable(answer.receipt, call.host.settings.decide_wait_s)
+    except DeadlineExceeded:
+        return answer
+    except Conflict:
+        return await _work(call, lambda: found.again(request))
+    return answer
+
+
+async def _reward(call: Call) -> Reply:
+    asked: RewardRequest = call.body
+    found, event = await _ranker(call), call.path["event"]
+    return await _report(call, lambda: found.reward(event, asked.value))
+
+
+async def _reward_slots(call: Call) -> Reply:
+    asked: MultiSlotRewardRequest = call.body
+    if not asked.reward:
+        raise InvalidInput("reward: at least one slot's reward is needed.")
+    found, event = await _ranker(call), call.path["event"]
+    for each in asked.reward:
+        await _report(call, partial(found.reward, event, each.value, each.slot_id))
+    return Reply(status=204)
+
+
+async def _activate(call: Call) -> Reply:
+    found, event = await _ranker(call), call.path["event"]
+    return await _report(call, lambda: found.activate(event))
+
+
+async def _report(call: Call, say: Callable[[], Receipt]) -> Reply:
+    """Say something of an event and answer once it is on the disk; again where another process said something first."""
+    for tried in range(_TRIES):
+        try:
+            await call.host.durable(await _work(call, say), call.host.settings.report_wait_s)
+            break
+        except Conflict:
+            if not call.steersman.log.shared or tried == _TRIES - 1:
+                raise
+    return Reply(status=204)
+
+
+async def _work(call: Call, work: Callable[[], T]) -> T:
+    """Do what takes microseconds at once, and in a thread what asks a store over the network."""
+    if call.steersman.log.shared:
+        return await call.host.in_thread(work)  # type: ignore[no-any-return]
+    return work()
+
+
+async def _ranker(call: Call) -> Ranker:
+    """Return the caller's ranker, and see to it that it is looked after. Raises NotFound for a version that never was."""
+    version = call.path["version"]
+    if version not in VERSIONS:
+        raise NotFound(f"no version {version!r} of this API is served here. There are {', '.join(VERSIONS)}.")
+    found = known_ranker(call.steersman) or await call.host.in_thread(ranker, call.steersman)
+    now = time.monotonic()
+    if now - _maintained.get(found, float("-inf")) >= _MAINTAIN_S:
+        _maintained[found] = now
+        task = asyncio.get_running_loop().create_task(_maintain(call, found))
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+    return found
+
+
+async def _maintain(call: Call, found: Ranker) -> None:
+    try:
+        await call.host.in_thread(found.maintain)
+    except SteersmanError as error:
+        found.failed(error)
+
+
+def _told(handler: Handler) -> Handler:
+    """Return a handler whose errors have the shape that clients of Personalizer read."""
+
+    @wraps(handler)
+    async def told(call: Call) -> Any:
+        try:
+            return await handler(call)
+        except SteersmanError as error:
+            return refusal(error)
+
+    return told
+
+
+def _post(path: str, role: Role, summary: str, handler: Handler, **more: Any) -> Operation:
+    return Operation(
+        method="POST",
+        path=f"/personalizer/{{version}}/{path}",
+        role=role,
+        summary=summary,
+        handler=_told(handler),
+        tag="personalizer",
+        **more,
+    )
+
+
+OPERATIONS = (
+    _post(
+        "rank",
+        "decide",
+        "Rank actions that come with the request.",
+        _rank,
+        body=RankRequest,
+        answer=RankResponse,
+        status=201,
+    ),
+    _post("events/{event:path}/reward", "report", "Reward an event.", _reward, body=RewardRequest, status=204),
+    _post("events/{event:path}/activate", "report", "Let a deferred event count.", _activate, status=204),
+    _post(
+        "multislot/rank",
+        "decide",
+        "Choose an action for each slot.",
+        _rank_slots,
+        body=MultiSlotRankRequest,
+        answer=MultiSlotRankResponse,
+        status=201,
+    ),
+    _post(
+        "multislot/events/{event:path}/reward",
+        "report",
+        "Reward slots of an event.",
+        _reward_slots,
+        body=MultiSlotRewardRequest,
+        status=204,
+    ),
+    _post("multislot/events/{event:path}/activate", "report", "Let a deferred event count.", _activate, status=204),
+)
