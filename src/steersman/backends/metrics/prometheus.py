@@ -168,7 +168,8 @@ class PrometheusMeter:
             tally.count(_SUCCESS)
         if outcome.cost is not None:
             tally.count(_COSTED)
-            tally.count(_COST if outcome.cost >= 0 else _REFUND, abs(outcome.cost))
+            tally.count(_COST, max(outcome.cost, 0.0))
+            tally.count(_REFUND, max(-outcome.cost, 0.0))
         if outcome.false_block is not None:
             tally.count(_JUDGED)
             if outcome.false_block:

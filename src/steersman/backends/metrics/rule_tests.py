@@ -62,6 +62,7 @@ def _costs(champion: str, baseline: str) -> Values:
     found = {}
     for arm, cost in (("champion", champion), ("baseline", baseline)):
         found[f'steersman_cost_total{{arm="{arm}",drawn="true"}}'] = cost
+        found[f'steersman_cost_refunds_total{{arm="{arm}",drawn="true"}}'] = "0x200"
         found[f'steersman_costed_outcomes_total{{arm="{arm}",drawn="true"}}'] = "0+10x200"
     return found
 

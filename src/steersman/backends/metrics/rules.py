@@ -102,7 +102,8 @@ def _worse(now: tuple[str, str], before: tuple[str, str], margin: float) -> str:
 def _cost(arm: str) -> str:
     chosen = f"{{{_COMPARED.format(arm=arm)}}}[1d]"
     return (
-        f"sum by ({_SERIES}) (increase(steersman_cost_total{chosen})) / "
+        f"(sum by ({_SERIES}) (increase(steersman_cost_total{chosen})) - "
+        f"sum by ({_SERIES}) (increase(steersman_cost_refunds_total{chosen}))) / "
         f"(sum by ({_SERIES}) (increase(steersman_costed_outcomes_total{chosen})) >= 30)"
     )
 
