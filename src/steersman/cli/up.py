@@ -2,16 +2,14 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
 
+from steersman.app import Steersman
 from steersman.cli.output import JsonOption, SettingsOption, StoreOption, say
 from steersman.core.errors import InvalidInput, nearest
-
-if TYPE_CHECKING:
-    from steersman.service.app import Service
 
 _ROLES = ("decide", "learn", "all")
 
@@ -35,6 +33,7 @@ def up(
         raise InvalidInput(f"role {role!r} is unknown.{nearest(role, _ROLES)}")
     try:
         from steersman.service import serve
+        from steersman.service.workers import Supervisor
     except ImportError as error:
         raise InvalidInput(f"the service needs its extra: pip install 'steersman[service]' ({error}).") from error
 
@@ -50,10 +49,15 @@ def up(
     listener = serve.bind(host, port)
     where = serve.address(listener)
 
-    def ready(service: "Service") -> None:
-        _say_ready(where, local=service.access.local, store=options.shown, json=json)
+    def ready(*, local: bool) -> None:
+        _say_ready(where, local=local, store=options.shown, json=json)
 
-    serve.serve(options, listener, ready)
+    if workers == 1:
+        serve.serve(options, listener, lambda service: ready(local=service.access.local))
+        return
+    code = Supervisor(options, listener).run(lambda: ready(local=not Steersman.keys_in(options.store)))
+    if code:
+        raise typer.Exit(code)
 
 
 def _say_ready(where: str, *, local: bool, store: str, json: bool) -> None:

@@ -18,6 +18,7 @@ LOCAL = Caller(actor="local", tenant=DEFAULT_TENANT, roles=frozenset(ROLES))
 NOBODY = Caller(actor="unknown", tenant=DEFAULT_TENANT, roles=frozenset())
 _SAFE_METHODS = ("GET", "HEAD")
 _MOST_KNOWN = 10_000
+_PROXIES = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via")
 
 Found = Mapping[bytes, bytes]
 
@@ -68,7 +69,8 @@ class Access:
         caller = self._known_caller(method, found)
         if operation.role not in caller.roles:
             raise NotPermitted(
-                f"this needs the role {operation.role!r}, and {caller.actor!r} has {_listed(caller.roles)}. Ask who keeps the keys."
+                f"this needs the role {operation.role!r}, and {caller.actor!r} has {_listed(caller.roles)}. Ask who makes "
+                "the keys."
             )
         return caller
 
@@ -123,10 +125,13 @@ class Access:
         content = f"{caller.key_id}.{int(self._clock() + self._session_s)}"
         return f"{content}.{self._signature(content)}"
 
-    def set_cookie(self, session: str, *, secure: bool) -> str:
-        """Return the value of a Set-Cookie header; an empty session takes the cookie back."""
+    def set_cookie(self, session: str) -> str:
+        """Return the value of a Set-Cookie header; an empty session takes the cookie back.
+
+        Off this machine it is sent over TLS alone.
+        """
         age = int(self._session_s) if session else 0
-        ending = "; Secure" if secure else ""
+        ending = "" if self._loopback else "; Secure"
         return f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{ending}"
 
     def _by_session(self, session: str) -> Caller:
@@ -157,6 +162,11 @@ class Access:
         if not known:
             raise NotPermitted(
                 "without keys this answers only to localhost, 127.0.0.1 and [::1]. Use one of these names, or make a key: "
+                "`steersman keys create`."
+            )
+        if any(each in found for each in _PROXIES):
+            raise NotPermitted(
+                "this came through a proxy, so others may be able to ask, and there is no key yet. Make one: "
                 "`steersman keys create`."
             )
         if b"origin" in found or b"sec-fetch-site" in found:

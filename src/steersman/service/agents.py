@@ -5,11 +5,13 @@ from typing import Any
 from steersman.core.errors import NotFound, nearest
 from steersman.core.state import Category, Flag, Number
 from steersman.loops.agent import Agent
+from steersman.loops.policy import Policy
 from steersman.service.decisions import number
 from steersman.service.messages import AgentLine, AgentList, FigureList, WindowList
 from steersman.service.operations import Call, Operation
 
 _MOST_WINDOWS = 1_000
+_MOST_SITUATIONS = 10_000
 _MOST_HOURS = 24 * 366
 _HOUR_S = 3_600.0
 
@@ -71,13 +73,19 @@ def _field(field: Number | Flag | Category) -> dict[str, Any]:
     return {"name": field.name, "type": "flag"}
 
 
+async def _policy(call: Call) -> Policy:
+    limit = number(call.query, "limit", 50, high=_MOST_SITUATIONS)
+    return await call.host.in_thread(lambda: call.host.tenant(call).open_agent(call.path["agent"]).policy(limit))
+
+
 async def _windows(call: Call) -> WindowList:
     name, limit = call.path["agent"], number(call.query, "limit", 50, high=_MOST_WINDOWS)
-    await call.host.in_thread(_check_known, call, name)
+    await call.host.in_thread(check_known, call, name)
     return WindowList(windows=await call.host.in_thread(call.steersman.log.windows, name, limit))
 
 
-def _check_known(call: Call, name: str) -> None:
+def check_known(call: Call, name: str) -> None:
+    """Raise NotFound for an agent that is neither defined here nor in the log."""
     names = {*call.steersman.catalog.names(), *call.steersman.log.agents()}
     if name not in names:
         raise NotFound(f"no agent {name[:200]!r}.{nearest(name[:200], names)}")
@@ -92,7 +100,7 @@ def _sums(call: Call, name: str | None, hours: int) -> list[Any]:
     from steersman.service.ledger import ledger_of
 
     if name is not None:
-        _check_known(call, name)
+        check_known(call, name)
     ledger = ledger_of(call.steersman)
     ledger.refresh()
     since = int(call.host.access.now() // _HOUR_S) - hours + 1
@@ -119,6 +127,16 @@ OPERATIONS = (
         handler=_show,
         answer=dict[str, Any],
         tag="agents",
+    ),
+    Operation(
+        method="GET",
+        path="/v1/policies/{agent:agent}",
+        role="view",
+        summary="Show what an agent does in which situation and why, the situations seen most often first.",
+        handler=_policy,
+        answer=Policy,
+        tag="agents",
+        query={"limit": "How many situations, 1 to 10000 (default 50)."},
     ),
     Operation(
         method="GET",

@@ -17,23 +17,26 @@ from steersman.core.errors import (
     Overloaded,
     SteersmanError,
     StoreError,
+    Unauthenticated,
     nearest,
 )
 from steersman.core.ports import Receipt
 from steersman.core.settings import Service as Limits
+from steersman.core.values import ApiKey
 from steersman.service.access import NOBODY, Access
 from steersman.service.headers import headers
 from steersman.service.limits import Crumbs, Rates
 from steersman.service.operations import Call, Caller, Operation, Reply
-from steersman.service.problems import NotJson, TooLarge, failed, refused
+from steersman.service.problems import NotJson, TooLarge, failed, problem, refused
 from steersman.service.routes import Bound, Routes
-from steersman.service.tenants import Opener, Tenant, Tenants
+from steersman.service.tenants import Metrics, Opener, Tenant, Tenants
 from steersman.service.waiting import Waiting
 
 T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ErrorPage = Callable[[Call, int, str], Reply]
 
 _THREADS = 16
 _KEYS_EVERY_S = 0.3
@@ -41,6 +44,8 @@ _AGENTS_EVERY_S = 5.0
 _SLOW_READER_S = 20.0
 _MOST_QUERIES = 20
 _FORM = b"application/x-www-form-urlencoded"
+ALWAYS = ("/healthz", "/readyz")
+"""What is answered however much there is to do."""
 _NOTHING: Mapping[str, str] = {}
 _encode = msgspec.json.Encoder().encode
 
@@ -49,7 +54,8 @@ class Service:
     """The `Host` of all operations, and the application that a server runs.
 
     opener: opens a tenant's store by its name. loopback: whether only this machine can reach it, so that no key is needed
-    while there is none. secret: what sessions are signed with.
+    while there is none. secret: what sessions are signed with. metrics: makes what counts in a tenant. error_page: what a
+    person sees who asked for a page.
     """
 
     def __init__(
@@ -60,19 +66,23 @@ class Service:
         settings: Limits | None = None,
         loopback: bool = True,
         secret: bytes = b"",
+        metrics: Callable[[str], Metrics] | None = None,
+        error_page: ErrorPage | None = None,
     ) -> None:
         self.operations = tuple(operations)
         self.settings = settings or Limits()
-        self.tenants = Tenants(opener)
+        self.tenants = Tenants(opener, metrics)
         self.access = Access(loopback=loopback, secret=secret, session_s=self.settings.session_s)
         self.rates = Rates(per_s=self.settings.rate_per_s, burst=self.settings.burst)
         self.closing = False
         self.busy = 0
         self.streaming = 0
+        self.shed = 0
         self._routes = Routes(self.operations)
         self._crumbs = Crumbs()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="steersman-service")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._error_page = error_page
         self._shed = refused(Overloaded("the service has more to do than it can. Send the same again in a moment."))
 
     # its life
@@ -117,15 +127,21 @@ class Service:
         while True:
             await asyncio.sleep(_AGENTS_EVERY_S)
             for tenant in self.tenants:
-                if tenant.shared:
-                    with contextlib.suppress(SteersmanError):
+                with contextlib.suppress(SteersmanError):
+                    if tenant.shared:
                         await self.in_thread(tenant.open_all)
+                    if tenant.metrics is not None:
+                        await self.in_thread(tenant.metrics.observe, tenant.steersman)
 
     # what operations are offered
 
     async def durable(self, receipt: Receipt, timeout_s: float) -> None:
         """Return once a receipt's rows are durable, without holding a thread. Raises as `receipt.wait(timeout_s)` does."""
         await self._waiting.durable(receipt, timeout_s)
+
+    def stored(self, call: Call, timeout_s: float) -> Awaitable[None]:
+        """Return what is done once all that the caller's log has taken until now is durable. Raises as `durable`."""
+        return self._waiting.stored(call.steersman.log, timeout_s)
 
     async def in_thread(self, work: Callable[..., T], *args: Any) -> T:
         """Run what may wait for the disk or the network, or takes longer than a few milliseconds, in a thread."""
@@ -134,6 +150,10 @@ class Service:
     def tenant(self, call: Call) -> Tenant:
         """Return the store of who asks, with what is remembered of it."""
         return self.tenants.known(call.caller.tenant) or self._main
+
+    def keys(self, tenant: str) -> list[ApiKey]:
+        """Return a tenant's keys, as the store said a moment ago."""
+        return self.access.keys(tenant)
 
     def unready(self) -> str:
         """Return "" where decisions and outcomes can be recorded, else why not."""
@@ -154,20 +174,25 @@ class Service:
         """Answer a request (ASGI)."""
         if scope["type"] != "http":
             return
-        if self.busy >= self.settings.concurrency:
+        if self.busy >= self.settings.concurrency and scope["path"] not in ALWAYS:
             await _send(self._shed, send)
             return
         self.busy += 1
+        began = self._loop.time()
         try:
-            reply, caller = await self._answer(scope, receive)
+            reply, operation, caller = await self._answer(scope, receive)
         finally:
             self.busy -= 1
+        tenant = self.tenants.known(caller.tenant) or self._main
+        if tenant.metrics is not None:
+            path = "unknown" if operation is None else operation.path
+            tenant.metrics.served(f"{scope['method']} {path}", reply.status, self._loop.time() - began)
         if reply.stream is None:
             await _send(reply, send)
         else:
             await self._send_stream(reply, caller, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[Reply, Caller]:
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[Reply, Operation | None, Caller]:
         operation, caller = None, NOBODY
         try:
             bound, path = self._routes.find(scope["method"], scope["path"])
@@ -188,14 +213,31 @@ class Service:
             )
             answer = await operation.handler(call)
             if type(answer) is Reply:
-                return answer, caller
-            return Reply(body=_encode(answer), status=operation.status), caller
+                return answer, operation, caller
+            return Reply(body=_encode(answer), status=operation.status), operation, caller
         except SteersmanError as error:
-            if operation is not None and operation.audited:
-                self._note_refused(operation, caller, scope["path"], error)
-            return refused(error), caller
+            return self._refused(error, operation, caller, scope), operation, caller
         except Exception as error:  # noqa: BLE001 - told in the log; the caller gets its number
-            return failed(error), caller
+            return failed(error), operation, caller
+
+    def _refused(self, error: SteersmanError, operation: Operation | None, caller: Caller, scope: Scope) -> Reply:
+        """Return what tells of an error: a problem document, or a page to who asked for a page."""
+        if operation is not None and operation.audited:
+            self._note_refused(operation, caller, scope["path"], error)
+        accept = Headers(raw=scope["headers"]).get("accept", "")
+        if self._error_page is None or "text/html" not in accept or (operation is not None and operation.documented):
+            return refused(error)
+        if isinstance(error, Unauthenticated):
+            return Reply(status=303, media_type="text/plain", headers={"location": "/login"})
+        call = Call(
+            host=self,
+            steersman=self._main.steersman,
+            caller=caller,
+            path=_NOTHING,
+            query=_NOTHING,
+            headers=Headers(raw=scope["headers"]),
+        )
+        return self._error_page(call, problem(error).status, str(error))
 
     async def _read(self, bound: Bound, found: Mapping[bytes, bytes], receive: Receive) -> Any:
         """Return the body, read into the operation's type."""

@@ -73,7 +73,7 @@ def recorded(decision: Decision) -> bool:
 async def stored(call: Call) -> bool:
     """Return whether all that was appended until now is on the disk, after waiting a little for it."""
     try:
-        await call.host.durable(call.steersman.log.append(()), call.host.settings.decide_wait_s)
+        await call.host.stored(call, call.host.settings.decide_wait_s)
     except DeadlineExceeded:
         return False
     return True

@@ -3,6 +3,7 @@
 from steersman.core.errors import NotFound
 from steersman.service.messages import Health
 from steersman.service.operations import Call, Operation, Reply
+from steersman.service.tenants import Tenant
 
 
 async def _alive(call: Call) -> Health:
@@ -17,10 +18,12 @@ async def _ready(call: Call) -> Health | Reply:
 
 
 async def _metrics(call: Call) -> Reply:
-    tenant = call.host.tenant(call)
+    tenant: Tenant = call.host.tenant(call)
     if tenant.metrics is None:
         raise NotFound("this process keeps no metrics: pip install 'steersman[service]' brings what they need.")
-    return Reply(body=await call.host.in_thread(tenant.exposition), media_type=tenant.metrics.media_type)
+    await call.host.in_thread(tenant.metrics.observe, tenant.steersman)
+    body, media_type = tenant.metrics.exposition(call.headers.get("accept", ""))
+    return Reply(body=body, media_type=media_type)
 
 
 OPERATIONS = (

@@ -112,10 +112,12 @@ def _same(agent: Agent, decision: Decision, said: OutcomeRequest, logged: Outcom
 async def _acknowledged(call: Call, tenant: Tenant, decision_id: str, taken: _Taken) -> Outcome:
     """Return what the log took, once it is on the disk."""
     receipt, outcome = taken
+    if outcome is not None and not tenant.shared:
+        await call.host.stored(call, call.host.settings.report_wait_s)
+        return outcome
     await call.host.durable(receipt, call.host.settings.report_wait_s)
-    if outcome is None or tenant.shared:  # it was there already, or another process may have been first
-        outcome = await call.host.in_thread(tenant.outcome, decision_id)
-    return outcome
+    found: Outcome = await call.host.in_thread(tenant.outcome, decision_id)  # it was there already, or by whom else
+    return found
 
 
 def _answer(found: Outcome) -> OutcomeAnswer:

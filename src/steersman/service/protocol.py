@@ -8,7 +8,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from steersman.service.app import Service
+from steersman.service.app import ALWAYS, Service
 from steersman.service.problems import plain, raw
 
 HEADER_BYTES = 65_536
@@ -17,6 +17,24 @@ _BAD = raw(400, "Bad Request", plain("InvalidInput", 400, "this is no HTTP reque
 _LONG = raw(431, "Request Header Fields Too Large", plain("TooLarge", 431, "the headers are too long."), close=True)
 _LATE = raw(408, "Request Timeout", plain("DeadlineExceeded", 408, "the request took too long to arrive."), close=True)
 _FULL = raw(503, "Service Unavailable", plain("Overloaded", 503, "too many connections. Try again later."), close=True)
+_BUSY = raw(
+    503,
+    "Service Unavailable",
+    plain("Overloaded", 503, "the service has more to do than it can. Send the same again in a moment."),
+    close=False,
+)
+_ALWAYS = tuple(each.encode() for each in ALWAYS)
+
+
+class _Refused:
+    """A request that was answered before it began; the rest of it is read and dropped."""
+
+    response_complete = response_started = True
+    disconnected = False
+    keep_alive = True
+
+    def __init__(self) -> None:
+        self.message_event = asyncio.Event()
 
 
 class Protocol(HttpToolsProtocol):
@@ -49,6 +67,8 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         super().data_received(data)
+        if type(self.cycle) is _Refused and not self._arriving and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         if self._in_headers:
             self._header_bytes += len(data)
             if self._header_bytes > HEADER_BYTES:
@@ -67,9 +87,21 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Begin to answer a request."""
+        """Begin to answer a request, or refuse it at once where there is more to do than can be done."""
         self._in_headers = False
-        super().on_headers_complete()
+        if self._too_busy():
+            self.cycle = _Refused()  # type: ignore[assignment]  # as far as it is asked
+            self.transport.write(_BUSY)
+            self.service.shed += 1
+            if not self.parser.should_keep_alive():
+                self.transport.close()
+        else:
+            super().on_headers_complete()
+
+    def _too_busy(self) -> bool:
+        under_way = len(self.tasks) - self.service.streaming
+        idle = self.cycle is None or self.cycle.response_complete
+        return under_way >= self.service.settings.concurrency and idle and self.url not in _ALWAYS
 
     def on_message_complete(self) -> None:
         """End a request."""

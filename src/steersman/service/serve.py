@@ -17,8 +17,10 @@ import uvicorn
 import uvloop
 
 from steersman.app import Steersman
+from steersman.app.meters import open_metrics
 from steersman.app.stores import DEFAULT_STORE, audit_key, is_shared
 from steersman.core.errors import Conflict, InvalidInput, NotPermitted
+from steersman.core.settings import Service as Limits
 from steersman.core.settings import SettingsFile
 from steersman.service import table
 from steersman.service.access import is_loopback
@@ -29,7 +31,7 @@ from steersman.service.tenants import tenant_url
 __all__ = ["DEFAULT_STORE", "Options", "address", "bind", "serve"]
 
 BACKLOG = 2_048
-SECRET = "STEERSMAN_SESSION_SECRET"
+SECRET = "STEERSMAN_SESSION_SECRET"  # noqa: S105 - the name of a variable
 _SWITCH_S = 0.001
 _FILES = 65_536
 
@@ -55,6 +57,11 @@ class Options:
         """The store without user and password."""
         scheme, found, rest = self.store.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}" if found and self.shared else self.store
+
+    @property
+    def limits(self) -> Limits:
+        """The settings of the service."""
+        return SettingsFile.read(self.settings).settings("", {}).service
 
     def check(self) -> None:
         """Raise InvalidInput for what does not go together."""
@@ -145,7 +152,6 @@ def _at_end(loop: asyncio.AbstractEventLoop, file: int, end: Callable[[], None])
 
 def make(options: Options, *, loopback: bool) -> Service:
     """Return the service that options describe; nothing is opened yet."""
-    limits = SettingsFile.read(options.settings).settings("", {}).service
 
     def open_store(name: str, meters: object) -> Steersman:
         url = tenant_url(options.store, name)
@@ -154,7 +160,13 @@ def make(options: Options, *, loopback: bool) -> Service:
         return Steersman.open(url, settings=options.settings, learn=options.part != "decide", meters=meters)  # type: ignore[arg-type]
 
     return Service(
-        table.operations(options.part), open_store, settings=limits, loopback=loopback, secret=_secret(options.store)
+        table.operations(options.part),
+        open_store,
+        settings=options.limits,
+        loopback=loopback,
+        secret=_secret(options.store),
+        metrics=open_metrics,
+        error_page=table.error_page(),
     )
 
 

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from steersman.app import Steersman
 from steersman.core.access import DEFAULT_TENANT
@@ -38,8 +38,8 @@ def tenant_url(url: str, name: str) -> str:
         return _with_schema(url, name)
     scheme, found, rest = url.partition("://")
     path = Path(rest if found else url)
-    folder = path.with_suffix(".tenants")
-    return f"{scheme}{found}{folder / f'{name}.db'}"
+    file = path.with_suffix(".tenants") / f"{name}.db"
+    return f"{scheme}{found}{file}" if found else str(file)
 
 
 def _with_schema(url: str, name: str) -> str:
@@ -55,6 +55,19 @@ def _identifier(name: str) -> str:
     if _PLAIN.fullmatch(name):
         return name
     return f"{re.sub('[^a-z0-9]', '', name)[:20]}_{hashlib.sha256(name.encode()).hexdigest()[:_HASHED]}"
+
+
+class Metrics(Meter, Protocol):
+    """A meter that also tells what it counted."""
+
+    def served(self, operation: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+
+    def observe(self, steersman: Any) -> None:
+        """Read anew what is computed from the agents and their store."""
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the text of all metrics and its content type."""
 
 
 class LastSaid:
@@ -91,16 +104,16 @@ class Tenant:
     store that this process knows. metrics: what counts in it, if anything does.
     """
 
-    def __init__(self, name: str, opener: Opener) -> None:
+    def __init__(self, name: str, opener: Opener, metrics: Metrics | None) -> None:
         self.name = name
+        self.metrics = metrics
         self.changes = Changes()
         self.said = LastSaid()
-        self.steersman = opener(name, (self.changes, self.said))
+        self.steersman = opener(name, (self.changes, self.said, *(() if metrics is None else (metrics,))))
         self.shared = self.steersman.log.shared
         self.agents: dict[str, Agent] = {}
         self.recent: OrderedDict[str, Decision] = OrderedDict()
         self.episodes: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self.metrics: Any = None
         self._revising = [asyncio.Lock() for _ in range(_LOCKS)]
 
     def open_agent(self, name: str) -> Agent:
@@ -142,8 +155,9 @@ class Tenant:
 class Tenants:
     """All tenants that were asked for. Safe to use from several threads."""
 
-    def __init__(self, opener: Opener) -> None:
+    def __init__(self, opener: Opener, metrics: Callable[[str], Metrics] | None = None) -> None:
         self._opener = opener
+        self._metrics = metrics
         self._lock = threading.Lock()
         self._open: dict[str, Tenant] = {}
         self._closed = False
@@ -157,7 +171,8 @@ class Tenants:
         with self._lock:
             found = self._open.get(name)
             if found is None:
-                found = self._open[name] = Tenant(name, self._opener)
+                metrics = None if self._metrics is None else self._metrics(name)
+                found = self._open[name] = Tenant(name, self._opener, metrics)
             return found
 
     def __iter__(self) -> Iterator[Tenant]:

@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from steersman.core.errors import DeadlineExceeded, SteersmanError
-from steersman.core.ports import Receipt
+from steersman.core.ports import Log, Receipt
 from steersman.loops.report import SharedReceipt
 
 _TICK_S = 0.02
 
+Future = asyncio.Future[None]
+
 
 class _Waiter(NamedTuple):
     receipt: Receipt
-    future: "asyncio.Future[None]"
+    future: Future
     deadline: float
 
 
@@ -24,6 +26,7 @@ class Waiting:
         self._loop = loop
         self._in_thread = in_thread
         self._waiters: list[_Waiter] = []
+        self._gates: dict[tuple[Log, float], Future] = {}
         self._ticking = False
         self._wake = self._call_look  # one object, by which the log knows that it need not call twice
 
@@ -34,14 +37,35 @@ class Waiting:
         """Return once a receipt's rows are durable. Raises DeadlineExceeded after `timeout_s`, or what `wait` raises."""
         if not receipt.settled():
             future = self._loop.create_future()
-            self._waiters.append(_Waiter(receipt, future, self._loop.time() + timeout_s))
-            receipt.notify(self._wake)
-            self._tick()
+            self._add(receipt, future, timeout_s)
             await future
         if isinstance(receipt, SharedReceipt):  # another process may have been first, and then the store is read
             await self._in_thread(receipt.wait, timeout_s)
         else:
             receipt.wait(0.0)
+
+    def stored(self, log: Log, timeout_s: float) -> Future:
+        """Return what is done once all that a log has taken until now is durable. Raises as `durable`.
+
+        All who ask in the same turn of the loop share one receipt.
+        """
+        gate = self._gates.get((log, timeout_s))
+        if gate is None:
+            gate = self._gates[log, timeout_s] = self._loop.create_future()
+            self._loop.call_soon(self._ask, log, timeout_s)
+        return gate
+
+    def _ask(self, log: Log, timeout_s: float) -> None:
+        gate = self._gates.pop((log, timeout_s))
+        try:
+            self._add(log.append(()), gate, timeout_s)
+        except SteersmanError as error:
+            gate.set_exception(error)
+
+    def _add(self, receipt: Receipt, future: Future, timeout_s: float) -> None:
+        self._waiters.append(_Waiter(receipt, future, self._loop.time() + timeout_s))
+        receipt.notify(self._wake)
+        self._tick()
 
     def _look(self) -> None:
         """Let go on whose receipt is settled, and give up on whose time is over."""
@@ -51,7 +75,7 @@ class Waiting:
             if each.future.done():
                 continue
             if each.receipt.settled():
-                each.future.set_result(None)
+                _settle(each)
             elif now >= each.deadline:
                 each.future.set_exception(_late())
             else:
@@ -68,6 +92,18 @@ class Waiting:
         self._look()
         if self._waiters:
             self._tick()
+
+
+def _settle(waiter: _Waiter) -> None:
+    if isinstance(waiter.receipt, SharedReceipt):
+        waiter.future.set_result(None)  # what the store said is read by who waits
+        return
+    try:
+        waiter.receipt.wait(0.0)
+    except SteersmanError as error:
+        waiter.future.set_exception(error)
+    else:
+        waiter.future.set_result(None)
 
 
 def _late() -> SteersmanError:
