@@ -9,7 +9,7 @@ No state, action, measurement or message of an error is an attribute of a span.
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
@@ -22,15 +22,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from steersman.core.values import Decision, Outcome
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _W3C = TraceContextTextMapPropagator()
-
-
-def configured(environ: Mapping[str, str] | None = None) -> bool:
-    """Return whether the standard variables ask for traces: an endpoint of OTLP is named, and nothing turns them off."""
-    environ = os.environ if environ is None else environ
-    off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp"
-    return not off and any(environ.get(each) for each in _ENDPOINTS)
 
 
 class TracingMeter:
