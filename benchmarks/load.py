@@ -350,29 +350,26 @@ def serving(kind: str, folder: Path, core: int) -> Iterator[tuple[int, int]]:
         command = ["-m", "steersman", "up", "--port", "0", "--store", str(folder / "log.db"), "--settings", str(settings)]
     else:
         command = [__file__, "--serve", kind]
-    log = (folder / f"{kind}.log").open("w+")
-    server = subprocess.Popen(
-        [sys.executable, *command],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
+    log = folder / f"{kind}.log"
+    with log.open("w") as file:
+        server = subprocess.Popen([sys.executable, *command], stdout=file, stderr=subprocess.STDOUT)
     os.sched_setaffinity(server.pid, {core})  # before it has any other thread: they inherit it
     try:
-        yield _port(log.name, server), server.pid
+        yield _port(log, server), server.pid
     finally:
         server.terminate()
         server.wait(30)
 
 
-def _port(log: str, server: "subprocess.Popen[bytes]") -> int:
+def _port(log: Path, server: "subprocess.Popen[bytes]") -> int:
     """Return the port that the server says it listens on."""
     until = time.monotonic() + 60.0
     while time.monotonic() < until and server.poll() is None:
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", Path(log).read_text())
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text())
         if found:
             return int(found[1])
         time.sleep(0.05)
-    raise SystemExit(f"the server did not start: {Path(log).read_text()}")
+    raise SystemExit(f"the server did not start: {log.read_text()}")
 
 
 def serve(kind: str) -> None:
@@ -554,7 +551,7 @@ def _all(given: argparse.Namespace, core: int) -> bool:
                 run(kind, port, pid, rates[0], min(given.seconds, 3.0))  # warm up
                 if given.stall:
                     mine = [_told(run(kind, port, pid, rates[0], given.seconds, stall=True))]
-                    held &= _shows_stall(mine[0])
+                    held &= shows_stall(mine[0])
                 else:
                     mine = _steps(kind, port, pid, rates, given.seconds)
                     if kind == "steersman" and given.overload:
@@ -596,7 +593,7 @@ def _overload(port: int, pid: int, given: argparse.Namespace, runs: list[Run]) -
     return held
 
 
-def _shows_stall(found: Run) -> bool:
+def shows_stall(found: Run) -> bool:
     worst = max(each["max"] for each in found.ms.values())
     tail = max(each["p99.9"] for each in found.ms.values())
     print(f"   stopped for {STALL_S * 1e3:.0f} ms: max {worst:.0f} ms, p99.9 {tail:.0f} ms")
