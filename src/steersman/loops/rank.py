@@ -26,7 +26,7 @@ from steersman.loops.runtime import World, draw_key
 from steersman.maths.distributions import Floats, Mask
 from steersman.maths.randomness import Draws
 from steersman.policies.contextual import ContextualPolicy
-from steersman.policies.features import Examples, examples
+from steersman.policies.features import Rows, rows
 from steersman.stages.decide.offers import Offer, Request, Slot, State, asked, check, refused, slot_id
 from steersman.stages.decide.rank import Ranked, drawn, ranking, safe
 from steersman.stages.learn.contextual import SCHEMA, ContextualFold, action_features, context_features
@@ -179,24 +179,23 @@ class Ranker:
         wanted = [index for index, each in enumerate(offers) if slot is not None and each.id == slot.baseline]
         baseline = wanted[0] if wanted and allowed[wanted[0]] else int(allowed.argmax())
         held, nothing = self._hands.look(), np.zeros(0)
-        rows = examples(
-            context_features(state), [action_features(each.id, each.features) for each in offers], self.settings.hash_bits
-        )
+        known = [action_features(each.id, each.features) for each in offers]
+        given = rows(context_features(state), known, self.settings.hash_bits)
         if held.killed:
             return safe(baseline, len(offers), held.killed), nothing
         pinned = allowed & np.array([each.id in held.pinned for each in offers])
         if pinned.any():
             return safe(int(pinned.argmax()), len(offers), "pinned by a person"), nothing
         try:
-            return self._drawn(rows, allowed, baseline, uniforms, may_explore=not held.paused)
+            return self._drawn(given, allowed, baseline, uniforms, may_explore=not held.paused)
         except Exception as error:  # noqa: BLE001 - fail closed: whatever went wrong, the baseline is served
             self.failed(error)
             return safe(baseline, len(offers), f"failed, so the caller's first action: {self.last_error}"), nothing
 
     def _drawn(
-        self, rows: Examples, allowed: Mask, baseline: int, uniforms: Floats, *, may_explore: bool
+        self, given: Rows, allowed: Mask, baseline: int, uniforms: Floats, *, may_explore: bool
     ) -> tuple[Ranked, Floats]:
-        scores = self._policy.scores(self.fold.belief, rows)
+        scores = self._policy.scores(self.fold.belief, given)
         champion = self._policy.distribution(scores, allowed, self.fold.learned, may_explore=may_explore)
         return drawn(champion, baseline, self.settings.baseline_share, uniforms, "predicted rewards"), scores
 

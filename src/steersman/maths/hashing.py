@@ -17,13 +17,19 @@ Floats = NDArray[np.float64]
 _MIX1, _MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S63 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(63)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_KEPT = 65_536
+_KEPT, _SHORT = 65_536, 200
 
 
-@lru_cache(maxsize=_KEPT)
 def name_hash(name: str) -> int:
     """Return the 64-bit number of a feature's name: the same in every process and release."""
+    return _kept_hash(name) if len(name) <= _SHORT else _hash(name)
+
+
+def _hash(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+_kept_hash = lru_cache(maxsize=_KEPT)(_hash)  # of short names alone, so that memory is bounded
 
 
 def mixed(hashes: Hashes) -> Hashes:

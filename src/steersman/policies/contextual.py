@@ -7,7 +7,7 @@ import numpy as np
 from steersman.core.settings import Personalizer
 from steersman.maths.distributions import Floats, Mask, greedy, inverse_gap, mix
 from steersman.maths.kalman import Belief
-from steersman.policies.features import Examples
+from steersman.policies.features import Rows
 
 
 class ContextualPolicy:
@@ -25,9 +25,11 @@ class ContextualPolicy:
         """Return the belief before any evidence."""
         return Belief.blank(1 << self._settings.hash_bits, self._settings.prior_variance)
 
-    def scores(self, belief: Belief, rows: Examples) -> Floats:
+    def scores(self, belief: Belief, rows: Rows) -> Floats:
         """Return the predicted reward of each action, shape (actions,)."""
-        scores: Floats = np.add.reduceat(belief.mean[rows.places] * rows.values, rows.starts[:-1])
+        shared = belief.mean[rows.shared] @ rows.known
+        pairs = np.add.reduceat((belief.mean[rows.paired] * rows.values).sum(axis=0), rows.starts)
+        scores: Floats = (shared + pairs) / rows.norms
         return scores
 
     def distribution(self, scores: Floats, allowed: Mask, learned: int, *, may_explore: bool = True) -> Floats:

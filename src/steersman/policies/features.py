@@ -6,11 +6,12 @@ nothing. The number of features, and how deep they are nested, is bounded.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steersman.core.errors import InvalidInput
 from steersman.core.state import finite
@@ -28,6 +29,7 @@ _CONSTANT = np.array([name_hash("constant")], dtype=np.uint64)
 _ONE = np.ones(1)
 
 Json = Mapping[str, Any]
+Places = NDArray[np.intp]
 
 
 class Features(NamedTuple):
@@ -38,19 +40,27 @@ class Features(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Examples:
-    """One row of features for each action, one behind the other: action k owns places[starts[k]:starts[k + 1]]."""
+class Rows:
+    """The features of each of K actions in a context: those of the context, which all share, and the pairs with its own.
 
-    places: "np.ndarray[tuple[int], np.dtype[np.intp]]"
+    shared, known (C,): places and values. paired, values (C, F): those of the pairs, F features of all actions side by
+    side, of which action k owns the columns from starts[k] on. norms (K,): what each row is divided by, to be of length 1.
+    """
+
+    shared: Places
+    known: Floats
+    paired: Places
     values: Floats
-    starts: "np.ndarray[tuple[int], np.dtype[np.intp]]"
+    starts: Places
+    norms: Floats
 
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def row(self, action: int) -> slice:
-        """Return where the features of an action are."""
-        return slice(int(self.starts[action]), int(self.starts[action + 1]))
+    def row(self, action: int) -> tuple[Places, Floats]:
+        """Return the places and the values of one action's features."""
+        last = int(self.starts[action + 1]) if action + 1 < len(self.starts) else self.paired.shape[1]
+        own = slice(int(self.starts[action]), last)
+        places = np.concatenate((self.shared, self.paired[:, own].ravel()))
+        values = np.concatenate((self.known, self.values[:, own].ravel()))
+        return places, values / self.norms[action]
 
 
 def features(objects: Sequence[Json], space: str) -> Features:
@@ -60,48 +70,58 @@ def features(objects: Sequence[Json], space: str) -> Features:
     """
     found: dict[str, float] = {}
     for each in objects:
-        for name, value in _flat(each, space, 1):
-            found[name] = value
-            if len(found) > MOST_FEATURES:
-                raise InvalidInput(f"{space}: more than {MOST_FEATURES} features. Send fewer, or fewer elements of lists.")
-    return Features(
-        np.array([name_hash(name) for name in found], dtype=np.uint64), np.array(list(found.values()), dtype=np.float64)
+        _add(found, each, space, 1)
+    hashes = np.array([name_hash(name) for name in found], dtype=np.uint64)
+    return Features(hashes, np.array(list(found.values()), dtype=np.float64))
+
+
+def rows(context: Features, actions: Sequence[Features], bits: int) -> Rows:
+    """Return the features of actions in a context, hashed: a constant, the context's, and pairs of these and an action's.
+
+    Each row has length 1, so that no action weighs more because more is known of it. Each action needs a feature. Raises
+    InvalidInput for too many pairs.
+    """
+    shared, known = np.concatenate((_CONSTANT, context.hashes)), np.concatenate((_ONE, context.values))
+    hashes, values = np.concatenate([each.hashes for each in actions]), np.concatenate([each.values for each in actions])
+    pairs = len(shared) * len(hashes)
+    if pairs > MOST_PAIRS:
+        raise InvalidInput(f"{pairs} pairs of features of the context and the actions; at most {MOST_PAIRS}. Send fewer.")
+    starts = np.cumsum([0, *(len(each.hashes) for each in actions[:-1])])
+    paired, crossed_values = placed(crossed(shared[:, None], hashes), known[:, None] * values, bits)
+    shared_places, shared_values = placed(shared, known, bits)
+    lengths = float(known @ known) * (1.0 + np.add.reduceat(values * values, starts))
+    return Rows(
+        shared=shared_places,
+        known=shared_values,
+        paired=paired,
+        values=crossed_values,
+        starts=starts,
+        norms=np.sqrt(lengths),
     )
 
 
-def examples(context: Features, actions: Sequence[Features], bits: int) -> Examples:
-    """Return the rows of actions in a context: a constant, the context, the action, and each pair of both, hashed.
-
-    Each row has length 1, so that no action weighs more because more is known of it. Raises InvalidInput for too many pairs.
-    """
-    pairs = len(context.hashes) * sum(len(each.hashes) for each in actions)
-    if pairs > MOST_PAIRS:
-        raise InvalidInput(f"{pairs} pairs of context and action features; at most {MOST_PAIRS}. Send fewer features.")
-    hashes, values, sizes = [], [], [0]
-    shared, known = np.concatenate((_CONSTANT, context.hashes)), np.concatenate((_ONE, context.values))
-    left, strength = shared[:, None], known[:, None]
-    for each in actions:
-        hashes += [shared, crossed(left, each.hashes).ravel()]
-        row = np.concatenate((known, (strength * each.values).ravel()))
-        values.append(row / math.sqrt(float(row @ row)))
-        sizes.append(len(row))
-    places, signed = placed(np.concatenate(hashes), np.concatenate(values), bits)
-    return Examples(places=places, values=signed, starts=np.cumsum(sizes))
+def _add(found: dict[str, float], value: Any, name: str, depth: int) -> None:
+    """Add the features in a JSON value under its name."""
+    if isinstance(value, str | bool):
+        found[f"{name}={value}"] = 1.0
+    elif isinstance(value, int | float):
+        number = finite(value, name=name.replace(_BETWEEN, "."))
+        found[name] = math.copysign(math.log1p(min(abs(number), _LARGEST)), number)
+    elif value is not None:
+        _add_nested(found, value, name, depth)
+    if len(found) > MOST_FEATURES:
+        raise InvalidInput(f"more than {MOST_FEATURES} features of one context or action. Send fewer.")
 
 
-def _flat(value: Any, name: str, depth: int) -> Iterator[tuple[str, float]]:
-    """Yield the name and the value of each feature in a JSON value."""
+def _add_nested(found: dict[str, float], value: Any, name: str, depth: int) -> None:
     if depth > MOST_DEPTH:
         raise InvalidInput(f"features are nested deeper than {MOST_DEPTH} levels. Flatten them.")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, each in value.items():
-            yield from _flat(each, f"{name}{_BETWEEN}{key}", depth + 1)
+            _add(found, each, f"{name}{_BETWEEN}{key}", depth + 1)
     elif isinstance(value, list | tuple):
         for index, each in enumerate(value):
             numbered = isinstance(each, int | float) and not isinstance(each, bool)
-            yield from _flat(each, f"{name}{_BETWEEN}{index}" if numbered else name, depth + 1)
-    elif isinstance(value, bool | str):
-        yield f"{name}={value}", 1.0
-    elif value is not None:
-        number = finite(value, name=name.replace(_BETWEEN, "."))
-        yield name, math.copysign(math.log1p(min(abs(number), _LARGEST)), number)
+            _add(found, each, f"{name}{_BETWEEN}{index}" if numbered else name, depth + 1)
+    else:
+        raise InvalidInput(f"features are JSON: objects, lists, text, numbers, booleans; got {type(value).__name__}.")

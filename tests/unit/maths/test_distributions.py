@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from steersman.core.errors import InvalidInput
-from steersman.maths.distributions import draw, epsilon_greedy, greedy, mix, softmax, thompson, ucb
+from steersman.maths.distributions import draw, epsilon_greedy, greedy, inverse_gap, mix, softmax, thompson, ucb
 
 VALUES = np.array([1.0, 3.0, 9.0, 3.0])
 ALLOWED = np.array([True, True, False, True])
@@ -208,3 +208,23 @@ def _largest_by_quadrature(means: NDArray[np.float64], deviations: NDArray[np.fl
         below = [norm.cdf((mean + deviation * z - means[i]) / deviations[i]) for i in range(len(means)) if i != winner]
         chances.append(float(np.trapezoid(norm.pdf(z) * np.prod(below, axis=0), z)))
     return chances
+
+
+def test_inverse_gap_by_hand() -> None:
+    np.testing.assert_allclose(inverse_gap(VALUES, ALLOWED, 0.0), [1 / 3, 1 / 3, 0.0, 1 / 3])
+    # 3 allowed, the best two lie 2 above the other: 1 / (3 + 5·2), the rest shared
+    np.testing.assert_allclose(inverse_gap(VALUES, ALLOWED, 5.0), [1 / 13, 6 / 13, 0.0, 6 / 13])
+
+
+@pytest.mark.parametrize("greed", [-1.0, math.nan, math.inf])
+def test_greed_is_finite_and_not_negative(greed: float) -> None:
+    with pytest.raises(InvalidInput, match="greed"):
+        inverse_gap(VALUES, ALLOWED, greed)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50), st.floats(0.0, 1e6))
+def test_inverse_gap_leaves_no_action_without_a_chance(values: list[float], greed: float) -> None:
+    chances = inverse_gap(np.array(values), np.ones(len(values), dtype=np.bool_), greed)
+    assert chances.sum() == pytest.approx(1.0)
+    assert (chances > 0.0).all()
+    assert chances[np.array(values).argmax()] == pytest.approx(chances.max())

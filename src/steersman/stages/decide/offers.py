@@ -1,5 +1,6 @@
 """Offers: a request for a ranking, whose actions come with it, checked, and put into the words of the log."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -128,6 +129,17 @@ def _check_slots(slots: Sequence[Slot], ids: Sequence[str]) -> None:
 
 def _text(value: object) -> str:
     try:
-        return _encoder.encode(value).decode()
+        text = _encoder.encode(value).decode()
+        if "null" in text and not _finite(value):  # NaN and infinity become null there
+            raise InvalidInput("features: a number is not finite. Leave it out.")
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidInput(f"features are no plain JSON: {error}.") from error
+    return text
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_finite, value))

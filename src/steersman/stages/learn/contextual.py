@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -12,10 +13,10 @@ from steersman.core.state import StateValues
 from steersman.core.values import Decision, Learned, Outcome
 from steersman.maths.kalman import correct, observe
 from steersman.policies.contextual import ContextualPolicy
-from steersman.policies.features import Features, Json, examples, features
+from steersman.policies.features import Features, Json, features, rows
 
 SCHEMA = "personalizer-event@1"
-_PENDING = 100_000
+_PENDING, _ACTIONS, _SHORT = 100_000, 4_096, 2_000
 
 _objects = msgspec.json.Decoder(list[dict[str, Any]])
 _offers = msgspec.json.Decoder(list[tuple[str, list[dict[str, Any]]]])
@@ -59,14 +60,14 @@ class ContextualFold:
         if outcome.reward is None or decision.schema != SCHEMA:
             return
         context, action = said(decision)
-        row = examples(context, [action], self._settings.hash_bits)
+        places, values = rows(context, [action], self._settings.hash_bits).row(0)
         before = outcome.components.get("before")
         if before is None:
             self.learned += 1
-            observe(self.belief, row.places, row.values, outcome.reward, noise=self._settings.noise)
+            observe(self.belief, places, values, outcome.reward, noise=self._settings.noise)
         else:
             self.corrected += 1
-            correct(self.belief, row.places, row.values, outcome.reward - before, noise=self._settings.noise)
+            correct(self.belief, places, values, outcome.reward - before, noise=self._settings.noise)
 
     def _wait(self, outcome: Outcome) -> None:
         """Keep in mind who is active and waits for a reward; the oldest are forgotten first."""
@@ -121,4 +122,12 @@ def context_features(state: StateValues) -> Features:
 
 def action_features(name: str, objects: Sequence[Json]) -> Features:
     """Return the features of an action, its id among them."""
-    return features([*objects, {"id": {"": name}}], "action")
+    text = msgspec.json.encode(objects)
+    return _kept_features(name, text) if len(text) <= _SHORT else _features(name, text)
+
+
+def _features(name: str, objects: bytes) -> Features:
+    return features([*_objects.decode(objects), {"id": {"": name}}], "action")
+
+
+_kept_features = lru_cache(maxsize=_ACTIONS)(_features)  # the same actions are offered again and again

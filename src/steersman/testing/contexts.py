@@ -1,0 +1,75 @@
+"""Contextual worlds with known answers: who comes, what can be shown, and how likely each of it is to please."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Visit:
+    """One question: the context, the ids and the features of what can be shown, and the chance of each to please (K,)."""
+
+    context: list[Json]
+    actions: list[tuple[str, list[Json]]]
+    chances: NDArray[np.float64]
+
+
+class SegmentWorld:
+    """Visitors of 4 segments on 2 kinds of device; each of the 8 pairs likes one topic better than the others.
+
+    A chance lies between `low` and `low` + `width`, and that of the liked topic `bonus` above. The order of the topics is
+    drawn for each visit, so the first one is no better than any. Hour, weight and colour scheme mean nothing.
+    """
+
+    def __init__(self, seed: int, *, topics: int = 8, low: float = 0.1, width: float = 0.4, bonus: float = 0.35) -> None:
+        rng = np.random.default_rng(seed)
+        self.chances = rng.uniform(low, low + width, (4, 2, topics))
+        liked = rng.integers(topics, size=(4, 2))
+        self.chances[np.arange(4)[:, None], np.arange(2), liked] += bonus
+
+    def visit(self, rng: np.random.Generator) -> Visit:
+        """Return the next visit."""
+        segment, device = int(rng.integers(4)), int(rng.integers(2))
+        order = rng.permutation(self.chances.shape[2])
+        context = [
+            {"user": {"segment": "abcd"[segment], "weight": float(rng.uniform(0, 1_000))}},
+            {
+                "device": {
+                    "kind": ("mobile", "desktop")[device],
+                    "dark": bool(rng.integers(2)),
+                    "hour": int(rng.integers(24)),
+                }
+            },
+        ]
+        actions = [(f"topic-{each}", [{"topic": f"t{each}", "length": 5.0 + int(each)}]) for each in order]
+        return Visit(context=context, actions=actions, chances=self.chances[segment, device][order])
+
+
+class TasteWorld:
+    """Visitors and things are vectors of 5 numbers; a visitor likes a thing by a bilinear form of both, made a chance.
+
+    10 of 50 things can be shown at each visit, so what is learned of some has to be carried over to others.
+    """
+
+    def __init__(self, seed: int, *, shown: int = 10, numbers: int = 5) -> None:
+        rng = np.random.default_rng(seed)
+        self._shown, self._numbers = shown, numbers
+        self._form = rng.normal(size=(numbers, numbers)) / numbers
+        self._things = rng.normal(size=(50, numbers))
+
+    def visit(self, rng: np.random.Generator) -> Visit:
+        """Return the next visit."""
+        visitor = rng.normal(size=self._numbers)
+        shown = rng.choice(len(self._things), self._shown, replace=False)
+        chances = 1.0 / (1.0 + np.exp(-2.0 * (self._things[shown] @ self._form @ visitor)))
+        actions = [
+            (f"thing-{each}", [{"taste": {f"g{i}": float(value) for i, value in enumerate(self._things[each])}}])
+            for each in shown
+        ]
+        return Visit(
+            context=[{"taste": {f"f{i}": float(value) for i, value in enumerate(visitor)}}], actions=actions, chances=chances
+        )
