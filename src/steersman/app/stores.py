@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,7 @@ def open_log(url: str | os.PathLike[str] | None, *, queue_rows: int, read_only: 
             raise StoreError(f"cannot make {path.parent}: {error}. Name a store: --store or STEERSMAN_STORE.") from error
     from steersman.backends.sql import SqliteLog
 
-    key = audit_key(url, make=not read_only)
-    return SqliteLog(path, queue_rows=queue_rows, read_only=read_only, audit_key=key)
+    return SqliteLog(path, queue_rows=queue_rows, read_only=read_only, audit_key=partial(audit_key, url, make=True))
 
 
 def append_in(url: str | os.PathLike[str] | None, *words: Control | ApiKey | AuditEvent, make: bool = False) -> None:

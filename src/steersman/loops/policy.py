@@ -193,11 +193,9 @@ def _because(best: Option, runner_up: Option) -> str:
         return "nothing was tried here yet"
     if not runner_up.visits:
         return f"worth {best.value:.3g}"
-    if ahead <= 0.0:
-        return f"worth {best.value:.3g}, as much as {runner_up.choice}"
     if ahead > _SURE * error:
-        return f"worth {best.value:.3g}, which is {ahead:.2g} more than {runner_up.choice}"
-    return f"worth {best.value:.3g}, only {ahead:.2g} more than {runner_up.choice}, which may be noise"
+        return f"worth {best.value:.3g}, {ahead:.2g} more than {runner_up.choice}"
+    return f"worth {best.value:.3g}, not surely more than {runner_up.choice}"
 
 
 def _untried(others: tuple[Option, ...]) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steersman.loops.rank import Offer, Ranker, Request
+
 Json = dict[str, Any]
 
 
@@ -73,3 +75,27 @@ class TasteWorld:
         return Visit(
             context=[{"taste": {f"f{i}": float(value) for i, value in enumerate(visitor)}}], actions=actions, chances=chances
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Mean chances to please over the last quarter of the visits: of what was shown, of the best, of the first action."""
+
+    shown: float
+    best: float
+    first: float
+
+
+def train(ranker: Ranker, world: "SegmentWorld | TasteWorld", *, visits: int, seed: int) -> Trained:
+    """Let a ranker meet visits of a world, each rewarded with 1 or 0."""
+    rng = np.random.default_rng(seed)
+    met: list[tuple[float, float, float]] = []
+    for number in range(visits):
+        visit = world.visit(rng)
+        offers = [Offer(id=name, features=features) for name, features in visit.actions]
+        answer = ranker.rank(Request(offers=offers, context=visit.context, event=f"visit-{number}"))
+        chosen = [each.id for each in offers].index(str(answer.decisions[0].executed["action"]))
+        ranker.reward(answer.event, float(rng.random() < visit.chances[chosen]))
+        met.append((float(visit.chances[chosen]), float(visit.chances.max()), float(visit.chances[0])))
+    shown, best, first = np.mean(met[-visits // 4 :], axis=0).tolist()
+    return Trained(shown=shown, best=best, first=first)

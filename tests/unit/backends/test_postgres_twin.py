@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from steersman.backends.memory import MemoryLog
 from steersman.backends.sql.postgres import PostgresLog
@@ -14,7 +15,7 @@ from steersman.backends.sql.postgres.connect import target
 from steersman.backends.sql.schema import metadata
 from steersman.core.errors import Conflict, NotFound
 from steersman.core.ports import Log
-from steersman.core.values import AuditEvent, Contribution, Decision, Control, Learned
+from steersman.core.values import AuditEvent, Contribution, Control, Decision, Learned
 from steersman.testing.log_rows import decision, episode, learned, outcome, window
 
 AGENTS = ("a", "b")
@@ -81,7 +82,7 @@ def answers(log: Log) -> dict[str, Any]:
         "position": log.position,
         "rows": list(log.rows()),
         "agents": log.agents(),
-        "audit": log.audit(),
+        "audit": [replace(each, number=0, digest="") for each in log.audit()],
         "switches": log.controls(),
         "decisions": [log.decision(name) for name in NAMES],
         "outcomes": [log.outcomes(name) for name in NAMES],

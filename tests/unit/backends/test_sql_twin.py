@@ -7,12 +7,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from steersman.backends.memory import MemoryLog
 from steersman.backends.sql import SqliteLog
 from steersman.core.errors import SteersmanError
 from steersman.core.ports import Log
-from steersman.core.values import AuditEvent, Decision, Control, Learned, Outcome
+from steersman.core.values import AuditEvent, Control, Decision, Learned, Outcome
 from steersman.testing.log_rows import decision, episode, learned, outcome
 
 AGENTS = ("a", "b")
@@ -65,7 +66,7 @@ def answers(log: Log) -> dict[str, Any]:
         "position": log.position,
         "rows": list(log.rows()),
         "agents": log.agents(),
-        "audit": log.audit(),
+        "audit": [replace(each, number=0, digest="") for each in log.audit()],
         "switches": log.controls(),
         "decisions": [log.decision(name) for name in NAMES],
         "outcomes": [log.outcomes(name) for name in NAMES],
@@ -109,4 +110,6 @@ def test_the_log_answers_as_its_twin(taken: list[tuple[Any, ...]]) -> None:
         log.close()
         log = SqliteLog(log.path)
         assert answers(log) == answers(twin)
+        assert log.trail() == twin.trail()
+        assert log.keys() == twin.keys()
         log.close()

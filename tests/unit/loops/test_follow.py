@@ -160,7 +160,7 @@ def test_a_receipt_follows_an_outcome_that_came_between(store_url: str) -> None:
     with opened(store_url) as first, opened(store_url) as second:
         decision = first.decide(STATE)
         first._runtime.log.flush(SOON_S)
-        silence = silent(decision, reward=first.spec.reward, at=time.time())
+        silence = silent(decision, spec=first.spec, at=time.time())
         second._runtime.log.append((silence,)).wait(SOON_S)
         receipt = first.report(decision, {"reward": 0.5})  # which this process does not know of
         receipt.wait(SOON_S)

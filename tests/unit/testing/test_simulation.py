@@ -54,6 +54,7 @@ class TestSimulatedLog(LogContract):
         log.fill("the disk is full")
         yield
         log.fill("")
+        log.commit()
 
 
 # the parts

@@ -128,11 +128,18 @@ class SimulatedLog(MemoryLog):
         self.read_at = self._timer()
         return super().controls()
 
+    def notify(self, ticket: int, callback: Callable[[], None]) -> None:
+        """Have a callback called once everything up to a ticket is durable; who waits makes the log write."""
+        self.commit()
+        super().notify(ticket, callback)
+
     def wait_for(self, ticket: int, timeout_s: float | None) -> None:
         """Return once everything up to a ticket is durable; on a full disk, the time is over at once."""
         if self._over:
             raise StoreError("the process died.")
         self.commit()
+        if self.durable < ticket and self.settled(ticket):
+            raise StoreError(f"the rows were not stored: {self._full}.")
         if self.durable < ticket:
             raise DeadlineExceeded(f"not durable after {timeout_s} s: {self._full}.")
 

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -28,7 +28,8 @@ class SqliteLog(Answers):
 
     path: the store's file; made if it does not exist. queue_rows: how many rows may wait for the disk. read_only: read
     beside the process that owns the store; needs no lock, sees what is durable and cannot append. linger_s: how long
-    the writer waits for more rows while nobody waits for a receipt. audit_key: with which the audit trail is chained.
+    the writer waits for more rows while nobody waits for a receipt. audit_key: gives the key of the
+    audit trail, once the store is there.
 
     Raises Conflict if another process owns the store, StoreError or StoreVersionError if it cannot be used.
     """
@@ -40,7 +41,7 @@ class SqliteLog(Answers):
         queue_rows: int = 100_000,
         read_only: bool = False,
         linger_s: float = 0.005,
-        audit_key: bytes = b"",
+        audit_key: Callable[[], bytes] = bytes,
     ) -> None:
         self.path = Path(path)
         self._owned = None if read_only else _Owned(self.path, queue_rows, linger_s, audit_key)
@@ -159,13 +160,13 @@ class SqliteLog(Answers):
 class _Owned:
     """What only the owner of a store has: the lock, the queue and the writer."""
 
-    def __init__(self, path: Path, queue_rows: int, linger_s: float, audit_key: bytes) -> None:
+    def __init__(self, path: Path, queue_rows: int, linger_s: float, audit_key: Callable[[], bytes]) -> None:
         self.owner = Owner(path)
         try:
             store.prepare(path)
             self._reader = connect.reader(path)
             self.queue = OwnedQueue(self._reader, capacity=queue_rows, linger_s=linger_s)
-            self._writer = FileWriter(self.queue, path, audit_key)
+            self._writer = FileWriter(self.queue, path, audit_key())
         except (sqlite3.Error, OSError) as error:
             self.owner.release()
             raise connect.unusable(path, error) from error

@@ -12,13 +12,19 @@ from pathlib import Path
 from steersman.backends.sql.rows import encode
 from steersman.backends.sql.sqlite import connect, store
 from steersman.backends.sql.sqlite.transaction import Word, write_words
+from steersman.core.errors import NotFound
 
 
 def append_unowned(path: str | os.PathLike[str], rows: Sequence[Word], audit_key: bytes = b"") -> None:
-    """Write rows durably, whoever owns the store. Raises StoreVersionError for an older store, StoreError without one."""
+    """Write rows durably, whoever owns the store.
+
+    Raises NotFound without a store, StoreVersionError for an older one, or StoreError.
+    """
     file = Path(path)
     encode(rows)
     try:
+        if store.inspect(file) is None:
+            raise NotFound(f"no store at {file}. Name the store whose agents are meant.")
         store.check_current(file)
         with closing(connect.writer(file)) as connection:
             _write(connection, rows, audit_key)
