@@ -12,6 +12,7 @@ from steersman.cli.output import JsonOption, SettingsOption, StoreOption, say
 from steersman.core.errors import InvalidInput, nearest
 
 _ROLES = ("decide", "learn", "all")
+_FORMATS = ("text", "json")
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +25,7 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes any that is free.")] = 8321,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; more than one needs PostgreSQL.")] = 1,
     role: Annotated[str, typer.Option(help="What this one does: decide, learn or all; parts need PostgreSQL.")] = "all",
+    log_format: Annotated[str, typer.Option(help="How to log, to standard error: text or json.")] = "text",
     store: StoreOption = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
@@ -31,6 +33,8 @@ def up(
     """Run the service: API, pages, learning and metrics in one process, until Ctrl-C or SIGTERM. Exits with 0 then."""
     if role not in _ROLES:
         raise InvalidInput(f"role {role!r} is unknown.{nearest(role, _ROLES)}")
+    if log_format not in _FORMATS:
+        raise InvalidInput(f"log format {log_format!r} is unknown.{nearest(log_format, _FORMATS)}")
     try:
         from steersman.service import serve
         from steersman.service.workers import Supervisor
@@ -44,6 +48,7 @@ def up(
         port=port,
         part=role,  # type: ignore[arg-type]  # checked above
         workers=workers,
+        log_format=log_format,  # type: ignore[arg-type]  # checked above
     )
     options.check()
     listener = serve.bind(host, port)

@@ -29,7 +29,7 @@ from steersman.service.limits import Crumbs, Rates
 from steersman.service.operations import Call, Caller, Operation, Reply
 from steersman.service.problems import NotJson, TooLarge, failed, problem, refused
 from steersman.service.routes import Bound, Routes
-from steersman.service.tenants import Metrics, Opener, Tenant, Tenants
+from steersman.service.tenants import Metrics, Opener, Tenant, Tenants, Tracing
 from steersman.service.waiting import Waiting
 
 T = TypeVar("T")
@@ -54,8 +54,8 @@ class Service:
     """The `Host` of all operations, and the application that a server runs.
 
     opener: opens a tenant's store by its name. loopback: whether only this machine can reach it, so that no key is needed
-    while there is none. secret: what sessions are signed with. metrics: makes what counts in a tenant. error_page: what a
-    person sees who asked for a page.
+    while there is none. secret: what sessions are signed with. metrics: makes what counts in a tenant. tracing: spans
+    decisions. error_page: what a person sees who asked for a page.
     """
 
     def __init__(
@@ -66,12 +66,14 @@ class Service:
         settings: Limits | None = None,
         loopback: bool = True,
         secret: bytes = b"",
-        metrics: Callable[[str], Metrics] | None = None,
+        metrics: Callable[[str], Metrics | None] = lambda tenant: None,
+        tracing: Tracing | None = None,
         error_page: ErrorPage | None = None,
     ) -> None:
         self.operations = tuple(operations)
         self.settings = settings or Limits()
-        self.tenants = Tenants(opener, metrics)
+        self.tenants = Tenants(opener, metrics, () if tracing is None else (tracing,))
+        self.tracing = tracing
         self.access = Access(loopback=loopback, secret=secret, session_s=self.settings.session_s)
         self.rates = Rates(per_s=self.settings.rate_per_s, burst=self.settings.burst)
         self.closing = False
@@ -83,6 +85,7 @@ class Service:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="steersman-service")
         self._tasks: set[asyncio.Task[None]] = set()
         self._error_page = error_page
+        self._made: dict[str, Any] = {}
         self._shed = refused(Overloaded("the service has more to do than it can. Send the same again in a moment."))
 
     # its life
@@ -110,6 +113,8 @@ class Service:
         try:
             await self.in_thread(self.tenants.close)
         finally:
+            if self.tracing is not None:
+                await self.in_thread(self.tracing.close)
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _look_after_keys(self) -> None:
@@ -150,6 +155,12 @@ class Service:
     def tenant(self, call: Call) -> Tenant:
         """Return the store of who asks, with what is remembered of it."""
         return self.tenants.known(call.caller.tenant) or self._main
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what was made under a name, made when first asked for."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]  # type: ignore[no-any-return]  # what is kept under a name is what `make` made
 
     def keys(self, tenant: str) -> list[ApiKey]:
         """Return a tenant's keys, as the store said a moment ago."""

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound, SteersmanError
@@ -21,6 +22,7 @@ from steersman.service.messages import (
 )
 from steersman.service.operations import Call, Operation
 from steersman.service.problems import problem
+from steersman.service.tenants import Tenant, Tracing
 
 _AT_ONCE = 10
 _TRACE = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -40,18 +42,23 @@ async def decide(
 
     Raises NotFound, and as `Agent.decide`.
     """
-    tenant = call.host.tenant(call)
-    trace = _trace(call)
+    tenant: Tenant = call.host.tenant(call)
     agent = tenant.agents.get(name) or await call.host.in_thread(tenant.open_agent, name)
-    if _may_wait(agent) or (episode is not None and tenant.shared and (name, episode) not in tenant.episodes):
-        made: Decision = await call.host.in_thread(
-            partial(agent.decide, state, episode=episode, subject=subject, arm=arm, trace_id=trace)
-        )
-    else:
-        made = agent.decide(state, episode=episode, subject=subject, arm=arm, trace_id=trace)
+    known = episode is None or not tenant.shared or (name, episode) in tenant.episodes
+    with _span(call, name) as trace_id:
+        ask = partial(agent.decide, state, episode=episode, subject=subject, arm=arm, trace_id=trace_id)
+        made: Decision = ask() if known and not _may_wait(agent) else await call.host.in_thread(ask)
     if recorded(made):
         tenant.remember(made, episode)
     return made
+
+
+def _span(call: Call, name: str) -> AbstractContextManager[str]:
+    """Return what gives the decision's traceparent: that of a span of our own, the caller's, or none."""
+    if call.host.tracing is None:
+        return nullcontext(_trace(call))
+    tracing: Tracing = call.host.tracing
+    return tracing.deciding(name, _trace(call), call.headers.get("tracestate", ""))
 
 
 def _trace(call: Call) -> str:

@@ -1,6 +1,6 @@
 """What goes over the wire: bodies of requests and of answers. Unknown fields, NaN and infinity are refused while reading."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,13 @@ from steersman.core.values import (
 from steersman.service.problems import Problem
 
 MOST_IN_A_BATCH = 1_000
+
+
+def _either(name: str) -> Meta:
+    """Return what the document says of a list that holds answers and refusals: msgspec has no union of plain structs."""
+    parts = [{"$ref": f"#/components/schemas/{each}"} for each in (name, "Failed")]
+    return Meta(extra_json_schema={"items": {"anyOf": parts}})
+
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=1_000)]
@@ -79,7 +86,7 @@ class DecisionBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class DecisionResults(msgspec.Struct, frozen=True, kw_only=True):
     """The answers to a batch, in its order."""
 
-    results: list[DecisionAnswer | Failed]
+    results: Annotated[list[Any], _either("DecisionAnswer")]
 
 
 class DecisionList(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +141,7 @@ class OutcomeBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class OutcomeResults(msgspec.Struct, frozen=True, kw_only=True):
     """The answers to a batch, in its order."""
 
-    results: list[OutcomeAnswer | Failed]
+    results: Annotated[list[Any], _either("OutcomeAnswer")]
 
 
 class AgentLine(msgspec.Struct, frozen=True, kw_only=True):

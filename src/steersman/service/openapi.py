@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from steersman import __version__
-from steersman.service.operations import Call, Operation
+from steersman.service.messages import DecisionAnswer, Failed, OutcomeAnswer
+from steersman.service.operations import Call, Operation, Reply
 from steersman.service.problems import MEDIA_TYPE, Problem
 
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
@@ -32,17 +32,17 @@ _ERRORS = {
 }
 
 
-async def _document(call: Call) -> dict[str, Any]:
-    return document(call.host.operations)
+async def _document(call: Call) -> Reply:
+    return Reply(body=call.host.once("openapi", lambda: msgspec.json.encode(document(call.host.operations))))
 
 
-@lru_cache(maxsize=8)
 def document(operations: tuple[Operation, ...]) -> dict[str, Any]:
     """Return the document for the operations that are meant for programs."""
     documented = [each for each in operations if each.documented]
-    types = [each for operation in documented for each in (operation.body, operation.answer) if each is not None]
-    schemas, components = msgspec.json.schema_components([Problem, *types], ref_template=_REF)
-    by_type = dict(zip(map(_key, [Problem, *types]), schemas, strict=True))
+    own = [each for operation in documented for each in (operation.body, operation.answer) if each is not None]
+    types = [Problem, DecisionAnswer, OutcomeAnswer, Failed, *own]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    by_type = dict(zip(map(_key, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for each in documented:
         path = _PARAMETER.sub(r"{\1}", each.path)

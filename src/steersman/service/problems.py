@@ -118,7 +118,7 @@ def _headers(error: SteersmanError, status: int) -> dict[str, str]:
 def failed(error: Exception) -> Reply:
     """Log an error of our own under a number, and return the answer, which tells the number and nothing else."""
     number = uuid.uuid4().urn
-    _log.error("request failed: %s", number, exc_info=error)
+    _log.error("a request failed", exc_info=error, extra={"fields": {"instance": number}})
     found = Problem(
         type=_urn("Unexpected"),
         title="Unexpected",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import hmac
+import logging
 import os
 import resource
 import secrets
@@ -17,18 +18,18 @@ import uvicorn
 import uvloop
 
 from steersman.app import Steersman
-from steersman.app.meters import open_metrics
 from steersman.app.stores import DEFAULT_STORE, audit_key, is_shared
+from steersman.app.telemetry import open_meter, open_tracing
 from steersman.core.errors import Conflict, InvalidInput, NotPermitted
 from steersman.core.settings import Service as Limits
 from steersman.core.settings import SettingsFile
-from steersman.service import table
+from steersman.service import logs, table
 from steersman.service.access import is_loopback
 from steersman.service.app import Service
 from steersman.service.protocol import Protocol
 from steersman.service.tenants import tenant_url
 
-__all__ = ["DEFAULT_STORE", "Options", "address", "bind", "serve"]
+__all__ = ["DEFAULT_STORE", "Options", "Server", "address", "bind", "make", "serve"]
 
 BACKLOG = 2_048
 SECRET = "STEERSMAN_SESSION_SECRET"  # noqa: S105 - the name of a variable
@@ -46,6 +47,7 @@ class Options:
     port: int = 8321
     part: table.Part = "all"
     workers: int = 1
+    log_format: logs.Format = "text"
 
     @property
     def shared(self) -> bool:
@@ -113,6 +115,8 @@ def serve(
     ready: called once it answers. until: a file descriptor whose end means the same as a signal. Raises StoreError,
     Conflict, InvalidInput or NotPermitted where it cannot begin, and StoreError where not everything could be stored.
     """
+    logs.configure(options.log_format)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings can be had by anybody who sends nonsense
     _raise_limit_of_files()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)  # the thread that writes the log waits that long for the one that answers
@@ -125,7 +129,7 @@ def serve(
 
 async def _serve(options: Options, listener: socket.socket, ready: Callable[["Service"], None], until: int | None) -> None:
     service = make(options, loopback=is_loopback(listener.getsockname()[0]))
-    server = _Server(service)
+    server = Server(service)
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, server.end)
@@ -165,7 +169,8 @@ def make(options: Options, *, loopback: bool) -> Service:
         settings=options.limits,
         loopback=loopback,
         secret=_secret(options.store),
-        metrics=open_metrics,
+        metrics=open_meter,
+        tracing=open_tracing(),
         error_page=table.error_page(),
     )
 
@@ -176,7 +181,7 @@ def _secret(store: str) -> bytes:
     return hmac.digest(own, b"sessions of the pages", "sha256") if own else secrets.token_bytes(32)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's server, told to stop by who runs it, and ending streams when it does."""
 
     def __init__(self, service: Service) -> None:
@@ -233,3 +238,6 @@ def _make_folder(url: str) -> None:
     _, found, rest = url.partition("://")
     folder = Path(rest.removeprefix("/") if found else url).parent
     folder.mkdir(exist_ok=True)
+
+
+_Server = Server

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,6 +71,16 @@ class Metrics(Meter, Protocol):
         """Return the text of all metrics and its content type."""
 
 
+class Tracing(Meter, Protocol):
+    """A meter that spans decisions and what comes of them."""
+
+    def deciding(self, agent: str, traceparent: str = "", tracestate: str = "") -> AbstractContextManager[str]:
+        """Span a decision, and give the traceparent that is to be stored with it."""
+
+    def close(self) -> None:
+        """Send what is left."""
+
+
 class LastSaid:
     """A `Meter` that catches the outcome that a report makes, while it is made, so that the log need not be asked."""
 
@@ -104,12 +115,12 @@ class Tenant:
     store that this process knows. metrics: what counts in it, if anything does.
     """
 
-    def __init__(self, name: str, opener: Opener, metrics: Metrics | None) -> None:
+    def __init__(self, name: str, opener: Opener, metrics: Metrics | None = None, others: Sequence[Meter] = ()) -> None:
         self.name = name
         self.metrics = metrics
         self.changes = Changes()
         self.said = LastSaid()
-        self.steersman = opener(name, (self.changes, self.said, *(() if metrics is None else (metrics,))))
+        self.steersman = opener(name, (self.changes, self.said, *others, *(() if metrics is None else (metrics,))))
         self.shared = self.steersman.log.shared
         self.agents: dict[str, Agent] = {}
         self.recent: OrderedDict[str, Decision] = OrderedDict()
@@ -155,9 +166,12 @@ class Tenant:
 class Tenants:
     """All tenants that were asked for. Safe to use from several threads."""
 
-    def __init__(self, opener: Opener, metrics: Callable[[str], Metrics] | None = None) -> None:
+    def __init__(
+        self, opener: Opener, metrics: Callable[[str], Metrics | None] = lambda tenant: None, others: Sequence[Meter] = ()
+    ) -> None:
         self._opener = opener
         self._metrics = metrics
+        self._others = others
         self._lock = threading.Lock()
         self._open: dict[str, Tenant] = {}
         self._closed = False
@@ -171,8 +185,7 @@ class Tenants:
         with self._lock:
             found = self._open.get(name)
             if found is None:
-                metrics = None if self._metrics is None else self._metrics(name)
-                found = self._open[name] = Tenant(name, self._opener, metrics)
+                found = self._open[name] = Tenant(name, self._opener, self._metrics(name), self._others)
             return found
 
     def __iter__(self) -> Iterator[Tenant]:

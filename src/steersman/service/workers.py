@@ -1,16 +1,21 @@
 """Workers: several processes that answer on one socket, started anew where one dies."""
 
 import os
+import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
+from steersman.app.telemetry import forget_metrics, share_metrics
 from steersman.core.errors import StoreError
 from steersman.service.serve import SECRET, Options
 
@@ -51,7 +56,8 @@ class Supervisor:
         self._grace_s = options.limits.grace_s
         self._stopping = False
         self._workers = [Worker() for _ in range(options.workers)]
-        self._environment = {**os.environ}
+        self._metrics = Path(tempfile.mkdtemp(prefix="steersman-metrics-"))
+        self._environment = {**os.environ, **share_metrics(self._metrics)}
         self._environment.setdefault(SECRET, os.urandom(32).hex())  # a session holds with whichever worker
 
     def run(self, ready: Callable[[], None]) -> int:
@@ -117,6 +123,7 @@ class Supervisor:
         now = time.monotonic()
         for each in self._workers:
             if each.process is not None and each.process.poll() is not None:
+                forget_metrics(self._metrics, each.process.pid)
                 if now - each.started_at > _STEADY_S:
                     each.pause_s = _FIRST_PAUSE_S
                 each.process, each.again_at = None, now + each.pause_s
@@ -139,10 +146,9 @@ class Supervisor:
         for each in self._workers:
             if each.ready >= 0:
                 os.close(each.ready)
+        shutil.rmtree(self._metrics, ignore_errors=True)
 
 
 def _has_come(pipe: int, wait_s: float) -> bool:
-    import select
-
     found, _, _ = select.select([pipe], [], [], wait_s)
     return bool(found) and os.read(pipe, 1) == READY

@@ -1,0 +1,124 @@
+"""Outcomes over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+STATE = {"load": 10, "backlog": 5, "weekend": False}
+
+
+@pytest.fixture
+def decision(client: httpx.Client) -> str:
+    """The id of a decision."""
+    made: str = client.post("/v1/decisions", json={"agent": "lab/small", "state": STATE}).json()["id"]
+    return made
+
+
+def report(client: httpx.Client, decision: str, reward: float = 0.5, **more: Any) -> httpx.Response:
+    return client.post("/v1/outcomes", json={"decision_id": decision, "measurements": {"reward": reward}, **more})
+
+
+def revisions(client: httpx.Client, decision: str) -> list[tuple[int, str, float | None]]:
+    found = client.get(f"/v1/decisions/{decision}").json()["outcomes"]
+    return [(each["revision"], each["kind"], each["reward"]) for each in found]
+
+
+def test_an_outcome_is_answered_with_what_was_recorded(client: httpx.Client, decision: str) -> None:
+    said = {"decision_id": decision, "revision": 0, "kind": "reported", "reward": 0.5, "components": {"reward": 0.5}}
+    assert report(client, decision).json() == said
+    assert revisions(client, decision) == [(0, "reported", 0.5)]
+
+
+def test_the_same_again_is_acknowledged_and_changes_nothing(client: httpx.Client, decision: str) -> None:
+    first = report(client, decision)
+    assert [report(client, decision).json() for _ in range(3)] == [first.json()] * 3
+    assert len(revisions(client, decision)) == 1
+
+
+def test_something_else_is_a_conflict_unless_it_corrects(client: httpx.Client, decision: str) -> None:
+    report(client, decision)
+    refused = report(client, decision, 0.7)
+    assert refused.status_code == 409
+    assert refused.json()["type"] == "urn:steersman:problem:conflict"
+    assert report(client, decision, 0.7, correct=True).json()["revision"] == 1
+    assert revisions(client, decision)[-1] == (1, "reported", 0.7)
+
+
+def test_a_revision_says_which_word_it_is(client: httpx.Client, decision: str) -> None:
+    assert report(client, decision, 0.1, revision=0).json()["revision"] == 0
+    assert report(client, decision, 0.2, revision=1).json()["revision"] == 1
+    assert report(client, decision, 0.3, revision=2).json()["revision"] == 2
+    again = [report(client, decision, reward, revision=index).json() for index, reward in enumerate((0.1, 0.2, 0.3))]
+    assert [(each["revision"], each["reward"]) for each in again] == [(0, 0.1), (1, 0.2), (2, 0.3)]
+    assert len(revisions(client, decision)) == 3
+
+
+@pytest.mark.parametrize("revision", [0, 1])
+def test_another_word_for_the_same_revision_is_a_conflict(client: httpx.Client, decision: str, revision: int) -> None:
+    report(client, decision, 0.1, revision=0)
+    report(client, decision, 0.2, revision=1)
+    assert report(client, decision, 0.9, revision=revision).status_code == 409
+    assert len(revisions(client, decision)) == 2
+
+
+@pytest.mark.parametrize("revision", [1, 5])
+def test_a_gap_in_the_revisions_is_a_conflict(client: httpx.Client, decision: str, revision: int) -> None:
+    answer = report(client, decision, revision=revision)
+    assert answer.status_code == 409
+    assert "0 revisions" in answer.json()["detail"]
+
+
+def test_an_outcome_is_withdrawn_and_that_is_audited(client: httpx.Client, decision: str) -> None:
+    report(client, decision)
+    gone = client.delete(f"/v1/decisions/{decision}/outcome", params={"source": "me"})
+    assert gone.json()["kind"] == "withdrawn"
+    assert revisions(client, decision)[-1] == (1, "withdrawn", None)
+    events = client.get("/v1/audit").json()["events"]
+    assert ("outcome withdrawn", decision, "local") in {(e["event"], e["subject"], e["actor"]) for e in events}
+
+
+def test_there_must_be_something_to_withdraw(client: httpx.Client, decision: str) -> None:
+    assert client.delete(f"/v1/decisions/{decision}/outcome").status_code == 404
+    assert client.delete("/v1/decisions/nothing/outcome").status_code == 404
+
+
+def test_a_batch_is_acknowledged_part_by_part(client: httpx.Client, decision: str) -> None:
+    said = {"decision_id": decision, "measurements": {"reward": 0.5}}
+    parts = [
+        said,
+        {**said, "measurements": {"reward": 0.6}},
+        {**said, "decision_id": "x"},
+        said,
+        {**said, "measurements": {}},
+    ]
+    results = client.post("/v1/outcomes/batch", json={"outcomes": parts}).json()["results"]
+    assert [each.get("problem", {}).get("status", "taken") for each in results] == ["taken", 409, 404, "taken", 400]
+
+
+@pytest.mark.parametrize(
+    ("measurements", "hint"),
+    [
+        ({}, "missing"),
+        ({"reward": 2.0}, "outside"),
+        ({"reward": 0.5, "speed": 1.0}, "unknown measurement"),
+        ({"reward": "0.5"}, "Expected `float`"),
+        ({"reward": None}, "Expected `float`"),
+    ],
+)
+def test_measurements_that_do_not_fit_are_refused(
+    client: httpx.Client, decision: str, measurements: dict[str, Any], hint: str
+) -> None:
+    answer = client.post("/v1/outcomes", json={"decision_id": decision, "measurements": measurements})
+    assert answer.status_code == 400
+    assert hint in answer.json()["detail"]
+    assert report(client, decision).status_code == 200, "what was refused must not stand in the way"
+
+
+def test_an_unknown_decision_is_not_found(client: httpx.Client) -> None:
+    assert report(client, "01a221ff-7b96-7000-8f29-d3e01c83ac3e").status_code == 404
+
+
+def test_more_parts_than_a_batch_takes_are_refused(client: httpx.Client) -> None:
+    said = {"decision_id": "x", "measurements": {}}
+    assert client.post("/v1/outcomes/batch", json={"outcomes": [said] * 1001}).status_code == 400
