@@ -36,7 +36,15 @@ class Guard:
     probe: StateValues | None = None
 
 
-def limit(name: str, dimension: str, choices: Iterable[Choice], allowed: Callable[[StateValues], float], unit: str) -> Guard:
+def limit(
+    name: str,
+    dimension: str,
+    choices: Iterable[Choice],
+    allowed: Callable[[StateValues], float],
+    unit: str,
+    *,
+    probe: StateValues | None = None,
+) -> Guard:
     """Return a guard that refuses the choices of a numeric dimension above what `allowed` says for the state."""
     ordered = tuple(choices)
 
@@ -48,4 +56,4 @@ def limit(name: str, dimension: str, choices: Iterable[Choice], allowed: Callabl
             if float(each) > most
         ]
 
-    return Guard(name=name, refuse=refuse)
+    return Guard(name=name, refuse=refuse, probe=probe)

@@ -24,6 +24,7 @@ from steersman.loops.explain import Explanation, Replay
 from steersman.loops.policy import Policy, policy_table
 from steersman.loops.runtime import Runtime
 from steersman.loops.steer import Call, steered
+from steersman.stages.monitor.probes import prove
 from steersman.stages.monitor.convergence import Convergence
 
 P = ParamSpec("P")
@@ -162,6 +163,10 @@ class Agent:
         with self._runtime.lock:
             decide_loop.poll_controls(self._runtime)
             return diagnose(self._runtime)
+
+    def probe_guards(self) -> dict[str, bool]:
+        """Return whether each guard that declares a probe refuses it in time, by name."""
+        return prove(self._runtime.guard_list, self._runtime.world.timer)
 
     def relearn(self) -> Receipt:
         """Fold the agent's whole log anew, as after an import."""

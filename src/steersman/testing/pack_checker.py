@@ -116,6 +116,14 @@ def guards_answer(spec: AgentSpec, rng: np.random.Generator) -> None:
         _expect(median_ms < guard.deadline_ms, f"guard {guard.name} takes {median_ms:.1f} ms of {guard.deadline_ms:g}")
 
 
+def guards_refuse_their_probes(spec: AgentSpec, rng: np.random.Generator) -> None:
+    """Its guards refuse something in the states that they declare as probes."""
+    for guard in spec.guards:
+        if guard.probe is not None:
+            spec.state.check(guard.probe)
+            _expect(any(True for _ in guard.refuse(guard.probe)), f"guard {guard.name} lets its probe pass")
+
+
 def guards_leave_something(spec: AgentSpec, rng: np.random.Generator) -> None:
     """Its guards leave something to choose in most states."""
     left = 0
@@ -193,6 +201,7 @@ CHECKS: tuple[Callable[[AgentSpec, np.random.Generator], None], ...] = (
     refuses_not_a_number,
     baseline_acts,
     guards_answer,
+    guards_refuse_their_probes,
     guards_leave_something,
     reward_is_bounded,
     reward_varies,

@@ -47,6 +47,9 @@ BAD: dict[str, AgentSpec] = {
     ),
     "baseline_acts": replace(GOOD, baseline=lambda state: "nonsense"),
     "guards_answer": replace(GOOD, guards=_guard(_meddle)),
+    "guards_refuse_their_probes": replace(
+        GOOD, guards=(Guard(name="g", refuse=lambda state: (), probe={"load": 1.0, "backlog": 1.0, "weekend": True}),)
+    ),
     "guards_leave_something": replace(GOOD, guards=_guard(lambda state: [Refusal(where={}, reason="never")])),
     "reward_is_bounded": replace(
         GOOD,

@@ -9,7 +9,7 @@ from steersman.core.agent import AgentSpec
 from steersman.core.guards import Guard, Refusal, limit
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
-from steersman.core.state import Number, StateSchema, StateValues
+from steersman.core.state import Number, Scalar, StateSchema, StateValues
 from steersman.packs.qe.ranking import ORDERS
 from steersman.packs.qe.selection import SELECTIONS
 
@@ -145,11 +145,14 @@ def _time_budget(state: StateValues) -> Iterable[Refusal]:
             yield Refusal(where=where, reason=f"{left:.0f} s are left; all tests take {whole:.0f} s on one worker")
 
 
+# One core, hardly any memory, no tools and no time: each guard has to refuse something here.
+PROBE: dict[str, Scalar] = {each.name: each.low for each in STATE.fields if isinstance(each, Number)} | {"duration_s": 60.0}
+
 GUARDS = (
-    limit("cores", "workers", WORKERS, lambda state: float(state["cores"]), "cores"),
-    limit("memory", "workers", WORKERS, _memory_workers, "workers that fit into the free memory"),
-    Guard(name="tools", refuse=_missing_tools),
-    Guard(name="time-budget", refuse=_time_budget),
+    limit("cores", "workers", WORKERS, lambda state: float(state["cores"]), "cores", probe=PROBE),
+    limit("memory", "workers", WORKERS, _memory_workers, "workers that fit into the free memory", probe=PROBE),
+    Guard(name="tools", refuse=_missing_tools, probe=PROBE),
+    Guard(name="time-budget", refuse=_time_budget, probe=PROBE),
 )
 
 # A bandit: each run is an episode of its own. In a space of four dimensions a step of 1/4 for each slot is a full step
@@ -203,4 +206,5 @@ agent = AgentSpec(
     guards=GUARDS,
     settings=SETTINGS,
     kinship=KINSHIP,
+    cost="cpu_s",
 )
