@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix docs bench clean
+.PHONY: help run up test browser check fix docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -20,8 +20,16 @@ $(READY): pyproject.toml requirements.txt
 run: $(READY) ## the demo: learn how to run the tests of a real library, in about two minutes
 	$(BIN)/steersman demo
 
-test: check ## the checks, then the whole test suite
+up: $(READY) ## the service with its dashboard, on this machine alone
+	$(BIN)/steersman up
+
+test: check browser ## the checks, then the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+browser: # tests of pages need a Chromium: found, or installed where that is allowed
+	@command -v "$$STEERSMAN_CHROMIUM" chromium chromium-browser google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	|| echo "No Chromium here: the tests of the pages will not run. Install one, or name it in STEERSMAN_CHROMIUM."
 
 check: $(READY) ## format, lint, types and import contracts
 	$(BIN)/ruff format --check .
