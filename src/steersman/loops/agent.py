@@ -24,8 +24,8 @@ from steersman.loops.explain import Explanation, Replay
 from steersman.loops.policy import Policy, policy_table
 from steersman.loops.runtime import Runtime
 from steersman.loops.steer import Call, steered
-from steersman.stages.monitor.probes import prove
 from steersman.stages.monitor.convergence import Convergence
+from steersman.stages.monitor.probes import prove
 
 P = ParamSpec("P")
 R = TypeVar("R")
