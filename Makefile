@@ -27,8 +27,8 @@ test: check browser ## the checks, then the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 browser: # tests of pages need a Chromium: found, or installed where that is allowed
-	@command -v "$$STEERSMAN_CHROMIUM" chromium chromium-browser google-chrome >/dev/null \
-	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	@for each in "$$STEERSMAN_CHROMIUM" chromium chromium-browser google-chrome; do command -v "$$each" >/dev/null && exit 0; done; \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 	|| echo "No Chromium here: the tests of the pages will not run. Install one, or name it in STEERSMAN_CHROMIUM."
 
 check: $(READY) ## format, lint, types and import contracts
