@@ -119,7 +119,9 @@ def _answer(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _errors(operation: Operation, by_type: Mapping[str, Any]) -> dict[str, Any]:
-    content = {MEDIA_TYPE: {"schema": by_type[_key(Problem)]}}
+    content: dict[str, Any] = {MEDIA_TYPE: {"schema": by_type[_key(Problem)]}}
+    if operation.tag == "personalizer":
+        content["application/json"] = {"schema": {"type": "object"}}  # its errors are those that its clients know
     return {status: {"description": meaning, "content": content} for status, meaning in _ERRORS.items()}
 
 
