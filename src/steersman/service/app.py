@@ -22,7 +22,7 @@ from steersman.core.errors import (
 )
 from steersman.core.ports import Receipt
 from steersman.core.settings import Service as Limits
-from steersman.core.values import ApiKey
+from steersman.core.values import ApiKey, AuditEvent
 from steersman.service.access import NOBODY, Access
 from steersman.service.headers import headers
 from steersman.service.limits import Crumbs, Rates
@@ -165,6 +165,15 @@ class Service:
     def keys(self, tenant: str) -> list[ApiKey]:
         """Return a tenant's keys, as the store said a moment ago."""
         return self.access.keys(tenant)
+
+    def trail(self, call: Call, limit: int) -> list[AuditEvent]:
+        """Return the newest events of the caller's audit trail, newest first.
+
+        The main store's trail also tells of the keys of all tenants; those of others are left out.
+        """
+        events = call.steersman.log.audit(limit)
+        foreign = self.access.foreign(call.caller.tenant)
+        return [each for each in events if each.subject not in foreign]
 
     def unready(self) -> str:
         """Return "" where decisions and outcomes can be recorded, else why not."""

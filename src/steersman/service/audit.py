@@ -9,7 +9,7 @@ _MOST_EVENTS = 10_000
 
 async def _list(call: Call) -> AuditList:
     limit = number(call.query, "limit", 100, high=_MOST_EVENTS)
-    return AuditList(events=await call.host.in_thread(call.steersman.log.audit, limit))
+    return AuditList(events=await call.host.in_thread(call.host.trail, call, limit))
 
 
 async def _verify(call: Call) -> Verification:

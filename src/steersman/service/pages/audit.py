@@ -8,7 +8,7 @@ _SETTINGS = "settings in force"
 
 
 def _view(call: Call) -> Reply:
-    events = call.steersman.log.audit(_EVENTS)
+    events = call.host.trail(call, _EVENTS)
     return html(call, "audit.html", active="audit", events=events, most=_EVENTS, settings_event=_SETTINGS)
 
 
