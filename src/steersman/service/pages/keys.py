@@ -9,7 +9,7 @@ from steersman.service.pages.shell import html, page
 
 def _view(call: Call) -> Reply:
     now = time.time()
-    keys = sorted(call.host.access.keys(call.caller.tenant), key=lambda each: (not valid(each, now), -each.created_at))
+    keys = sorted(call.host.keys(call.caller.tenant), key=lambda each: (not valid(each, now), -each.created_at))
     return html(call, "keys.html", active="keys", keys=[(each, valid(each, now)) for each in keys], roles=ROLES)
 
 

@@ -138,6 +138,7 @@ def _view(call: Call) -> Reply:
         changes=changes(call, ledger),
         controls=in_force(call),
         agents=ledger.agents(),
+        origin=f"http://{call.headers.get('host', '127.0.0.1')}",
     )
 
 

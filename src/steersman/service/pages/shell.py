@@ -18,6 +18,8 @@ from steersman.service.pages.assets import address
 View = Callable[[Call], Reply]
 SPANS = {"1": "24 hours", "7": "7 days", "30": "30 days"}
 _SPAN = "7"
+_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+"""Without a referrer, a browser would send its forms as from nowhere, and the service would refuse them."""
 _MENU = (("overview", "/", "Overview"), ("on-call", "/on-call", "On call"), ("debug", "/debug", "Debug"))
 _MORE = (("audit", "/audit", "Audit"),)
 _FILTERS = ("number", "signed", "percent", "signed_percent", "whole", "milliseconds", "span", "moment", "iso")
@@ -54,8 +56,7 @@ def html(call: Call, template: str, *, status: int = 200, **values: Any) -> Repl
             **values,
         )
     )
-    headers = {"Cache-Control": "no-store"}
-    return Reply(body=body.encode(), media_type="text/html; charset=utf-8", status=status, headers=headers)
+    return Reply(body=body.encode(), media_type="text/html; charset=utf-8", status=status, headers=_HEADERS)
 
 
 def may(caller: Caller | None, role: Role) -> bool:

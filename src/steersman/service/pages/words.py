@@ -55,7 +55,8 @@ def percent(share: float | None, decimals: int = 1) -> str:
 def signed_percent(share: float | None, decimals: int = 1) -> str:
     """Return a share as per cent with its sign: +12.3 %."""
     text = percent(share, decimals)
-    return f"+{text}" if share is not None and share > 0.0 else text
+    zero = not text.strip("−0. %")
+    return text.removeprefix("−") if zero else f"+{text}" if share is not None and share > 0.0 else text
 
 
 def whole(count: int | None) -> str:

@@ -75,33 +75,37 @@ function morph(old, now) {
   }
 }
 
-let under_way = false;
+let busy = false; // while a refresh is under way, and for a while after it: the slower it was, the longer
 let wanted = false;
 
 async function refresh() {
-  if (under_way) {
+  if (busy || document.hidden) {
     wanted = true;
     return;
   }
-  under_way = true;
+  busy = true;
+  wanted = false;
+  const began = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (answer.redirected && new URL(answer.url).pathname === "/login") location.assign(answer.url);
-    if (answer.ok) {
+    const door = new URL(answer.url).pathname === "/login";
+    if (door && document.querySelector("dialog[open]")) wanted = true; // a key that is shown once stays until it was read
+    else if (door) location.assign(answer.url);
+    else if (answer.ok) {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       morph(document.getElementById("main"), fresh.getElementById("main"));
       draw();
     }
   } catch {
     // the stream tells that the service is away
-  } finally {
-    under_way = false;
-    if (wanted) {
-      wanted = false;
-      setTimeout(refresh, 250);
-    }
   }
+  setTimeout(() => {
+    busy = false;
+    if (wanted) refresh();
+  }, Math.max(200, 5 * (performance.now() - began)));
 }
+
+document.addEventListener("visibilitychange", () => wanted && refresh());
 
 function say(state, text) {
   const place = document.getElementById("live");
@@ -122,15 +126,13 @@ function listen() {
     say("lost", "not live, retrying");
     if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
   };
-  const changed = (event) => {
-    const news = JSON.parse(event.data);
-    if (news.controls || !mine || (news.agents ?? []).includes(mine)) refresh();
-  };
-  for (const name of ["change", "changed"]) stream.addEventListener(name, changed);
+  stream.addEventListener("change", (event) => {
+    if (!mine || JSON.parse(event.data).agents.includes(mine)) refresh();
+  });
   addEventListener("pagehide", () => stream.close(), { once: true });
 }
 
-setInterval(() => document.visibilityState === "visible" && refresh(), 60_000); // "3 min ago" moves on as well
+setInterval(refresh, 60_000); // "3 min ago" moves on as well
 setInterval(() => document.querySelector("[data-wait]") && refresh(), 1000);
 
 // --- charts: each reads the table below it -------------------------------------------------------------------------------
@@ -252,7 +254,7 @@ async function send(form, work) {
     await work();
     form.reset();
     form.closest("dialog").close();
-    await refresh();
+    refresh();
   } catch (error) {
     fail(form, error);
   } finally {
@@ -284,7 +286,7 @@ async function release(button) {
     const { release: kind, scope } = button.dataset;
     await ask("POST", "/v1/controls", { kind, scope, active: false, reason: "released on the dashboard" });
     toast("Released.");
-    await refresh();
+    refresh();
     document.getElementById("main").focus();
   } catch (error) {
     toast(error.message);
@@ -384,7 +386,10 @@ document.addEventListener("change", (event) => {
   if (form) form.requestSubmit();
 });
 
-document.getElementById("made")?.addEventListener("close", () => (document.getElementById("secret").value = ""));
+document.getElementById("made")?.addEventListener("close", () => {
+  document.getElementById("secret").value = "";
+  refresh();
+});
 
 function turn() {
   const dark = page.dataset.theme ? page.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
