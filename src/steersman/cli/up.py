@@ -26,6 +26,9 @@ def up(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; more than one needs PostgreSQL.")] = 1,
     role: Annotated[str, typer.Option(help="What this one does: decide, learn or all; parts need PostgreSQL.")] = "all",
     log_format: Annotated[str, typer.Option(help="How to log, to standard error: text or json.")] = "text",
+    agents: Annotated[
+        list[str] | None, typer.Option("--agents", metavar="FILE", help="A Python file with agents of your own; repeatable.")
+    ] = None,
     store: StoreOption = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
@@ -44,6 +47,7 @@ def up(
     options = serve.Options(
         store=store or os.environ.get("STEERSMAN_STORE") or serve.DEFAULT_STORE,
         settings=settings,
+        agents=tuple(agents or ()),
         host=host,
         port=port,
         part=role,  # type: ignore[arg-type]  # checked above

@@ -20,6 +20,7 @@ import uvloop
 from steersman.app import Steersman
 from steersman.app.stores import DEFAULT_STORE, audit_key, is_shared
 from steersman.app.telemetry import open_meter, open_tracing
+from steersman.core.catalog import load_file
 from steersman.core.errors import Conflict, InvalidInput, NotPermitted
 from steersman.core.settings import Service as Limits
 from steersman.core.settings import SettingsFile
@@ -39,10 +40,14 @@ _FILES = 65_536
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What `steersman up` was asked for. store: the main store's URL. part: what this process does of all."""
+    """What `steersman up` was asked for.
+
+    store: the main store's URL. agents: files with agents of the user's own. part: what this process does of all.
+    """
 
     store: str
     settings: str | None = None
+    agents: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8321
     part: table.Part = "all"
@@ -161,7 +166,9 @@ def make(options: Options, *, loopback: bool) -> Service:
         url = tenant_url(options.store, name)
         if name != "default":
             _make_folder(url)
-        return Steersman.open(url, settings=options.settings, learn=options.part != "decide", meters=meters)  # type: ignore[arg-type]
+        own = [spec for file in options.agents for spec in load_file(file)]
+        learns = options.part != "decide"
+        return Steersman.open(url, agents=own, settings=options.settings, learn=learns, meters=meters)  # type: ignore[arg-type]
 
     return Service(
         table.operations(options.part),
