@@ -5,9 +5,9 @@
 Schemathesis makes requests from /v1/openapi.json, operation by operation and in sequences in which answers feed later
 requests, and checks the answers against the document: all checks but one (that whatever fits the schema is accepted: the
 schema of a state is the agent's, which the document cannot know). The document is sharpened with names that exist, so that
-requests get past the door; it is run again with other seeds until so many requests were made. Then raw sockets send random bytes,
-half requests, slow ones and endless ones, while somebody else asks for decisions. Nothing may be answered with 500, nothing
-may hang, and memory must stay bounded.
+requests get past the door; it is run again with other seeds until so many requests were made. Then raw sockets send random
+bytes, half requests, slow ones and endless ones, while somebody else asks for decisions. Nothing may be answered with 500,
+nothing may hang, and memory must stay bounded.
 """
 
 import argparse
@@ -37,6 +37,8 @@ STATE = {"load": 10.0, "backlog": 10.0, "weekend": False}
 REQUEST_WAIT_S = 2.0
 HANGS_S = 15.0
 NOT_CHECKED = "positive_data_acceptance"
+PHASES = "coverage,fuzzing,stateful"
+BUG = "FUZZ_BUG"
 agent = small_agent()
 
 
@@ -90,8 +92,8 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """Start `steersman up` on a free port, with a first key."""
+def serving(folder: Path, *, bug: bool = False) -> Iterator[Server]:
+    """Start `steersman up` on a free port, with a first key. bug: with one that the fuzzer must find."""
     settings, store = folder / "steersman.toml", str(folder / "log.db")
     settings.write_text(
         f'agent_files = ["{Path(__file__).resolve()}"]\n[service]\nrate_per_s = 0\nrequest_wait_s = {REQUEST_WAIT_S}\n'
@@ -102,7 +104,7 @@ def serving(folder: Path) -> Iterator[Server]:
     up = [*command, "up", "--port", "0", "--store", store, "--settings", str(settings), "--json"]
     with (
         (folder / "errors").open("w") as errors,
-        subprocess.Popen(up, stdout=subprocess.PIPE, stderr=errors) as process,
+        subprocess.Popen(up, stdout=subprocess.PIPE, stderr=errors, env={**os.environ, BUG: "1" if bug else ""}) as process,
     ):
         try:
             address = json.loads(next(iter(process.stdout or ()), b"{}")).get("address")
@@ -113,17 +115,39 @@ def serving(folder: Path) -> Iterator[Server]:
             process.terminate()
 
 
-def generated(server: Server, folder: Path, *, examples: int, seed: int, phases: str = "coverage,fuzzing,stateful") -> Found:
-    """Have schemathesis make requests from the document."""
+def _plant() -> None:
+    """The seeded bug: the service falls over questions for the safe arm. It comes in with this file, as an agent's."""
+    from steersman.service.app import Service
+
+    correct = Service._read
+
+    async def read(self: Any, *args: Any) -> Any:
+        body = await correct(self, *args)
+        if getattr(body, "arm", None) == "safe":
+            raise RuntimeError("nobody thought of the safe arm")
+        return body
+
+    Service._read = read  # type: ignore[assignment,method-assign]
+
+
+if os.environ.get(BUG):
+    _plant()
+
+
+def generated(server: Server, folder: Path, *, examples: int, seed: int, phases: str = PHASES, only: str = "") -> Found:
+    """Have schemathesis make requests from the document.
+
+    only: a pattern of the paths; else all but the endless one and those about keys, which might revoke the one in use.
+    """
     document = folder / "openapi.json"
     document.write_text(json.dumps(sharpened(server.ask("GET", "/v1/openapi.json")[1], _known(server))))
     done = subprocess.run(
         [
             *(str(Path(sys.executable).parent / "schemathesis"), "run", str(document), "--url", server.address),
-            *("--header", f"Authorization: Bearer {server.key}", "--exclude-path", "/v1/events", "--no-color"),
+            *("--header", f"Authorization: Bearer {server.key}", "--no-color", "--warnings", "off"),
             *("--checks", "all", "--exclude-checks", NOT_CHECKED, "--phases", phases, "--seed", str(seed)),
             *("--max-examples", str(examples), "--request-timeout", str(HANGS_S), "--continue-on-failure"),
-            *("--report", "ndjson", "--report-ndjson-path", str(folder / "report.ndjson"), "--warnings", "off"),
+            *(("--include-path-regex", only) if only else ("--exclude-path-regex", "^/v1/(keys|events)")),
         ],
         cwd=folder,
         capture_output=True,
@@ -135,6 +159,8 @@ def generated(server: Server, folder: Path, *, examples: int, seed: int, phases:
         found.failures[count] += int(name)
     if done.returncode not in (0, 1) or (done.returncode and not found.failures):
         raise SystemExit(f"schemathesis failed: {done.stdout[-3_000:]}{done.stderr[-3_000:]}")
+    if not only and server.ask("GET", "/v1/agents")[0] != 200:
+        raise SystemExit("the key does not hold any longer: nothing was tested behind it")
     made = re.search(r"([\d,]+) generated", done.stdout)
     found.requests = int(made[1].replace(",", "")) if made else 0
     return found
@@ -344,6 +370,9 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=50_000)
     parser.add_argument("--sockets", type=int, default=2_000)
     given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, serving(Path(name), bug=True) as server:
+        caught = generated(server, Path(name), examples=20, seed=0, phases="coverage", only="^/v1/decisions$")
+    print(f"P22 seeded bug (falls over one value of one field): {dict(caught.failures) or 'not caught'}", flush=True)
     total = Found()
     seed = 0
     while total.requests < given.requests:
@@ -351,6 +380,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name, serving(Path(name)) as server:
             began = server.rss_mb()
             found = generated(server, Path(name), examples=given.examples, seed=seed)
+            about_keys = generated(server, Path(name), examples=given.examples, seed=seed, only="^/v1/keys")
+            found.requests += about_keys.requests
+            found.failures += about_keys.failures
+            found.told += about_keys.told if about_keys.failures else ""
             total.requests += found.requests
             total.failures += found.failures
             print(
@@ -370,7 +403,7 @@ def main() -> None:
         f"{raw.hung}, slowest {raw.slowest_s:.1f} s (a request has {REQUEST_WAIT_S:g} s), memory {raw.rss_mb[0]:.0f} → "
         f"{raw.rss_mb[1]:.0f} MB"
     )
-    sys.exit(0 if total.held and raw.held else 1)
+    sys.exit(0 if total.held and raw.held and caught.failures else 1)
 
 
 if __name__ == "__main__":
