@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 from steersman.backends.metrics.agents import Steered, gauges
 from steersman.backends.metrics.instruments import Instruments
 from steersman.backends.metrics.recent import Recent
 from steersman.backends.metrics.tally import Tally
-from steersman.core.values import Decision, Outcome
+from steersman.core.values import Decision, Outcome, OutcomeKind
 
 MAX_SERIES = 2_000
 REFRESH_S = 5.0
@@ -19,16 +20,16 @@ _SILENT = 10_000
 _OTHER = "other"
 _FAILED = "guard failed"
 
-_DECIDED = ("steersman_decisions_total", "")
-_OVERRIDDEN = ("steersman_overridden_decisions_total", "")
-_LEARNED = ("steersman_outcomes_learned_total", "")
-_SUCCESS = ("steersman_successes_total", "")
-_COSTED = ("steersman_costed_outcomes_total", "")
-_COST = ("steersman_cost_total", "")
-_REFUND = ("steersman_cost_refunds_total", "")
-_JUDGED = ("steersman_judged_blocks_total", "")
-_FALSE = ("steersman_false_blocks_total", "")
-_OUTCOMES = "steersman_outcomes_total"
+_DECIDED = "steersman_decisions_total"
+_OVERRIDDEN = "steersman_overridden_decisions_total"
+_LEARNED = "steersman_outcomes_learned_total"
+_SUCCESS = "steersman_successes_total"
+_COSTED = "steersman_costed_outcomes_total"
+_COST = "steersman_cost_total"
+_REFUND = "steersman_cost_refunds_total"
+_JUDGED = "steersman_judged_blocks_total"
+_FALSE = "steersman_false_blocks_total"
+_OUTCOMES = {each: f"steersman_outcomes_total {each}" for each in ("corrected", *get_args(OutcomeKind))}
 _LATENCY = "steersman_decision_latency_seconds"
 _REWARD = "steersman_reward_ratio"
 _STEPS = "steersman_episode_steps"
@@ -79,7 +80,7 @@ class PrometheusMeter:
             tally = self._of(decision)
             first = self._is_first(outcome)
             corrected = outcome.kind == "reported" and not first
-            tally.count((_OUTCOMES, "corrected" if corrected else outcome.kind))
+            tally.count(_OUTCOMES["corrected" if corrected else outcome.kind])
             if first:
                 self._judge(tally, outcome)
             if not outcome.revision and (outcome.terminated or outcome.truncated):

@@ -1,13 +1,11 @@
 """Tallies: what was counted since the instruments were last told, at a fraction of what telling them each time costs."""
 
 from bisect import bisect_left
+from collections import defaultdict
 
 from steersman.backends.metrics.instruments import Instruments
 from steersman.backends.metrics.recent import Recent
 from steersman.backends.metrics.table import BY_NAME
-
-Key = tuple[str, str]
-"""A metric's name, and the value of its label `kind` ("" where it has none)."""
 
 
 class Spread:
@@ -36,14 +34,14 @@ class Tally:
 
     def __init__(self, labels: dict[str, str], bounds: tuple[float, float], recent: Recent) -> None:
         self._labels = labels
-        self._sums: dict[Key, float] = {}
+        self._sums: defaultdict[str, float] = defaultdict(float)
         self._spreads: dict[str, Spread] = {}
         self.low, self.width = bounds[0], bounds[1] - bounds[0]
         self.recent = recent
 
-    def count(self, key: Key, amount: float = 1.0) -> None:
-        """Add to a counter."""
-        self._sums[key] = self._sums.get(key, 0.0) + amount
+    def count(self, key: str, amount: float = 1.0) -> None:
+        """Add to a counter. Its key is the metric's name, with a space and the value of its label `kind` if it has that."""
+        self._sums[key] += amount
 
     def observe(self, name: str, value: float) -> None:
         """Add a value to a histogram."""
@@ -57,13 +55,14 @@ class Tally:
         if not self._sums and not self._spreads:
             return None
         taken = Tally(self._labels, (self.low, self.low + self.width), self.recent)
-        taken._sums, self._sums = self._sums, {}
+        taken._sums, self._sums = self._sums, defaultdict(float)
         taken._spreads, self._spreads = self._spreads, {}
         return taken
 
     def move(self, instruments: Instruments) -> None:
         """Add everything to the instruments."""
-        for (name, kind), amount in self._sums.items():
+        for key, amount in self._sums.items():
+            name, _, kind = key.partition(" ")
             instruments.counter(name, {**self._labels, "kind": kind}).inc(amount)
         for name, spread in self._spreads.items():
             instruments.histogram(name, self._labels).add(spread.counts, spread.total)
