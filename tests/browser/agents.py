@@ -2,6 +2,7 @@
 
 import runpy
 from pathlib import Path
+from typing import Any
 
 from steersman.core.actions import ActionSpace
 from steersman.core.agent import AgentSpec
@@ -17,7 +18,11 @@ REWARD = Reward(
     low=-1,
     high=1,
 )
-SETTINGS = {"learning": {"gamma": 0.0}, "convergence": {"window_outcomes": 30}, "serving": {"baseline_share": 0.2}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "learning": {"gamma": 0.0},
+    "convergence": {"window_outcomes": 30},
+    "serving": {"baseline_share": 0.2},
+}
 
 
 def _refuse_heavy(state: StateValues) -> list[Refusal]:

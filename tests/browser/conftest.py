@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from steersman.app import Steersman
 from steersman.core.catalog import load_file
@@ -24,13 +24,13 @@ from steersman.core.catalog import load_file
 HERE = Path(__file__).parent
 AGENTS = HERE / "agents.py"
 SCREENSHOTS = HERE.parents[1] / ".artifacts" / "screenshots"
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 800}
+PHONE = ViewportSize(width=390, height=844)
+DESK = ViewportSize(width=1280, height=800)
 DECISIONS = 500
 _DAY_S = 86_400.0
 _WATCH = """
 window.violations = [];
-addEventListener("securitypolicyviolation", (event) => window.violations.push(event.violatedDirective + " " + event.blockedURI));
+addEventListener("securitypolicyviolation", (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
 """
 
 
@@ -44,7 +44,9 @@ def executable() -> str | None:
 def browser() -> Iterator[Browser]:
     found = executable()
     if found is None:
-        pytest.skip("the browser tests were NOT run: no chromium and no google-chrome here, and STEERSMAN_CHROMIUM names none")
+        pytest.skip(
+            "the browser tests were NOT run: no chromium and no google-chrome here, and STEERSMAN_CHROMIUM names none"
+        )
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield launched

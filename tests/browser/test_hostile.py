@@ -49,5 +49,7 @@ def unprotected(visitor: Visitor, server: Server, hostile: tuple[str, ...], made
     assert visitor.page.evaluate("window.broken") is None
     assert visitor.page.locator(INJECTED).count() == 0
     assert visitor.complaints == []
-    shown = visitor.page.evaluate("[...document.querySelectorAll('.state dd')].map(each => each.firstChild.nodeValue.trim())")
+    shown = visitor.page.evaluate(
+        "[...document.querySelectorAll('.state dd')].map(each => each.firstChild.nodeValue.trim())"
+    )
     assert shown == [each.replace("\x00", "").strip() for each in hostile]

@@ -1,4 +1,4 @@
-"""Each page, in both themes and at both sizes: it shows what it is for, everybody can use it, and nothing leaves the machine."""
+"""Each page, in both themes and at both sizes: it is there, everybody can use it, and nothing leaves the machine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_page_is_there_and_usable_by_everybody_in_both_themes(visit: Visit, se
     assert PAGES[name][1] in page.locator("h1").inner_text()
     page.evaluate(AXE)
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # it is one of the two
+        page.emulate_media(color_scheme=theme)
         visitor.keep(f"{name}-{theme}")
         found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
         assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found] == [], theme

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +115,7 @@ def t_cdf(t: float, degrees: float) -> float:
     return 1.0 - tail if t > 0.0 else tail
 
 
+@lru_cache(1_024)
 def t_quantile(probability: float, degrees: float) -> float:
     """Return the t with P(T ≤ t) = `probability` ∈ (0, 1) for Student's t with `degrees` > 0 degrees of freedom.
 

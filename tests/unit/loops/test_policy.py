@@ -11,7 +11,7 @@ from steersman.testing.specs import small_agent
 
 QUIET: dict[str, Any] = {"load": 10.0, "backlog": 5.0, "weekend": False}
 BUSY: dict[str, Any] = {"load": 60.0, "backlog": 5.0, "weekend": False}
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "learning": {"gamma": 0.0, "alpha": 0.5},
     "exploration": {"epsilon": 0.2, "decay": 1.0, "floor": 0.2},
     "serving": {"baseline_share": 0.0, "cold_visits": 3},

@@ -75,7 +75,7 @@ def test_arms_are_compared_within_hours_only() -> None:
 
 
 def test_a_difference_by_hand() -> None:
-    """w = 2·2/4 = 1 and 4·2/6 = 4/3; d = (1·1 + 4/3·0.5)/(7/3) = 5/7."""
+    """Weights 2·2/4 = 1 and 4·2/6 = 4/3; d = (1·1 + 4/3·0.5)/(7/3) = 5/7."""
     seen = [
         figures(1, "champion", [1.0, 2.0]),
         figures(1, "baseline", [0.0, 1.0]),
@@ -123,7 +123,10 @@ def test_costs_are_compared_as_a_ratio() -> None:
 
 
 def test_figures_add_up_and_take_back() -> None:
-    first, taken_back = figures(1, "champion", [0.5]), Figures(agent="", hour=0, arm="safe", drawn=False, rewarded=-1, reward=-0.5)
+    first, taken_back = (
+        figures(1, "champion", [0.5]),
+        Figures(agent="", hour=0, arm="safe", drawn=False, rewarded=-1, reward=-0.5),
+    )
     found = add(first, taken_back)
     assert (found.agent, found.hour, found.arm, found.drawn) == ("lab/small", 1, "champion", True)
     assert (found.rewarded, found.reward, found.decisions) == (0, 0.0, 2)
@@ -131,7 +134,10 @@ def test_figures_add_up_and_take_back() -> None:
 
 def test_hours_hold_both_arms() -> None:
     found = hours([figures(2, "champion", [1.0]), figures(1, "baseline", [0.5]), figures(2, "champion", [0.0])])
-    assert [(each.hour, each.learned, each.baseline, each.outcomes) for each in found] == [(1, None, 0.5, 1), (2, 0.5, None, 2)]
+    assert [(each.hour, each.learned, each.baseline, each.outcomes) for each in found] == [
+        (1, None, 0.5, 1),
+        (2, 0.5, None, 2),
+    ]
 
 
 def test_entropy_is_one_for_all_alike_and_zero_for_one_alone() -> None:
@@ -150,3 +156,10 @@ def test_percentiles_are_values_that_were_seen() -> None:
     assert percentile([float(each) for each in range(1, 101)], 0.95) == 95.0
     assert percentile([3.0], 0.95) == 3.0
     assert percentile([], 0.95) is None
+
+
+def test_many_degrees_of_freedom_are_told_quickly_and_right() -> None:
+    for count in (31, 32, 100, 10_000):
+        low, high = interval((count, 0.0, float(count - 1))) or (0.0, 0.0)
+        assert high == pytest.approx(t_quantile(0.975, count - 1.0) / math.sqrt(count), rel=1e-6)
+        assert low == -high

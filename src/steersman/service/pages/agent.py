@@ -9,12 +9,11 @@ from msgspec import structs
 from steersman.core.values import Decision, Figures, Window
 from steersman.loops.agent import Agent
 from steersman.service.operations import Call, Reply
-from steersman.service.pages.changes import in_force
+from steersman.service.pages.changes import in_force, windows_of
 from steersman.service.pages.overview import line
 from steersman.service.pages.shell import SPANS, chosen_span, html, page, read_up
 from steersman.stages.monitor.performance import Hour, entropy, hours, interval
 
-_WINDOWS = 120
 _RECENT = 100
 _SHOWN = 12
 _SITUATIONS = 40
@@ -73,7 +72,7 @@ def _view(call: Call) -> Reply:
         line=shown,
         diagnosis=agent.diagnose(),
         policy=agent.policy(_SITUATIONS),
-        curve=curve(call.steersman.log.windows(name, _WINDOWS)),
+        curve=curve(windows_of(call, ledger, name)),
         hours=over_time(ledger.figures(name, since_hour=since), _BUCKETS[days]),
         bucket=_BUCKETS[days],
         recent=recent[:_SHOWN],

@@ -2,9 +2,10 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from steersman.core.errors import NotFound
-from steersman.core.values import AuditEvent, Control
+from steersman.core.values import AuditEvent, Control, Window
 from steersman.service.ledger import Ledger
 from steersman.service.operations import Call
 from steersman.stages.monitor.convergence import judge
@@ -35,7 +36,7 @@ def changes(call: Call, ledger: Ledger) -> list[Change]:
     found = [_told(each) for each in events if each.event != _SETTINGS]
     found.extend(_settings([each for each in events if each.event == _SETTINGS]))
     for name in ledger.agents() if ledger.caught_up else ():
-        found.extend(ledger.once(name, "changes", lambda name=name: _of_agent(call, name, now - DAY_S)))  # type: ignore[misc]
+        found.extend(ledger.once(name, "changes", partial(_of_agent, call, ledger, name, now - DAY_S)))
     return sorted(found, key=lambda each: -each.at)[:_SHOWN]
 
 
@@ -47,9 +48,20 @@ def in_force(call: Call) -> list[Control]:
     ]
 
 
+def windows_of(call: Call, ledger: Ledger, name: str) -> list[Window]:
+    """Return an agent's last windows of learning, newest first."""
+    return ledger.once(name, "windows", lambda: call.steersman.log.windows(name, _WINDOWS))
+
+
 def _told(event: AuditEvent) -> Change:
     detail = f": {event.detail}" if event.detail else ""
-    return Change(at=event.at, kind="control" if event.event.startswith(_CONTROLS) else "audit", subject=event.subject, text=f"{event.event}{detail}", actor=event.actor)
+    return Change(
+        at=event.at,
+        kind="control" if event.event.startswith(_CONTROLS) else "audit",
+        subject=event.subject,
+        text=f"{event.event}{detail}",
+        actor=event.actor,
+    )
 
 
 def _settings(events: list[AuditEvent]) -> list[Change]:
@@ -59,17 +71,19 @@ def _settings(events: list[AuditEvent]) -> list[Change]:
     newest = max(events, key=lambda each: each.at)
     agent, _, digest = newest.subject.rpartition(" ")
     others = len({each.subject.rpartition(" ")[0] for each in events} - {agent})
-    also = f", and {others} other agents under theirs" if others > 1 else ", and another agent under its own" if others else ""
+    also = (
+        f", and {others} other agents under theirs" if others > 1 else ", and another agent under its own" if others else ""
+    )
     return [Change(at=newest.at, kind="settings", subject=agent, text=f"decides under new settings ({digest[:8]}){also}")]
 
 
-def _of_agent(call: Call, name: str, since: float) -> list[Change]:
+def _of_agent(call: Call, ledger: Ledger, name: str, since: float) -> list[Change]:
     """Return whether an agent's verdict is another than it was at a time, and how far its policy has moved since."""
     try:
         agent = call.steersman.agent(name)
     except NotFound:
         return []
-    windows = call.steersman.log.windows(name, _WINDOWS)
+    windows = windows_of(call, ledger, name)
     new = [each for each in windows if each.ended_at >= since]
     if not new:
         return []

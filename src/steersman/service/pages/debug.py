@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from steersman.core.actions import Choice
 from steersman.core.errors import NotFound
 from steersman.loops.policy import Policy
 from steersman.service.operations import Call, Reply
 from steersman.service.pages import marks
+from steersman.service.pages.changes import windows_of
 from steersman.service.pages.shell import html, page, read_up
 
-_WINDOWS = 120
 _SITUATIONS = 40
 
 
@@ -45,8 +46,8 @@ def heat(policy: Policy) -> list[list[Cell]]:
     ]
 
 
-def _place(policy: Policy, dimension: str, choice: object) -> int:
-    return policy.dimensions[dimension].index(choice)  # type: ignore[arg-type]  # it is one of them
+def _place(policy: Policy, dimension: str, choice: Choice) -> int:
+    return policy.dimensions[dimension].index(choice)
 
 
 def _view(call: Call) -> Reply:
@@ -71,7 +72,7 @@ def _view(call: Call) -> Reply:
         heat=heat(policy),
         diagnosis=agent.diagnose(),
         replay=policy.replayed,
-        windows=call.steersman.log.windows(name, _WINDOWS)[::-1],
+        windows=windows_of(call, ledger, name)[::-1],
         settings=agent.settings,
     )
 

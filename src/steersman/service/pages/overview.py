@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steersman.core.errors import NotFound
-from steersman.core.values import Window
 from steersman.service.ledger import Ledger
 from steersman.service.operations import Call, Reply
 from steersman.service.pages import marks
-from steersman.service.pages.changes import changes, in_force
+from steersman.service.pages.changes import changes, in_force, windows_of
 from steersman.service.pages.shell import SPANS, chosen_span, html, page, read_up
 from steersman.stages.monitor.convergence import Convergence
 from steersman.stages.monitor.performance import (
@@ -80,7 +79,7 @@ def _line(call: Call, ledger: Ledger, name: str, since: int) -> Line:
         agent = call.steersman.agent(name)
     except NotFound:
         agent = None  # it decided once, and its definition is not known to this service
-    windows: Sequence[Window] = call.steersman.log.windows(name, _WINDOWS)
+    windows = windows_of(call, ledger, name)[:_WINDOWS]
     spec = None if agent is None else agent.spec
     return Line(
         name=name,
