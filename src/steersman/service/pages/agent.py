@@ -46,6 +46,12 @@ def over_time(figures: Sequence[Figures], bucket: int) -> list[Hour]:
     return [each for each in hours(together) if each.learned is not None or each.baseline is not None]
 
 
+def _reward(call: Call, decision: Decision) -> float | None:
+    """Return what a decision earned, by the last that was reported of it."""
+    said = call.steersman.log.outcomes(decision.id)
+    return said[-1].reward if said else None
+
+
 def action_entropy(recent: Sequence[Decision], actions: int) -> float:
     """Return how evenly the last decisions are spread over all actions, in [0, 1]."""
     seen = Counter(tuple(sorted(each.executed.items())) for each in recent)
@@ -76,6 +82,7 @@ def _view(call: Call) -> Reply:
         hours=over_time(ledger.figures(name, since_hour=since), _BUCKETS[days]),
         bucket=_BUCKETS[days],
         recent=recent[:_SHOWN],
+        rewards={each.id: _reward(call, each) for each in recent[:_SHOWN]},
         recent_count=len(recent),
         entropy=action_entropy(recent, len(spec.actions)),
         controls=[each for each in in_force(call) if each.scope in ("*", name, name.partition("/")[0])],
