@@ -238,7 +238,7 @@ class Personalizer:
 
     hash_bits: int = _setting(16, "Size of the model: 2 to this power weights.", unit="bits", low=8, high=22)
     prior_variance: float = _setting(1.0, "Variance of a weight before any evidence.", low=1e-6, high=100)
-    noise: float = _setting(0.05, "Variance of a reward that is taken for chance.", low=1e-6, high=100)
+    noise: float = _setting(0.2, "Variance of a reward that is taken for chance.", low=1e-6, high=100)
     greed: float = _setting(
         30.0, "How sharply predicted rewards are followed: a factor on the root of the rewards seen.", low=0, high=1e6
     )

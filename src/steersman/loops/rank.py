@@ -180,7 +180,7 @@ class Ranker:
         baseline = wanted[0] if wanted and allowed[wanted[0]] else int(allowed.argmax())
         held, nothing = self._hands.look(), np.zeros(0)
         known = [action_features(each.id, each.features) for each in offers]
-        given = rows(context_features(state), known, self.settings.hash_bits)
+        given = rows(context_features(state), known, self.fold.scales, self.settings.hash_bits)
         if held.killed:
             return safe(baseline, len(offers), held.killed), nothing
         pinned = allowed & np.array([each.id in held.pinned for each in offers])

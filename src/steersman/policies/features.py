@@ -1,11 +1,10 @@
 """Features: what is known of a context or an action, as nested JSON, turned into hashed features with values.
 
-{"user": {"segment": "new", "age": 35}, "tags": ["a", "b"]} has the features user.segment=new (1), user.age (35, on a
-logarithmic scale), tags=a and tags=b (1 each). Strings and booleans are categories, and numbers are magnitudes; null is
+{"user": {"segment": "new", "age": 35}, "tags": ["a", "b"]} has the features user.segment=new (1), user.age (35, over what
+is usual for it), tags=a and tags=b (1 each). Strings and booleans are categories, and numbers are magnitudes; null is
 nothing. The number of features, and how deep they are nested, is bounded.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from steersman.core.errors import InvalidInput
 from steersman.core.state import finite
 from steersman.maths.hashing import Floats, Hashes, crossed, name_hash, placed
+from steersman.maths.scaling import Scales, scaled, seen
 
 MOST_FEATURES = 500
 """Features that a context, or an action, may have."""
@@ -23,7 +23,7 @@ MOST_DEPTH = 10
 MOST_PAIRS = 100_000
 """Pairs of a context's with an action's feature that one decision may have, over all actions."""
 
-_LARGEST = 1e9
+_LARGEST = 1e100  # its square is finite
 _BETWEEN = "\x1f"
 _CONSTANT = np.array([name_hash("constant")], dtype=np.uint64)
 _ONE = np.ones(1)
@@ -33,10 +33,11 @@ Places = NDArray[np.intp]
 
 
 class Features(NamedTuple):
-    """Hashed features and their values, each of shape (F,)."""
+    """Hashed features and their values, each of shape (F,), and which of them are numbers, shape (N,), to be scaled."""
 
     hashes: Hashes
     values: Floats
+    numbers: Places
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,21 +69,30 @@ def features(objects: Sequence[Json], space: str) -> Features:
 
     Raises InvalidInput for too many of them, for too deep a nesting, and for a number that is not finite.
     """
-    found: dict[str, float] = {}
+    found: dict[str, float | None] = {}
     for each in objects:
         _add(found, each, space, 1)
     hashes = np.array([name_hash(name) for name in found], dtype=np.uint64)
-    return Features(hashes, np.array(list(found.values()), dtype=np.float64))
+    values = np.array([1.0 if each is None else each for each in found.values()], dtype=np.float64)
+    return Features(
+        hashes, values, np.array([at for at, each in enumerate(found.values()) if each is not None], dtype=np.intp)
+    )
 
 
-def rows(context: Features, actions: Sequence[Features], bits: int) -> Rows:
+def note(known: Features, scales: Scales, bits: int) -> None:
+    """Have scales take the numbers among features into account."""
+    seen(scales, _places(known, bits), known.values[known.numbers])
+
+
+def rows(context: Features, actions: Sequence[Features], scales: Scales, bits: int) -> Rows:
     """Return the features of actions in a context, hashed: a constant, the context's, and pairs of these and an action's.
 
     Each row has length 1, so that no action weighs more because more is known of it. Each action needs a feature. Raises
     InvalidInput for too many pairs.
     """
-    shared, known = np.concatenate((_CONSTANT, context.hashes)), np.concatenate((_ONE, context.values))
-    hashes, values = np.concatenate([each.hashes for each in actions]), np.concatenate([each.values for each in actions])
+    shared, known = np.concatenate((_CONSTANT, context.hashes)), np.concatenate((_ONE, _scaled(context, scales, bits)))
+    hashes = np.concatenate([each.hashes for each in actions])
+    values = np.concatenate([_scaled(each, scales, bits) for each in actions])
     pairs = len(shared) * len(hashes)
     if pairs > MOST_PAIRS:
         raise InvalidInput(f"{pairs} pairs of features of the context and the actions; at most {MOST_PAIRS}. Send fewer.")
@@ -100,20 +110,31 @@ def rows(context: Features, actions: Sequence[Features], bits: int) -> Rows:
     )
 
 
-def _add(found: dict[str, float], value: Any, name: str, depth: int) -> None:
-    """Add the features in a JSON value under its name."""
+def _places(known: Features, bits: int) -> Places:
+    return placed(known.hashes[known.numbers], known.values[known.numbers], bits)[0]
+
+
+def _scaled(known: Features, scales: Scales, bits: int) -> Floats:
+    if not len(known.numbers):
+        return known.values
+    values = known.values.copy()
+    values[known.numbers] = scaled(scales, _places(known, bits), values[known.numbers])
+    return values
+
+
+def _add(found: dict[str, float | None], value: Any, name: str, depth: int) -> None:
+    """Add the features in a JSON value under its name: a category's value is None."""
     if isinstance(value, str | bool):
-        found[f"{name}={value}"] = 1.0
+        found[f"{name}={value}"] = None
     elif isinstance(value, int | float):
-        number = finite(value, name=name.replace(_BETWEEN, "."))
-        found[name] = math.copysign(math.log1p(min(abs(number), _LARGEST)), number)
+        found[name] = min(max(finite(value, name=name.replace(_BETWEEN, ".")), -_LARGEST), _LARGEST)
     elif value is not None:
         _add_nested(found, value, name, depth)
     if len(found) > MOST_FEATURES:
         raise InvalidInput(f"more than {MOST_FEATURES} features of one context or action. Send fewer.")
 
 
-def _add_nested(found: dict[str, float], value: Any, name: str, depth: int) -> None:
+def _add_nested(found: dict[str, float | None], value: Any, name: str, depth: int) -> None:
     if depth > MOST_DEPTH:
         raise InvalidInput(f"features are nested deeper than {MOST_DEPTH} levels. Flatten them.")
     if isinstance(value, dict):

@@ -21,17 +21,18 @@ class Visit:
 
 
 class SegmentWorld:
-    """Visitors of 4 segments on 2 kinds of device; each of the 8 pairs likes one topic better than the others.
+    """Visitors of 4 segments on 2 kinds of device; each segment likes one topic better than the others.
 
-    A chance lies between `low` and `low` + `width`, and that of the liked topic `bonus` above. The order of the topics is
-    drawn for each visit, so the first one is no better than any. Hour, weight and colour scheme mean nothing.
+    A chance is what the segment makes of the topic, within [low, low + width], `bonus` more for the liked one, and what the
+    device adds, at most 0.1. The order of the topics is drawn for each visit, so the first one is no better than any. Hour,
+    weight, colour scheme and length mean nothing.
     """
 
     def __init__(self, seed: int, *, topics: int = 8, low: float = 0.1, width: float = 0.4, bonus: float = 0.35) -> None:
         rng = np.random.default_rng(seed)
-        self.chances = rng.uniform(low, low + width, (4, 2, topics))
-        liked = rng.integers(topics, size=(4, 2))
-        self.chances[np.arange(4)[:, None], np.arange(2), liked] += bonus
+        by_segment, by_device = rng.uniform(low, low + width, (4, 1, topics)), rng.uniform(0.0, 0.1, (1, 2, topics))
+        by_segment[np.arange(4), 0, rng.integers(topics, size=4)] += bonus
+        self.chances = np.minimum(by_segment + by_device, 1.0)
 
     def visit(self, rng: np.random.Generator) -> Visit:
         """Return the next visit."""

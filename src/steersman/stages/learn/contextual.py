@@ -12,8 +12,9 @@ from steersman.core.settings import Personalizer
 from steersman.core.state import StateValues
 from steersman.core.values import Decision, Learned, Outcome
 from steersman.maths.kalman import correct, observe
+from steersman.maths.scaling import Scales
 from steersman.policies.contextual import ContextualPolicy
-from steersman.policies.features import Features, Json, features, rows
+from steersman.policies.features import Features, Json, features, note, rows
 
 SCHEMA = "personalizer-event@1"
 _PENDING, _ACTIONS, _SHORT = 100_000, 4_096, 2_000
@@ -23,7 +24,7 @@ _offers = msgspec.json.Decoder(list[tuple[str, list[dict[str, Any]]]])
 
 
 class Carry(msgspec.Struct, kw_only=True):
-    """A fold as it is stored: only places that evidence has touched.
+    """A fold as it is stored: of belief and scales only the places that evidence has touched.
 
     pending: when each active event without a reward was activated. learned, corrected: rewards that moved the belief.
     """
@@ -35,6 +36,9 @@ class Carry(msgspec.Struct, kw_only=True):
     places: bytes
     means: bytes
     variances: bytes
+    numbers: bytes
+    squares: bytes
+    counts: bytes
 
 
 class ContextualFold:
@@ -48,6 +52,7 @@ class ContextualFold:
         self._settings = settings
         self._policy = ContextualPolicy(settings)
         self.belief = self._policy.blank()
+        self.scales = Scales.blank(1 << settings.hash_bits)
         self.pending: dict[str, float] = {}
         self.learned = 0
         self.corrected = 0
@@ -60,8 +65,11 @@ class ContextualFold:
         if outcome.reward is None or decision.schema != SCHEMA:
             return
         context, action = said(decision)
-        places, values = rows(context, [action], self._settings.hash_bits).row(0)
-        before = outcome.components.get("before")
+        before, bits = outcome.components.get("before"), self._settings.hash_bits
+        if before is None:
+            note(context, self.scales, bits)
+            note(action, self.scales, bits)
+        places, values = rows(context, [action], self.scales, bits).row(0)
         if before is None:
             self.learned += 1
             observe(self.belief, places, values, outcome.reward, noise=self._settings.noise)
@@ -81,6 +89,7 @@ class ContextualFold:
         """Return the whole fold, to be stored with the position up to which it has learned."""
         belief = self.belief
         places = np.flatnonzero((belief.variance != self._settings.prior_variance) | (belief.mean != 0.0))
+        numbers = np.flatnonzero(self.scales.counts)
         carry = Carry(
             definition=self.definition,
             pending=self.pending,
@@ -89,6 +98,9 @@ class ContextualFold:
             places=places.astype("<u4").tobytes(),
             means=belief.mean[places].astype("<f8").tobytes(),
             variances=belief.variance[places].astype("<f8").tobytes(),
+            numbers=numbers.astype("<u4").tobytes(),
+            squares=self.scales.squares[numbers].astype("<f8").tobytes(),
+            counts=self.scales.counts[numbers].astype("<f8").tobytes(),
         )
         return Learned(agent=agent, entries={}, states={}, removed=set(), episodes={}, carry=msgspec.msgpack.encode(carry))
 
@@ -103,6 +115,9 @@ class ContextualFold:
         places = np.frombuffer(carry.places, "<u4").astype(np.intp)
         self.belief.mean[places] = np.frombuffer(carry.means, "<f8")
         self.belief.variance[places] = np.frombuffer(carry.variances, "<f8")
+        numbers = np.frombuffer(carry.numbers, "<u4").astype(np.intp)
+        self.scales.squares[numbers] = np.frombuffer(carry.squares, "<f8")
+        self.scales.counts[numbers] = np.frombuffer(carry.counts, "<f8")
         self.pending, self.learned, self.corrected = dict(carry.pending), carry.learned, carry.corrected
         return True
 
