@@ -179,10 +179,12 @@ class Access:
     def _check_origin(self, found: Found, *, may_navigate: bool = False) -> None:
         if may_navigate and found.get(b"sec-fetch-mode") == b"navigate":
             return  # a link to a page; what it answers cannot be read by the other site
-        site = found.get(b"sec-fetch-site", b"none")
-        origin = found.get(b"origin")
-        _, _, place = (origin or b"").partition(b"://")
-        if site not in (b"none", b"same-origin") or (origin is not None and place != found.get(b"host")):
+        site, origin = found.get(b"sec-fetch-site"), found.get(b"origin")
+        if site is not None:  # a page cannot set it, and Origin is "null" where a page tells no referrer
+            own = site in (b"none", b"same-origin")
+        else:
+            own = origin is None or origin.partition(b"://")[2] == found.get(b"host")
+        if not own:
             raise NotPermitted("another site's page asked for this. Ask from the service's own pages, or with a key.")
 
 

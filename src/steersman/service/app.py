@@ -210,7 +210,7 @@ class Service:
         if reply.stream is None:
             await _send(reply, send)
         else:
-            await self._send_stream(reply, caller, send)
+            await self._send_stream(reply, caller, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[Reply, Operation | None, Caller]:
         operation, caller = None, NOBODY
@@ -310,8 +310,8 @@ class Service:
         with contextlib.suppress(SteersmanError):  # the caller is told anyway
             tenant.steersman.note(f"refused {event}", path[:200], detail, actor=caller.actor)
 
-    async def _send_stream(self, reply: Reply, caller: Caller, send: Send) -> None:
-        """Send a stream piece by piece, as long as the caller reads it and its key holds."""
+    async def _send_stream(self, reply: Reply, caller: Caller, receive: Receive, send: Send) -> None:
+        """Send a stream piece by piece, as long as the caller is there, reads it, and its key holds."""
         assert reply.stream is not None  # noqa: S101 - asked by the only caller
         stream = reply.stream
         if self.streaming >= self.settings.streams:
@@ -319,11 +319,12 @@ class Service:
             await _end(stream)
             return
         self.streaming += 1
+        gone = asyncio.ensure_future(_gone(receive))
         try:
             head = headers(reply.media_type, reply.headers, None)
             await send({"type": "http.response.start", "status": reply.status, "headers": head})
             async for piece in stream:
-                if not self.access.holds(caller):
+                if gone.done() or not self.access.holds(caller):
                     break
                 if piece:
                     message = {"type": "http.response.body", "body": piece, "more_body": True}
@@ -331,6 +332,7 @@ class Service:
             await send({"type": "http.response.body", "body": b""})
         finally:
             self.streaming -= 1
+            gone.cancel()
             await _end(stream)
 
 
@@ -338,6 +340,12 @@ async def _send(reply: Reply, send: Send) -> None:
     found = headers(reply.media_type, reply.headers, len(reply.body))
     await send({"type": "http.response.start", "status": reply.status, "headers": found})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _gone(receive: Receive) -> None:
+    """Return once the caller is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _end(stream: AsyncIterator[bytes]) -> None:

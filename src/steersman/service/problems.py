@@ -1,6 +1,7 @@
 """Problems: what the service could not do, as RFC 9457 documents. The one place that knows which error has which status."""
 
 import logging
+import math
 import re
 import uuid
 from collections.abc import Iterable
@@ -111,7 +112,7 @@ def _headers(error: SteersmanError, status: int) -> dict[str, str]:
     if status == 401:
         return {"www-authenticate": 'Bearer realm="steersman"'}
     if status in (429, 503):
-        return {"retry-after": str(max(RETRY_S, round(getattr(error, "retry_after_s", RETRY_S) + 0.5)))}
+        return {"retry-after": str(max(RETRY_S, math.ceil(getattr(error, "retry_after_s", RETRY_S))))}
     return {}
 
 

@@ -12,10 +12,6 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
 
-class Logout(msgspec.Struct, frozen=True, kw_only=True):
-    """An empty form."""
-
-
 async def _login(call: Call) -> Reply:
     access = call.host.access
     try:
@@ -37,5 +33,5 @@ def _to(where: str, cookie: str = "") -> Reply:
 
 OPERATIONS = (
     Operation(method="POST", path="/login", role=None, summary="Sign in.", handler=_login, body=Login, documented=False),
-    Operation(method="POST", path="/logout", role=None, summary="Sign out.", handler=_logout, body=Logout, documented=False),
+    Operation(method="POST", path="/logout", role=None, summary="Sign out.", handler=_logout, documented=False),
 )

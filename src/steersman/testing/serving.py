@@ -1,7 +1,9 @@
 """A service at work in this process, on a port of its own: for tests and benchmarks that look behind it."""
 
 import asyncio
+import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import uvloop
 
 from steersman.app import Steersman
 from steersman.app.telemetry import open_meter
+from steersman.core.access import DEFAULT_TENANT, issue
 from steersman.core.agent import AgentSpec
 from steersman.core.ports import Meter
 from steersman.core.settings import Service as Limits
@@ -30,6 +33,18 @@ class Running:
     url: str
     service: Service
     server: serve.Server
+
+
+def make_key(store: str | os.PathLike[str], *roles: str, name: str = "tester", tenant: str = DEFAULT_TENANT) -> str:
+    """Put a key into a store and return its text."""
+    key, text = issue(name=name, roles=roles, at=time.time(), tenant=tenant)
+    Steersman.add_key_in(store, key, actor="test", event="key created")
+    return text
+
+
+def bearer(text: str) -> dict[str, str]:
+    """Return the header that sends a key."""
+    return {"authorization": f"Bearer {text}"}
 
 
 @contextmanager

@@ -1,0 +1,104 @@
+"""Server-sent events: what changed, signs of life, and an end."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from msgspec.structs import replace
+
+from steersman.app import Steersman
+from steersman.core.settings import Service as Limits
+from steersman.testing.serving import Running, bearer, make_key, serving
+from steersman.testing.specs import small_agent
+
+STATE = {"load": 10, "backlog": 5, "weekend": False}
+LIMITS = Limits(heartbeat_s=0.3, streams=2)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Running]:
+    with serving(str(tmp_path / "log.db"), agents=[small_agent()], limits=LIMITS) as running:
+        yield running
+
+
+def lines(answer: httpx.Response, until: str, within_s: float = 10.0) -> list[str]:
+    """Return the lines of a stream up to one that begins as it is said."""
+    end, found = time.monotonic() + within_s, []
+    for line in answer.iter_lines():
+        found.append(line)
+        if line.startswith(until) or time.monotonic() > end:
+            break
+    return found
+
+
+def test_a_change_is_told_within_a_second(watched: Running) -> None:
+    with httpx.stream("GET", f"{watched.url}/v1/events", timeout=10.0) as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert answer.headers["cache-control"] == "no-store"
+        stream = answer.iter_lines()
+        assert next(stream) == "retry: 2000"
+        made = httpx.post(f"{watched.url}/v1/decisions", json={"agent": "lab/small", "state": STATE})
+        began = time.monotonic()
+        while (line := next(stream)) != "event: change":
+            assert line == "" or line.startswith(":")
+        assert next(stream) == 'data: {"agents":["lab/small"]}'
+        assert time.monotonic() - began < 1.0
+        assert made.status_code == 200
+
+
+def test_silence_is_broken_by_signs_of_life(watched: Running) -> None:
+    with httpx.stream("GET", f"{watched.url}/v1/events", timeout=10.0) as answer:
+        assert ": alive" in lines(answer, ": alive")
+
+
+def test_there_are_only_so_many_streams(watched: Running) -> None:
+    url = f"{watched.url}/v1/events"
+    with httpx.stream("GET", url, timeout=10.0) as one, httpx.stream("GET", url, timeout=10.0) as two:
+        assert lines(one, "retry")
+        assert lines(two, "retry")
+        refused = httpx.get(url, timeout=10.0)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    deadline = time.monotonic() + 10.0
+    while watched.service.streaming and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert watched.service.streaming == 0
+    assert not watched.service.tenants.get("default").changes.watched
+
+
+def test_a_stream_ends_when_the_service_stops(tmp_path: Path) -> None:
+    found: list[str] = []
+    with serving(str(tmp_path / "log.db"), agents=[small_agent()], limits=LIMITS) as running:
+        begun = threading.Event()
+
+        def watch() -> None:
+            with httpx.stream("GET", f"{running.url}/v1/events", timeout=20.0) as answer:
+                for line in answer.iter_lines():
+                    begun.set()
+                    found.append(line)
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        assert begun.wait(10.0)
+        began = time.monotonic()
+    thread.join(10.0)
+    assert not thread.is_alive()
+    assert time.monotonic() - began < 5.0
+    assert "event: end" in found
+
+
+def test_a_stream_ends_with_its_key(tmp_path: Path) -> None:
+    store = tmp_path / "log.db"
+    text = make_key(store, "view")
+    with serving(str(store), agents=[small_agent()], limits=LIMITS) as running:
+        key = Steersman.keys_in(str(store))[0]
+        with httpx.stream("GET", f"{running.url}/v1/events", headers=bearer(text), timeout=10.0) as answer:
+            stream = answer.iter_lines()
+            assert next(stream) == "retry: 2000"
+            Steersman.add_key_in(str(store), replace(key, revoked_at=time.time()), actor="test", event="key revoked")
+            began = time.monotonic()
+            for _ in stream:
+                assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < 1.5

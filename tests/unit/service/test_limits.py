@@ -1,0 +1,115 @@
+"""Limits: what one key, or all together, may ask for at a time."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from steersman.core.settings import Service as Limits
+from steersman.service import health
+from steersman.service.limits import Crumbs, Rates
+from steersman.service.operations import Call, Operation
+from steersman.service.problems import Throttled
+from steersman.testing.serving import bearer, make_key, serving
+from steersman.testing.specs import small_agent
+
+
+class Stopwatch:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_bucket_empties_and_fills_again() -> None:
+    clock = Stopwatch()
+    rates = Rates(per_s=2.0, burst=3, clock=clock)
+    for _ in range(3):
+        rates.take("one")
+    with pytest.raises(Throttled) as refused:
+        rates.take("one")
+    assert refused.value.retry_after_s == 0.5
+    rates.take("another")
+    clock.now = 0.5
+    rates.take("one")
+    with pytest.raises(Throttled):
+        rates.take("one")
+    clock.now = 100.0
+    for _ in range(3):
+        rates.take("one")
+
+
+def test_the_parts_of_a_batch_count() -> None:
+    clock = Stopwatch()
+    rates = Rates(per_s=10.0, burst=5, clock=clock)
+    rates.take("one", 25)
+    with pytest.raises(Throttled) as refused:
+        rates.take("one")
+    assert refused.value.retry_after_s == pytest.approx(2.1)
+
+
+def test_no_rate_is_no_limit() -> None:
+    rates = Rates(per_s=0.0, burst=1)
+    for _ in range(100):
+        rates.take("one")
+
+
+def test_the_trail_is_told_of_some_refusals_and_how_many_it_was_not_told_of() -> None:
+    clock = Stopwatch()
+    crumbs = Crumbs(per_s=1.0, burst=2, clock=clock)
+    assert [crumbs.take("one") for _ in range(5)] == [0, 0, None, None, None]
+    clock.now = 1.0
+    assert crumbs.take("one") == 3
+
+
+def test_a_key_above_its_rate_is_told_when_to_come_back(tmp_path: Path) -> None:
+    store = tmp_path / "log.db"
+    first, second = make_key(store, "view", name="a"), make_key(store, "view", name="b")
+    limits = Limits(rate_per_s=1.0, burst=5)
+    with serving(str(store), agents=[small_agent()], limits=limits) as running, httpx.Client(base_url=running.url) as client:
+        answers = [client.get("/v1/controls", headers=bearer(first)) for _ in range(8)]
+        assert [each.status_code for each in answers][:5] == [200] * 5
+        assert answers[-1].status_code == 429
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 2
+        assert client.get("/v1/controls", headers=bearer(second)).status_code == 200
+        assert client.get("/healthz").status_code == 200
+
+
+def test_more_than_can_be_done_is_refused_early_and_health_is_not(tmp_path: Path) -> None:
+    release = asyncio.Event()
+    begun = threading.Semaphore(0)
+
+    async def slow(call: Call) -> dict[str, str]:
+        begun.release()
+        await release.wait()
+        return {}
+
+    operations = (Operation(method="GET", path="/slow", role=None, summary="Wait.", handler=slow), *health.OPERATIONS)
+    with serving(str(tmp_path / "log.db"), operations=operations, limits=Limits(concurrency=3)) as running:
+
+        def ask() -> None:
+            statuses.append(httpx.get(f"{running.url}/slow", timeout=30.0).status_code)
+
+        statuses: list[int] = []
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for each in threads:
+            each.start()
+        for _ in threads:
+            assert begun.acquire(timeout=10.0)
+        refused = httpx.get(f"{running.url}/slow")
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        assert refused.json()["type"] == "urn:steersman:problem:overloaded"
+        with httpx.Client(base_url=running.url) as client:  # the connection of a refused request goes on to serve
+            assert [client.get("/slow").status_code for _ in range(3)] == [503] * 3
+            assert client.post("/slow", json={"a": "b" * 1000}).status_code == 503
+            assert client.get("/healthz").status_code == 200
+        running.service._loop.call_soon_threadsafe(release.set)
+        for each in threads:
+            each.join()
+        assert statuses == [200] * 3
+        assert httpx.get(f"{running.url}/slow").status_code == 200
