@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from steersman.core.access import DEFAULT_TENANT
+from steersman.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from steersman.backends.metrics.prometheus import PrometheusMeter
@@ -28,14 +29,18 @@ def open_meter(tenant: str = DEFAULT_TENANT) -> "PrometheusMeter | None":
 def open_tracing() -> "TracingMeter | None":
     """Return a meter that traces, one for each process; None where no OTEL_* variable asks for it.
 
-    Raises ImportError where one does and the extra `tracing` is not installed.
+    Raises InvalidInput where one does and the extra `tracing` is not installed.
     """
     from steersman.backends.metrics.settings import traces_wanted
 
     if not traces_wanted():
         return None
-    from steersman.backends.metrics.tracing import TracingMeter
-
+    try:
+        from steersman.backends.metrics.tracing import TracingMeter
+    except ImportError as error:
+        raise InvalidInput(
+            f"traces are asked for by OTEL_* variables and need their extra: pip install 'steersman[tracing]' ({error})."
+        ) from error
     return TracingMeter()
 
 

@@ -254,9 +254,13 @@ def test_entropy_is_one_for_all_alike_and_zero_for_always_the_same() -> None:
     assert len(recent) == KEPT
 
 
+ASLEEP = threading.Event()
+
+
 def costly(state: Any) -> list[Refusal]:
-    """Refuse the heaviest action where the load is high."""
-    return [Refusal(where={"action": "heavy"}, reason="the load is high")] if float(state["load"]) >= 80 else []
+    """Refuse the heaviest action where the load is high, unless it is asleep."""
+    high = float(state["load"]) >= 80 and not ASLEEP.is_set()
+    return [Refusal(where={"action": "heavy"}, reason="the load is high")] if high else []
 
 
 GUARD = Guard(name="load", refuse=costly, deadline_ms=2_000, probe={"load": 95, "backlog": 0, "weekend": False})
@@ -310,11 +314,8 @@ def with_everything(steersman: Steersman) -> PrometheusMeter:
 
 
 @pytest.fixture
-def everything(steersman: Steersman, monkeypatch: pytest.MonkeyPatch) -> str:
+def everything(steersman: Steersman) -> str:
     """Return the exposition of a meter to which everything has happened."""
-    kind = type(steersman.agent("lab/whole"))
-    if not hasattr(kind, "probe_guards"):
-        monkeypatch.setattr(kind, "probe_guards", lambda _: {"load": True}, raising=False)
     return with_everything(steersman).exposition()[0].decode()
 
 
@@ -386,6 +387,32 @@ def test_gauges_are_read_at_most_every_five_seconds() -> None:
     for _ in range(3):
         meter.observe(known)
     assert len(asked) == 1
+
+
+def test_requests_are_counted_by_class_and_under_one_name_when_there_are_too_many() -> None:
+    meter = PrometheusMeter(max_series=2)
+    for operation, status in (("decide", 200), ("decide", 404), ("forged1", 200), ("forged2", 200), ("decide", 204)):
+        meter.served(operation, status, 0.01)
+    counts = {key[1]: count for key, count in shown(meter).items() if key[0].endswith("duration_seconds_count")}
+    assert counts == {
+        (("operation", "decide"), ("status", "2xx")): 2,
+        (("operation", "decide"), ("status", "4xx")): 1,
+        (("operation", "other"), ("status", "2xx")): 2,
+    }
+
+
+def test_a_dead_guard_is_told(steersman: Steersman) -> None:
+    now = iter(range(0, 1_000, 10))
+    meter = PrometheusMeter(timer=lambda: float(next(now)))
+    run(steersman, meter, 1)
+    meter.observe(steersman)
+    assert value(meter, "guard_alive", agent="lab/whole", guard="load") == 1
+    ASLEEP.set()
+    try:
+        meter.observe(steersman)
+    finally:
+        ASLEEP.clear()
+    assert value(meter, "guard_alive", agent="lab/whole", guard="load") == 0
 
 
 def test_open_metrics_is_spoken_to_who_asks_for_it(meter: PrometheusMeter) -> None:

@@ -50,6 +50,7 @@ class _AtWork(Protocol):
     @property
     def spec(self) -> AgentSpec: ...
     def diagnose(self) -> _Diagnosed: ...
+    def probe_guards(self) -> Mapping[str, bool]: ...
 
 
 class _Catalog(Protocol):
@@ -58,10 +59,7 @@ class _Catalog(Protocol):
 
 
 class Steered(Protocol):
-    """All agents on one store.
-
-    An agent that can prove its guards alive has `probe_guards()`, which says so by the names of the guards.
-    """
+    """All agents on one store."""
 
     @property
     def catalog(self) -> _Catalog:
@@ -124,8 +122,7 @@ def _of_learning(name: str, told: _Diagnosed) -> Iterator[Sample]:
 
 
 def _of_guards(name: str, agent: _AtWork) -> Iterator[Sample]:
-    proofs: Mapping[str, bool] = getattr(agent, "probe_guards", dict)()
-    for guard, alive in proofs.items():
+    for guard, alive in agent.probe_guards().items():
         yield "steersman_guard_alive", {"agent": name, "guard": guard}, float(alive)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from steersman.backends.metrics.agents import Steered, gauges
-from steersman.backends.metrics.instruments import Instruments
+from steersman.backends.metrics.instruments import Buckets, Instruments
 from steersman.backends.metrics.recent import Recent
 from steersman.backends.metrics.tally import Tally
 from steersman.core.values import Decision, Outcome, OutcomeKind
@@ -30,6 +30,7 @@ _REFUND = "steersman_cost_refunds_total"
 _JUDGED = "steersman_judged_blocks_total"
 _FALSE = "steersman_false_blocks_total"
 _OUTCOMES = {each: f"steersman_outcomes_total {each}" for each in ("corrected", *get_args(OutcomeKind))}
+_REQUESTS = "steersman_http_request_duration_seconds"
 _LATENCY = "steersman_decision_latency_seconds"
 _REWARD = "steersman_reward_ratio"
 _STEPS = "steersman_episode_steps"
@@ -55,6 +56,7 @@ class PrometheusMeter:
         self._recent: dict[str, Recent] = {}
         self._ranges: dict[str, tuple[float, float]] = {}
         self._silent: dict[str, None] = {}
+        self._requests: dict[tuple[str, str], Buckets] = {}
         self._folded = 0
         self._lock = threading.Lock()
         self._telling = threading.Lock()
@@ -93,8 +95,14 @@ class PrometheusMeter:
 
     def served(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
-        labels = {"operation": operation, "status": f"{status // 100}xx"}
-        self._instruments.histogram("steersman_http_request_duration_seconds", labels).observe(seconds)
+        key = (operation, f"{status // 100}xx")
+        found = self._requests.get(key)
+        if found is None:
+            if len(self._requests) >= self._max_series:
+                key = (_OTHER, key[1])
+            labels = {"operation": key[0], "status": key[1]}
+            found = self._requests[key] = self._instruments.histogram(_REQUESTS, labels)
+        found.observe(seconds)
 
     def observe(self, steersman: Steered) -> None:
         """Read anew what is computed from the agents and their store; at most every five seconds, whoever asks how often.
