@@ -3,7 +3,7 @@
 import typer
 
 from steersman import __version__
-from steersman.cli import check, controls, decisions, health, keys, qe, store, telemetry, up
+from steersman.cli import check, controls, decisions, health, keys, personalizer, qe, store, telemetry, up
 
 app = typer.Typer(
     name="steersman",
@@ -27,5 +27,5 @@ def options(
     """Policies that learn from what happened next, and never let a worse one take over."""
 
 
-for group in (qe, decisions, health, store, controls, check, up, keys, telemetry):
+for group in (qe, decisions, health, store, controls, check, up, keys, telemetry, personalizer):
     group.register(app)
