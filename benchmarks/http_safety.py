@@ -10,16 +10,13 @@ of decisions that were guessed, forged, another tenant's, reported before or too
 """
 
 import argparse
-import asyncio
 import http.client
 import json
 import math
 import random
-import socket
 import sqlite3
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -30,15 +27,15 @@ from typing import Any
 
 import numpy as np
 
-from steersman.core.access import issue
+from steersman.core.agent import AgentSpec
 from steersman.core.errors import SteersmanError
 from steersman.core.guards import Guard, Refusal
+from steersman.core.settings import Service as Limits
 from steersman.core.state import StateSchema
-from steersman.core.values import ApiKey, Outcome
-from steersman.service import serve
-from steersman.service.app import Service
+from steersman.core.values import Outcome
 from steersman.stages.decide.choose import Situation
 from steersman.testing.sampling import sample_state
+from steersman.testing.serving import Running, bearer, make_key, serving
 from steersman.testing.specs import small_agent
 
 AGENT = "lab/small"
@@ -47,61 +44,31 @@ ARMS = (None, None, "champion", "baseline")
 BUGS = ("", "choice without the mask", "one store for all tenants")
 
 
-# a service in a thread of this process, so that what lies behind it can be disturbed
-
-
 class Served:
-    """A service at work, and the way to ask it."""
+    """A service at work in this process, so that what lies behind it can be disturbed, and the way to ask it over HTTP."""
 
-    def __init__(self, service: Service, port: int) -> None:
-        self.service = service
-        self.port = port
-        self._lines: dict[int, http.client.HTTPConnection] = {}
+    def __init__(self, running: Running) -> None:
+        self.service = running.service
+        self._line = http.client.HTTPConnection(running.url.removeprefix("http://"), timeout=120)
 
     def ask(self, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
         """Return status and content of an answer."""
-        line = self._lines.setdefault(threading.get_ident(), http.client.HTTPConnection("127.0.0.1", self.port, timeout=120))
-        headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
-        line.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = line.getresponse()
+        headers = {"content-type": "application/json"} | (bearer(key) if key else {})
+        self._line.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = self._line.getresponse()
         return answer.status, json.loads(answer.read() or b"null")
 
     def close(self) -> None:
-        """Close the connections."""
-        for each in self._lines.values():
-            each.close()
+        """Close the connection."""
+        self._line.close()
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
+def served(folder: Path, *agents: AgentSpec) -> Iterator[Served]:
     """Serve the store in a folder."""
-    settings = folder / "steersman.toml"
-    settings.write_text("[service]\nrate_per_s = 0\nreport_wait_s = 60\n")
-    listener = socket.create_server(("127.0.0.1", 0))
-    service = serve.make(serve.Options(store=str(folder / "log.db"), settings=str(settings)), loopback=True)
-    server = serve._Server(service)
-    begun = threading.Event()
-    server.on_start = begun.set
-
-    async def live() -> None:
-        try:
-            await service.start()
-            await server.serve(sockets=[listener])
-        finally:
-            await service.close()
-            begun.set()
-
-    thread = threading.Thread(target=asyncio.run, args=(live(),))
-    thread.start()
-    begun.wait(60.0)
-    found = Served(service, listener.getsockname()[1])
-    try:
+    limits = Limits(rate_per_s=0, report_wait_s=60.0)
+    with serving(str(folder / "log.db"), agents=agents, limits=limits) as running, closing(Served(running)) as found:
         yield found
-    finally:
-        found.close()
-        server.end()
-        thread.join()
-        listener.close()
 
 
 # P7
@@ -307,36 +274,39 @@ def forgeries(count: int, *, batch: int = 500, seed: int = 0, bug: str = "") -> 
     """Report outcomes that nobody may report, and say which were accepted."""
     rng = random.Random(seed)
     found = Accepted()
-    with tempfile.TemporaryDirectory() as name, served(Path(name)) as service:
-        mine, theirs = (_new_key(service, tenant) for tenant in ("mine", "theirs"))
-        _wait_for_keys(service)
-        for tenant in ("mine", "theirs"):
-            steersman = service.service.tenants[tenant]
-            steersman.agent(small_agent())
-            steersman.agent(replace(small_agent({"episodes": {"accept_until_s": 0.0}}), name="lab/late"))
-        foreign = _decide(service, theirs, AGENT, batch)
-        real = _decide(service, mine, AGENT, batch)
-        late = _decide(service, mine, "lab/late", batch)
-        told = _decide(service, mine, AGENT, batch)
-        right = _report(service, mine, [(each, 0.5) for each in told])
-        if bug == BUGS[2]:
-            one = service.service.tenants.get("theirs")
-            service.service.tenants.known = lambda name: one  # type: ignore[method-assign]
-        kinds: dict[str, Callable[[], str]] = {
-            "guessed": lambda: _guess(rng),
-            "forged": lambda: _forge(rng.choice(real), rng),
-            "foreign": lambda: rng.choice(foreign),
-            "replayed with another outcome": lambda: rng.choice(told),
-            "past accept_until": lambda: rng.choice(late),
-            "no id at all": lambda: rng.choice(_ODD),
-        }
-        for kind, draw in kinds.items():
-            for size in _sizes(count // len(kinds), batch):
-                taken = _report(service, mine, [(draw(), rng.uniform(-1, 0)) for _ in range(size)])
-                found.tried[kind] = found.tried.get(kind, 0) + size
-                found.accepted[kind] = found.accepted.get(kind, 0) + taken
-        found.extra = sum(_logged(service, tenant) for tenant in ("mine", "theirs")) - right
+    never = replace(small_agent({"episodes": {"accept_until_s": 0.0}}), name="lab/late")
+    with tempfile.TemporaryDirectory() as name:
+        mine, theirs = [make_key(Path(name) / "log.db", "decide", "report", tenant=tenant) for tenant in ("mine", "theirs")]
+        with served(Path(name), small_agent(), never) as service:
+            _forge_all(service, mine, theirs, found, count, batch, rng, bug)
     return found
+
+
+def _forge_all(
+    service: Served, mine: str, theirs: str, found: Accepted, count: int, batch: int, rng: random.Random, bug: str
+) -> None:
+    foreign = _decide(service, theirs, AGENT, batch)
+    real = _decide(service, mine, AGENT, batch)
+    late = _decide(service, mine, "lab/late", batch)
+    told = _decide(service, mine, AGENT, batch)
+    right = _report(service, mine, [(each, 0.5) for each in told])
+    if bug == BUGS[2]:
+        one = service.service.tenants.get("theirs")
+        service.service.tenants.known = lambda name: one  # type: ignore[method-assign]
+    kinds: dict[str, Callable[[], str]] = {
+        "guessed": lambda: _guess(rng),
+        "forged": lambda: _forge(rng.choice(real), rng),
+        "foreign": lambda: rng.choice(foreign),
+        "replayed with another outcome": lambda: rng.choice(told),
+        "past accept_until": lambda: rng.choice(late),
+        "no id at all": lambda: rng.choice(_ODD),
+    }
+    for kind, draw in kinds.items():
+        for size in _sizes(count // len(kinds), batch):
+            taken = _report(service, mine, [(draw(), rng.uniform(-1, 0)) for _ in range(size)])
+            found.tried[kind] = found.tried.get(kind, 0) + size
+            found.accepted[kind] = found.accepted.get(kind, 0) + taken
+    found.extra = sum(_logged(service, tenant) for tenant in ("mine", "theirs")) - right
 
 
 _ODD = (
@@ -357,26 +327,6 @@ def _sizes(count: int, batch: int) -> Iterator[int]:
     while count > 0:
         yield min(count, batch)
         count -= batch
-
-
-def _new_key(served: Served, tenant: str) -> str:
-    key, text = issue(name=tenant, roles=("decide", "report"), at=time.time(), tenant=tenant)
-    store = served.service.tenants["default"]
-    _add(store, key)
-    return text
-
-
-def _add(store: Any, key: ApiKey) -> None:
-    store.add_key(key, actor="bench", event="key created").wait(30.0)
-
-
-def _wait_for_keys(served: Served) -> None:
-    """Return once nothing is answered without a key."""
-    until = time.monotonic() + 10.0
-    while served.ask("GET", "/v1/agents")[0] != 401:
-        if time.monotonic() > until:
-            raise SystemExit("the service does not know its keys")
-        time.sleep(0.1)
 
 
 def _decide(served: Served, key: str, agent: str, count: int) -> list[str]:
