@@ -186,10 +186,10 @@ def test_a_missing_check_of_keys_is_caught(house: House, monkeypatch: pytest.Mon
 def test_one_store_for_all_tenants_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         opened: dict[str, Steersman] = {}
-        real = served.Steersman.open
+        real = Steersman.open
         patched.setattr(served, "tenant_url", lambda url, name: url)
         patched.setattr(
-            served.Steersman,
+            Steersman,
             "open",
             lambda url, **more: opened[url] if url in opened else opened.setdefault(url, real(url, **more)),
         )

@@ -15,7 +15,8 @@ from steersman.service.workers import READY, Task
 
 def main() -> int:
     """Answer on the supervisor's socket until told to stop, or until the supervisor is gone. Return the exit code."""
-    task = msgspec.json.decode(sys.stdin.buffer.raw.readline(), type=Task)  # type: ignore[attr-defined]  # nothing is buffered
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as told:
+        task = msgspec.json.decode(told.readline(), type=Task)
     listener = socket.socket(fileno=task.listener)
     listener.setblocking(False)
 

@@ -17,7 +17,8 @@ _HOUR_S = 3_600.0
 
 
 async def _list(call: Call) -> AgentList:
-    return await call.host.in_thread(_lines, call)
+    found: AgentList = await call.host.in_thread(_lines, call)
+    return found
 
 
 def _lines(call: Call) -> AgentList:
@@ -37,7 +38,8 @@ def _line(call: Call, name: str, *, defined: bool) -> AgentLine:
 
 
 async def _show(call: Call) -> dict[str, Any]:
-    return await call.host.in_thread(_about, call)
+    found: dict[str, Any] = await call.host.in_thread(_about, call)
+    return found
 
 
 def _about(call: Call) -> dict[str, Any]:
@@ -75,7 +77,9 @@ def _field(field: Number | Flag | Category) -> dict[str, Any]:
 
 async def _policy(call: Call) -> Policy:
     limit = number(call.query, "limit", 50, high=_MOST_SITUATIONS)
-    return await call.host.in_thread(lambda: call.host.tenant(call).open_agent(call.path["agent"]).policy(limit))
+    agent: Agent = await call.host.in_thread(call.host.tenant(call).open_agent, call.path["agent"])
+    found: Policy = await call.host.in_thread(agent.policy, limit)
+    return found
 
 
 async def _windows(call: Call) -> WindowList:

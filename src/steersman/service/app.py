@@ -221,7 +221,9 @@ class Service:
             caller = self.access.caller(operation, scope["method"], found)
             if caller.key_id:
                 self.rates.take(caller.key_id)
-            tenant = self.tenants.known(caller.tenant) or await self.in_thread(self.tenants.get, caller.tenant)
+            tenant = self.tenants.known(caller.tenant)
+            if tenant is None:
+                tenant = await self.in_thread(self.tenants.get, caller.tenant)
             call = Call(
                 host=self,
                 steersman=tenant.steersman,

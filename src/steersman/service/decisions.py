@@ -148,7 +148,8 @@ def number(query: Mapping[str, str], name: str, default: int, *, high: int, low:
 
 
 async def _show(call: Call) -> DecisionRecord:
-    return await call.host.in_thread(_record, call, call.path["id"])
+    found: DecisionRecord = await call.host.in_thread(_record, call, call.path["id"])
+    return found
 
 
 def _record(call: Call, name: str) -> DecisionRecord:
@@ -164,11 +165,13 @@ def unknown(name: str) -> NotFound:
 
 
 async def _explain(call: Call) -> Explanation:
-    return await call.host.in_thread(lambda: _agent_of(call).explain(call.path["id"]))
+    found: Explanation = await call.host.in_thread(lambda: _agent_of(call).explain(call.path["id"]))
+    return found
 
 
 async def _replay(call: Call) -> Replay:
-    return await call.host.in_thread(lambda: _agent_of(call).replay(call.path["id"]))
+    found: Replay = await call.host.in_thread(lambda: _agent_of(call).replay(call.path["id"]))
+    return found
 
 
 def _agent_of(call: Call) -> Agent:

@@ -14,7 +14,8 @@ async def _ready(call: Call) -> Health | Reply:
     reason = call.host.unready()
     if not reason:
         return Health(status="ok")
-    return call.host.json(Health(status="not ready", reason=reason), status=503, headers={"retry-after": "1"})
+    answer: Reply = call.host.json(Health(status="not ready", reason=reason), status=503, headers={"retry-after": "1"})
+    return answer
 
 
 async def _metrics(call: Call) -> Reply:

@@ -32,7 +32,8 @@ async def _take(call: Call, tenant: Tenant, said: OutcomeRequest) -> _Taken:
     decision = tenant.recent.get(said.decision_id)
     if decision is None or said.correct or said.revision:
         async with tenant.revising(said.decision_id):
-            return await call.host.in_thread(_report_known, tenant, said, source)
+            known: _Taken = await call.host.in_thread(_report_known, tenant, said, source)
+            return known
     agent = tenant.agents[decision.agent]
     taken = tenant.said.by(decision.id, partial(_report, agent, decision, said, source=source))
     tenant.recent.pop(said.decision_id, None)

@@ -67,7 +67,7 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         super().data_received(data)
-        if type(self.cycle) is _Refused and not self._arriving and self.timeout_keep_alive_task is None:
+        if isinstance(self.cycle, _Refused) and not self._arriving and self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         if self._in_headers:
             self._header_bytes += len(data)
