@@ -17,7 +17,7 @@ RUNBOOKS = "docs/runbooks.md"
 def open_meter(tenant: str = DEFAULT_TENANT) -> "PrometheusMeter | None":
     """Return a meter for Prometheus, one for each tenant in each process; None where prometheus-client is not installed.
 
-    To be given to `Steersman.open(meters=…)`; then `meter.observe(steersman)` once, and every few seconds.
+    To be given to `Steersman.open(meters=…)`; then `meter.observe(steersman)` every few seconds.
     """
     try:
         from steersman.backends.metrics.prometheus import PrometheusMeter

@@ -17,6 +17,7 @@ from steersman.backends.metrics.prometheus import PrometheusMeter
 from steersman.backends.metrics.recent import KEPT, Recent
 from steersman.backends.metrics.table import METRICS
 from steersman.core.agent import AgentSpec
+from steersman.core.errors import NotFound
 from steersman.core.guards import Guard, Refusal
 from steersman.core.reward import Measurement, Reward
 from steersman.core.values import Decision, Outcome, Refused
@@ -28,19 +29,28 @@ BUDGET_US = 5.0
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-class Known:
-    """A stand-in for a store with one agent, as far as a meter looks."""
+class Catalog:
+    """One definition."""
 
     def __init__(self, spec: AgentSpec) -> None:
-        self.spec = spec
-        self.catalog = self
-        self.log: Any = Silent()
+        self._spec = spec
 
     def names(self) -> list[str]:
-        return [self.spec.name]
+        return [self._spec.name]
+
+    def agent(self, name: str) -> AgentSpec:
+        return self._spec
+
+
+class Known:
+    """A stand-in for a store whose agent is known, and cannot be put together."""
+
+    def __init__(self, spec: AgentSpec) -> None:
+        self.catalog = Catalog(spec)
+        self.log: Any = Silent()
 
     def agent(self, agent: str) -> Any:
-        return self.spec
+        raise NotFound(agent)
 
 
 class Silent:
@@ -121,12 +131,15 @@ def test_a_negative_reward_is_a_share_of_the_range(meter: PrometheusMeter) -> No
     assert value(meter, "reward_ratio_bucket", **ARM, le="0.3") == 2
 
 
-def test_nothing_is_said_of_rewards_whose_range_is_unknown() -> None:
+def test_rewards_wait_until_their_range_is_known() -> None:
     meter = PrometheusMeter()
     made = decision()
-    meter.recorded(made, outcome(made))
+    meter.recorded(made, outcome(made, reward=0.5))
     assert value(meter, "reward_ratio_count", **ARM) is None
     assert value(meter, "outcomes_total", kind="reported") == 1
+    meter.observe(named())
+    assert value(meter, "reward_ratio_count", **ARM) == 1
+    assert value(meter, "reward_ratio_sum", **ARM) == pytest.approx(0.75)
 
 
 def test_a_correction_is_told_and_counts_no_reward(meter: PrometheusMeter) -> None:

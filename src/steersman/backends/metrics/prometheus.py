@@ -32,7 +32,6 @@ _FALSE = "steersman_false_blocks_total"
 _OUTCOMES = {each: f"steersman_outcomes_total {each}" for each in ("corrected", *get_args(OutcomeKind))}
 _REQUESTS = "steersman_http_request_duration_seconds"
 _LATENCY = "steersman_decision_latency_seconds"
-_REWARD = "steersman_reward_ratio"
 _STEPS = "steersman_episode_steps"
 
 _Series = tuple[str, str, str, str, bool]
@@ -107,22 +106,15 @@ class PrometheusMeter:
     def observe(self, steersman: Steered) -> None:
         """Read anew what is computed from the agents and their store; at most every five seconds, whoever asks how often.
 
-        To be called once after opening, so that the ranges of rewards are known, then every few seconds in each process, and
-        before `exposition`.
+        To be called every few seconds in each process, and before `exposition`. The first call tells the ranges of rewards,
+        which wait for it.
         """
         with self._telling:
+            if self._timer() - self._observed_at >= REFRESH_S:
+                self._observed_at = self._timer()
+                self._read_ranges(steersman)
+                self._read_gauges(steersman)
             self._tell()
-            if self._timer() - self._observed_at < REFRESH_S:
-                return
-            self._observed_at = self._timer()
-            self._read_ranges(steersman)
-            with self._lock:
-                recent = dict(self._recent)
-            for name, labels, value in gauges(steersman, recent):
-                self._instruments.gauge(name, labels).set(value)
-            resident = _resident_bytes()
-            if resident:
-                self._instruments.gauge("steersman_memory_bytes", {}).set(resident)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """Return the text of all metrics and its content type, in the format that an Accept header asks for."""
@@ -143,8 +135,9 @@ class PrometheusMeter:
         if found is None:
             agent, policy, stage, arm, drawn = key
             labels = {"agent": agent, "version": policy, "stage": stage, "arm": arm, "drawn": str(drawn).lower()}
-            recent = self._recent.setdefault(agent, Recent())
-            found = self._tallies[key] = Tally(labels, self._ranges.get(agent, (0.0, 0.0)), recent)
+            found = self._tallies[key] = Tally(labels, self._recent.setdefault(agent, Recent()))
+            if agent in self._ranges:
+                found.scale(*self._ranges[agent])
             for each in (_OVERRIDDEN, _LEARNED):
                 found.count(each, 0.0)  # a rate sees the first event only where there was a 0 before it
         return found
@@ -171,8 +164,8 @@ class PrometheusMeter:
 
     @staticmethod
     def _judge(tally: Tally, outcome: Outcome) -> None:
-        if outcome.reward is not None and tally.width:
-            tally.observe(_REWARD, min(max((outcome.reward - tally.low) / tally.width, 0.0), 1.0))
+        if outcome.reward is not None:
+            tally.reward(outcome.reward)
         if outcome.success:
             tally.count(_SUCCESS)
         if outcome.cost is not None:
@@ -197,6 +190,15 @@ class PrometheusMeter:
             self._instruments.counter(name, {"agent": agent, "guard": guard}).inc(count)
         self._instruments.counter("steersman_series_folded_total", {}).inc(folded)
 
+    def _read_gauges(self, steersman: Steered) -> None:
+        with self._lock:
+            recent = dict(self._recent)
+        for name, labels, value in gauges(steersman, recent):
+            self._instruments.gauge(name, labels).set(value)
+        resident = _resident_bytes()
+        if resident:
+            self._instruments.gauge("steersman_memory_bytes", {}).set(resident)
+
     def _read_ranges(self, steersman: Steered) -> None:
         new = [name for name in steersman.catalog.names() if name not in self._ranges]
         for name in new:
@@ -205,8 +207,7 @@ class PrometheusMeter:
         with self._lock:
             for key, tally in self._tallies.items():
                 if key[0] in new:
-                    low, high = self._ranges[key[0]]
-                    tally.low, tally.width = low, high - low
+                    tally.scale(*self._ranges[key[0]])
 
 
 def _resident_bytes() -> float:

@@ -7,6 +7,9 @@ from steersman.backends.metrics.instruments import Instruments
 from steersman.backends.metrics.recent import Recent
 from steersman.backends.metrics.table import BY_NAME
 
+_REWARD = "steersman_reward_ratio"
+_MOST_WAITING = 10_000
+
 
 class Spread:
     """How values fall into a histogram's buckets, and their sum."""
@@ -27,17 +30,32 @@ class Spread:
 class Tally:
     """What the decisions of one agent, version, stage and arm amount to. Not safe by itself: its meter holds a lock.
 
-    low, width: of the agent's reward range; a width of 0 says that it is not known. recent: what the champion did lately.
+    recent: what the champion did lately. Rewards wait until their range is known.
     """
 
-    __slots__ = ("_labels", "_spreads", "_sums", "low", "recent", "width")
+    __slots__ = ("_labels", "_low", "_spreads", "_sums", "_waiting", "_width", "recent")
 
-    def __init__(self, labels: dict[str, str], bounds: tuple[float, float], recent: Recent) -> None:
+    def __init__(self, labels: dict[str, str], recent: Recent) -> None:
         self._labels = labels
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._spreads: dict[str, Spread] = {}
-        self.low, self.width = bounds[0], bounds[1] - bounds[0]
+        self._waiting: list[float] = []
+        self._low = self._width = 0.0
         self.recent = recent
+
+    def scale(self, low: float, high: float) -> None:
+        """Say what range rewards lie in."""
+        self._low, self._width = low, high - low
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            self.reward(each)
+
+    def reward(self, reward: float) -> None:
+        """Add a reward as its share of the range."""
+        if self._width:
+            self.observe(_REWARD, min(max((reward - self._low) / self._width, 0.0), 1.0))
+        elif len(self._waiting) < _MOST_WAITING:
+            self._waiting.append(reward)
 
     def count(self, key: str, amount: float = 1.0) -> None:
         """Add to a counter. Its key is the metric's name, with a space and the value of its label `kind` if it has that."""
@@ -54,7 +72,7 @@ class Tally:
         """Return what was counted and begin anew; None if nothing was."""
         if not self._sums and not self._spreads:
             return None
-        taken = Tally(self._labels, (self.low, self.low + self.width), self.recent)
+        taken = Tally(self._labels, self.recent)
         taken._sums, self._sums = self._sums, defaultdict(float)
         taken._spreads, self._spreads = self._spreads, {}
         return taken
