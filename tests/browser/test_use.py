@@ -112,6 +112,17 @@ def test_a_decision_and_its_report_show_within_a_second(visit: Visit, server: Se
     assert page.evaluate("[scrollY, document.activeElement.dataset.open]") == [300, "kill"]
 
 
+def test_charts_follow_without_being_drawn_anew(visit: Visit, server: Server) -> None:
+    page = visit().go(SMALL)
+    page.evaluate("document.querySelector('figure canvas').dataset.mine = 'yes'")
+    rows = page.locator("figure").first.locator(".data tbody tr")
+    before = rows.count()
+    for _ in range(30):
+        server.decide_and_report()
+    expect(rows).to_have_count(before + 1)
+    assert page.locator("figure canvas").first.get_attribute("data-mine") == "yes"
+
+
 def test_a_stream_that_breaks_is_told(visit: Visit, serve: Callable[..., Server]) -> None:
     server = serve()
     page = visit(server, check=False).go("/")

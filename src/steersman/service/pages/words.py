@@ -22,6 +22,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return fixed(value, min(max(decimals, 0), 9))
 
 
+def exact(value: float) -> str:
+    """Return a number as it was given, to six digits: 4, 0.25, 12,345."""
+    return f"{value:,.6g}".replace("-", "−")
+
+
 def fixed(value: float, decimals: int) -> str:
     """Return a number with so many decimals."""
     return f"{value + 0.0:,.{decimals}f}".replace("-", "−")

@@ -86,23 +86,31 @@ async function refresh() {
   busy = true;
   wanted = false;
   const began = performance.now();
-  try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    const door = new URL(answer.url).pathname === "/login";
-    if (door && document.querySelector("dialog[open]")) wanted = true; // a key that is shown once stays until it was read
-    else if (door) location.assign(answer.url);
-    else if (answer.ok) {
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      morph(document.getElementById("main"), fresh.getElementById("main"));
-      draw();
-    }
-  } catch {
-    // the stream tells that the service is away
-  }
+  const [answer, text] = await read(location.href);
   setTimeout(() => {
     busy = false;
     if (wanted) refresh();
   }, Math.max(200, 5 * (performance.now() - began)));
+  if (answer) take(answer, text);
+}
+
+async function read(address) {
+  try {
+    const answer = await fetch(address, { headers: { accept: "text/html" } });
+    return [answer, await answer.text()];
+  } catch {
+    return []; // the service is away, and the stream tells that
+  }
+}
+
+function take(answer, text) {
+  const door = new URL(answer.url).pathname === "/login";
+  if (door && document.querySelector("dialog[open]")) return; // a key that is shown once stays until it was read
+  if (door) return location.assign(answer.url);
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(text, "text/html");
+  morph(document.getElementById("main"), fresh.getElementById("main"));
+  draw();
 }
 
 document.addEventListener("visibilitychange", () => wanted && refresh());
@@ -142,8 +150,8 @@ const charts = new Map();
 const RANK = { x: 0, low: 1, high: 2, other: 3, line: 4 };
 
 function columns(figure) {
-  const heads = all("thead th", figure);
-  const rows = all("tbody tr", figure).map((row) => [...row.cells]);
+  const heads = all(".data thead th", figure);
+  const rows = all(".data tbody tr", figure).map((row) => [...row.cells]);
   const found = { labels: [], roles: [], data: [] };
   heads.forEach((head, place) => {
     if (!head.dataset.series) return;
