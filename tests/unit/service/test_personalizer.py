@@ -61,6 +61,20 @@ def test_rank_then_reward_as_every_version_spells_it(client: httpx.Client, versi
     assert (rewarded.status_code, rewarded.content) == (204, b"")
 
 
+def test_the_last_version_stands_in_the_query(client: httpx.Client) -> None:
+    dated = {"api-version": "2022-09-01-preview"}
+    assert client.post("/personalizer/rank", params=dated, json=body("dated")).status_code == 201
+    assert client.post("/personalizer/events/dated/reward", params=dated, json={"value": 1.0}).status_code == 204
+    assert client.post("/personalizer/events/dated/activate", params=dated).status_code == 204
+    _error(client.post("/personalizer/rank", json=body("dated")), 404, "ResourceNotFound")
+    page = {"actions": body()["actions"], "slots": [{"id": "s", "baselineAction": "juice"}], "eventId": "dated page"}
+    assert client.post("/personalizer/multislot/rank", params=dated, json=page).status_code == 201
+    reward = {"reward": [{"slotId": "s", "value": 1.0}]}
+    path = "/personalizer/multislot/events/dated page"
+    assert client.post(f"{path}/reward", params=dated, json=reward).status_code == 204
+    assert client.post(f"{path}/activate", params=dated).status_code == 204
+
+
 def test_a_reward_is_learned_and_an_unnamed_event_gets_a_name(client: httpx.Client, running: Running) -> None:
     learned = ranker(running.service.tenants["default"]).fold.learned
     event = client.post(f"{BASE}/rank", json={"actions": [{"id": "a", "features": []}, {"id": "b", "features": []}]})

@@ -33,6 +33,9 @@ from steersman.service.personalizer.messages import (
 T = TypeVar("T")
 
 VERSIONS = ("v1.0", "v1.1-preview.1", "v1.1-preview.2", "v1.1-preview.3")
+DATED_VERSIONS = ("2022-09-01-preview",)
+"""Versions that clients name in the query instead of the path."""
+
 _TRIES = 3
 _MAINTAIN_S = 1.0
 _maintained: "WeakKeyDictionary[Ranker, float]" = WeakKeyDictionary()
@@ -143,9 +146,10 @@ async def _work(call: Call, work: Callable[[], T]) -> T:
 
 async def _ranker(call: Call) -> Ranker:
     """Return the caller's ranker, and see to it that it is looked after. Raises NotFound for a version that never was."""
-    version = call.path["version"]
-    if version not in VERSIONS:
-        raise NotFound(f"no version {version!r} of this API is served here. There are {', '.join(VERSIONS)}.")
+    version = call.path.get("version") or call.query.get("api-version", "")
+    if version not in (VERSIONS if "version" in call.path else DATED_VERSIONS):
+        known = ", ".join((*VERSIONS, *(f"?api-version={each}" for each in DATED_VERSIONS)))
+        raise NotFound(f"no version {version[:50]!r} of this API is served here. There are {known}.")
     found = known_ranker(call.steersman) or await call.host.in_thread(ranker, call.steersman)
     now = time.monotonic()
     if now - _maintained.get(found, float("-inf")) >= _MAINTAIN_S:
@@ -176,46 +180,33 @@ def _told(handler: Handler) -> Handler:
     return told
 
 
-def _post(path: str, role: Role, summary: str, handler: Handler, **more: Any) -> Operation:
+def _post(prefix: str, path: str, role: Role, summary: str, handler: Handler, **more: Any) -> Operation:
+    dated = {} if "{" in prefix else {"api-version": f"{DATED_VERSIONS[0]}."}
     return Operation(
         method="POST",
-        path=f"/personalizer/{{version}}/{path}",
+        path=f"{prefix}/{path}",
         role=role,
         summary=summary,
         handler=_told(handler),
         tag="personalizer",
+        query=dated,
         **more,
     )
 
 
-OPERATIONS = (
-    _post(
-        "rank",
-        "decide",
-        "Rank actions that come with the request.",
-        _rank,
-        body=RankRequest,
-        answer=RankResponse,
-        status=201,
-    ),
-    _post("events/{event:path}/reward", "report", "Reward an event.", _reward, body=RewardRequest, status=204),
-    _post("events/{event:path}/activate", "report", "Let a deferred event count.", _activate, status=204),
-    _post(
-        "multislot/rank",
-        "decide",
-        "Choose an action for each slot.",
-        _rank_slots,
-        body=MultiSlotRankRequest,
-        answer=MultiSlotRankResponse,
-        status=201,
-    ),
-    _post(
-        "multislot/events/{event:path}/reward",
-        "report",
-        "Reward slots of an event.",
-        _reward_slots,
-        body=MultiSlotRewardRequest,
-        status=204,
-    ),
-    _post("multislot/events/{event:path}/activate", "report", "Let a deferred event count.", _activate, status=204),
-)
+def _operations(prefix: str) -> tuple[Operation, ...]:
+    post = partial(_post, prefix)
+    single = {"body": RankRequest, "answer": RankResponse, "status": 201}
+    slots = {"body": MultiSlotRankRequest, "answer": MultiSlotRankResponse, "status": 201}
+    rewards, activated = {"body": MultiSlotRewardRequest, "status": 204}, "Let a deferred event count."
+    return (
+        post("rank", "decide", "Rank actions that come with the request.", _rank, **single),
+        post("events/{event:path}/reward", "report", "Reward an event.", _reward, body=RewardRequest, status=204),
+        post("events/{event:path}/activate", "report", activated, _activate, status=204),
+        post("multislot/rank", "decide", "Choose an action for each slot.", _rank_slots, **slots),
+        post("multislot/events/{event:path}/reward", "report", "Reward slots of an event.", _reward_slots, **rewards),
+        post("multislot/events/{event:path}/activate", "report", activated, _activate, status=204),
+    )
+
+
+OPERATIONS = (*_operations("/personalizer"), *_operations("/personalizer/{version}"))  # "multislot" is no version
