@@ -5,8 +5,9 @@ import math
 import pytest
 
 from steersman.core.errors import NotFound
+from steersman.core.values import Figures
 from steersman.service import pages
-from steersman.service.pages import assets, marks, words
+from steersman.service.pages import agent, assets, marks, words
 from steersman.stages.monitor.performance import Difference
 
 
@@ -81,6 +82,15 @@ def test_the_axis_holds_zero_and_all_but_the_widest_tenth() -> None:
 def test_a_whisker_lies_on_its_axis_and_is_cut_at_its_ends() -> None:
     mark = marks.whisker(difference(-1.0, 1.0), 2.0, (-0.25, 0.75))
     assert (mark.low, mark.zero, mark.mean, mark.high) == (2.0, 26.0, 26.0, 74.0)
+
+
+def test_hours_are_put_together_until_a_chart_can_be_read() -> None:
+    def figures(*at: int) -> list[Figures]:
+        return [Figures(agent="lab/small", hour=each, arm="champion", drawn=True, rewarded=1, reward=1.0) for each in at]
+
+    assert [agent.bucket_of(figures(100, 100 + span)) for span in (0, 27, 28, 167, 719)] == [1, 1, 3, 6, 24]
+    assert agent.bucket_of([]) == 1
+    assert [(each.hour, each.outcomes) for each in agent.over_time(figures(0, 7, 8, 12), 6)] == [(6, 2), (12, 1)]
 
 
 def test_shades_run_from_none_to_full() -> None:

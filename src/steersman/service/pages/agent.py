@@ -17,8 +17,8 @@ from steersman.stages.monitor.performance import Hour, entropy, hours, interval
 _RECENT = 100
 _SHOWN = 12
 _SITUATIONS = 40
-_BUCKETS = {"1": 1, "7": 6, "30": 24}
-"""Hours that stand together on the chart, by days: the baseline keeps a small share, and an hour of it is mostly noise."""
+_BUCKETS = (1, 3, 6, 12)
+_POINTS = 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,13 @@ def curve(windows: Sequence[Window]) -> list[Point]:
         low, high = interval((each.outcomes, each.outcomes * each.reward_mean, squares)) or (None, None)
         points.append(Point(window=each, low=low, high=high))
     return points
+
+
+def bucket_of(figures: Sequence[Figures]) -> int:
+    """Return how many hours stand together on a chart: of the baseline's small share an hour is mostly noise."""
+    seen = [each.hour for each in figures if each.hour]
+    length = max(seen) - min(seen) + 1 if seen else 1
+    return next((each for each in _BUCKETS if length <= each * _POINTS), 24)
 
 
 def over_time(figures: Sequence[Figures], bucket: int) -> list[Hour]:
@@ -65,6 +72,7 @@ def _view(call: Call) -> Reply:
     days, since = chosen_span(call, ledger)
     recent = call.steersman.log.recent(name, _RECENT)
     spec = agent.spec
+    figures = ledger.figures(name, since_hour=since)
     shown = line(call, ledger, name, since)
     return html(
         call,
@@ -79,8 +87,8 @@ def _view(call: Call) -> Reply:
         diagnosis=agent.diagnose(),
         policy=agent.policy(_SITUATIONS),
         curve=curve(windows_of(call, ledger, name)),
-        hours=over_time(ledger.figures(name, since_hour=since), _BUCKETS[days]),
-        bucket=_BUCKETS[days],
+        hours=over_time(figures, bucket_of(figures)),
+        bucket=bucket_of(figures),
         recent=recent[:_SHOWN],
         rewards={each.id: _reward(call, each) for each in recent[:_SHOWN]},
         recent_count=len(recent),

@@ -208,7 +208,7 @@ function chart(figure, table) {
     scales: { x: { time } },
     legend: { live: true },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-    padding: [10, 8, 0, 0],
+    padding: [10, 18, 0, 0],
     series,
     bands: low < 0 ? [] : [{ series: [table.roles.indexOf("high"), low], fill: colour("--tint") }],
     axes: [
