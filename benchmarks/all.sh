@@ -24,6 +24,10 @@ run benchmarks/safety.py
 run benchmarks/crash.py --kills 500 --cuts 300
 run benchmarks/sequences.py
 run benchmarks/simulation.py
+run benchmarks/load.py --stall --rates 400
+run benchmarks/load.py
+run benchmarks/http_safety.py
+run benchmarks/api_fuzz.py
 run benchmarks/known_answers.py
 run benchmarks/fleet.py
 run benchmarks/fleet.py --sequential --seeds 10
