@@ -20,6 +20,8 @@ KEPT_HOURS = 30 * 24
 """How far back hours are kept apart; what is older is summed up."""
 STEP = 100_000
 """Positions of the log that are read at a time."""
+QUICK = 50_000
+"""Positions that are read while a page waits."""
 _FORGET_EVERY_S = 600.0
 _OLDER = 0
 
@@ -40,10 +42,8 @@ class Ledger:
         self.caught_up = False
 
     def refresh(self) -> None:
-        """Add what became durable since the last call. A call that comes while another one reads returns at once."""
-        if not self._reading.acquire(blocking=False):
-            return
-        try:
+        """Add what became durable since the last call; a call that comes while another one reads waits for it."""
+        with self._reading:
             self.until = self._log.durable_position
             while self.position < self.until:
                 step = min(self.position + STEP, self.until)
@@ -52,8 +52,6 @@ class Ledger:
                 self.position = step
             self.caught_up = True
             self._forget()
-        finally:
-            self._reading.release()
 
     def refresh_later(self) -> None:
         """Add what is new in a thread of its own, for when that takes longer than a page may."""
@@ -66,7 +64,7 @@ class Ledger:
 
     def behind(self) -> bool:
         """Return whether so much is new that reading it takes longer than a page may."""
-        return not self.caught_up or self._log.durable_position - self.position > STEP
+        return self._log.durable_position - self.position > QUICK
 
     @property
     def share_read(self) -> float:

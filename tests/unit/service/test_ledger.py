@@ -106,8 +106,9 @@ def test_old_hours_are_summed_up(steersman: Steersman) -> None:
     assert totals(ledger) == (1, 1, 0.5)
 
 
-def test_it_is_filled_in_a_thread_where_much_is_new(steersman: Steersman) -> None:
+def test_it_is_filled_in_a_thread_where_much_is_new(steersman: Steersman, monkeypatch: pytest.MonkeyPatch) -> None:
     act(steersman, 0.5)
+    monkeypatch.setattr(room, "QUICK", 1)
     ledger = Ledger(steersman)
     assert ledger.behind()
     ledger.refresh_later()

@@ -66,7 +66,7 @@ def action_entropy(recent: Sequence[Decision], actions: int) -> float:
 
 
 def _view(call: Call) -> Reply:
-    ledger = read_up(call)
+    ledger, reading = read_up(call)
     name = call.path["agent"]
     agent: Agent = call.steersman.agent(name)
     days, since = chosen_span(call, ledger)
@@ -82,7 +82,7 @@ def _view(call: Call) -> Reply:
         spec=spec,
         days=days,
         spans=SPANS,
-        ledger=ledger,
+        reading=reading,
         line=shown,
         diagnosis=agent.diagnose(),
         policy=agent.policy(_SITUATIONS),

@@ -32,10 +32,10 @@ class Change:
 def changes(call: Call, ledger: Ledger) -> list[Change]:
     """Return the changes of the last 24 hours, newest first."""
     now = time.time()
-    events = [each for each in call.steersman.log.audit(_EVENTS) if each.at >= now - DAY_S]
+    events = [each for each in call.host.trail(call, _EVENTS) if each.at >= now - DAY_S]
     found = [_told(each) for each in events if each.event != _SETTINGS]
     found.extend(_settings([each for each in events if each.event == _SETTINGS]))
-    for name in ledger.agents() if ledger.caught_up else ():
+    for name in ledger.agents():
         found.extend(ledger.once(name, "changes", partial(_of_agent, call, ledger, name, now - DAY_S)))
     return sorted(found, key=lambda each: -each.at)[:_SHOWN]
 

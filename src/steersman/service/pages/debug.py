@@ -51,11 +51,11 @@ def _place(policy: Policy, dimension: str, choice: Choice) -> int:
 
 
 def _view(call: Call) -> Reply:
-    ledger = read_up(call)
+    ledger, reading = read_up(call)
     names = [name for name in ledger.agents() if name in call.steersman.catalog.names()]
     name = call.query.get("agent") or (names[0] if names else "")
     if not name:
-        return html(call, "debug.html", active="debug", ledger=ledger, names=names, name="", agent=None)
+        return html(call, "debug.html", active="debug", reading=reading, names=names, name="", agent=None)
     if name not in names:
         raise NotFound(f"{name!r} has decided nothing here that could be looked into. Choose one on the page.")
     agent = call.steersman.agent(name)
@@ -64,7 +64,7 @@ def _view(call: Call) -> Reply:
         call,
         "debug.html",
         active="debug",
-        ledger=ledger,
+        reading=reading,
         names=names,
         name=name,
         agent=agent,

@@ -81,14 +81,14 @@ def _refusals(recent: Sequence[Decision]) -> tuple[tuple[str, int], ...]:
 
 
 def _view(call: Call) -> Reply:
-    ledger = read_up(call)
-    watched = [watch(call, ledger, name) for name in ledger.agents()] if ledger.caught_up else []
+    ledger, reading = read_up(call)
+    watched = [watch(call, ledger, name) for name in ledger.agents()] if reading is None else []
     watched.sort(key=lambda each: (-len(each.findings), each.name))
     return html(
         call,
         "on_call.html",
         active="on-call",
-        ledger=ledger,
+        reading=reading,
         watched=watched,
         health=call.steersman.log.health(),
         controls=in_force(call),

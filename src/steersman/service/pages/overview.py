@@ -121,9 +121,9 @@ def _mean(weighted: Sequence[tuple[int, float | None]]) -> float | None:
 
 
 def _view(call: Call) -> Reply:
-    ledger = read_up(call)
+    ledger, reading = read_up(call)
     days, since = chosen_span(call, ledger)
-    lines = [line(call, ledger, name, since) for name in ledger.agents()] if ledger.caught_up else []
+    lines = [line(call, ledger, name, since) for name in ledger.agents()] if reading is None else []
     axis = marks.axis_of([(each.reward.low / each.scale, each.reward.high / each.scale) for each in lines if each.reward])
     return html(
         call,
@@ -131,10 +131,10 @@ def _view(call: Call) -> Reply:
         active="overview",
         days=days,
         spans=SPANS,
-        ledger=ledger,
+        reading=reading,
         lines=[(each, each.whisker(axis)) for each in lines],
         headline=headline(lines),
-        changes=changes(call, ledger),
+        changes=changes(call, ledger) if reading is None else [],
         controls=in_force(call),
         agents=ledger.agents(),
         origin=f"http://{call.headers.get('host', '127.0.0.1')}",

@@ -98,14 +98,17 @@ def problem_page(call: Call, status: int, detail: str) -> Reply:
     return html(call, "problem.html", status=status, active="", title=title, detail=detail)
 
 
-def read_up(call: Call) -> Ledger:
-    """Return the store's ledger with what is new, unless there is so much of it that a page must not wait for it."""
+def read_up(call: Call) -> tuple[Ledger, float | None]:
+    """Return the store's ledger with what is new, unless there is so much of it that a page must not wait for it.
+
+    Beside it, how much of the log was read (in [0, 1]) while it is first read; None once it was.
+    """
     ledger = ledger_of(call.steersman)
     if ledger.behind():
         ledger.refresh_later()
     else:
         ledger.refresh()
-    return ledger
+    return ledger, None if ledger.caught_up else ledger.share_read
 
 
 def chosen_span(call: Call, ledger: Ledger) -> tuple[str, int]:

@@ -1,0 +1,126 @@
+"""Each page as the service asks for it, without a browser: full, empty, while the log is still being read, and refused."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from steersman.app import Steersman
+from steersman.core.access import ROLES, granted, issue
+from steersman.core.values import ApiKey, AuditEvent, Role
+from steersman.service import ledger as room
+from steersman.service import pages
+from steersman.service.operations import Call, Caller, Operation, Reply
+from steersman.testing.specs import small_agent
+
+PAGES = {each.path: each for each in pages.OPERATIONS}
+STATE: dict[str, Any] = {"load": 10.0, "backlog": 5.0, "weekend": False}
+AGENT = {"agent": "lab/small"}
+
+
+class Here:
+    """A host that does everything at once."""
+
+    async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
+        return work(*args)
+
+    def trail(self, call: Call, limit: int) -> list[AuditEvent]:
+        return call.steersman.log.audit(limit)
+
+    def keys(self, tenant: str) -> list[ApiKey]:
+        return [issue(name="ada", roles=["admin"], at=1_000.0)[0]]
+
+
+@pytest.fixture
+def steersman() -> Iterator[Steersman]:
+    with Steersman.open("memory:", agents=[small_agent()], settings={"convergence": {"window_outcomes": 2}}) as opened:
+        yield opened
+
+
+def act(steersman: Steersman, times: int = 1) -> str:
+    agent = steersman.agent("lab/small")
+    for _ in range(times):
+        decision = agent.decide(STATE)
+        agent.report(decision, {"reward": 0.5}).wait()
+    return decision.id
+
+
+def caller(*roles: Role) -> Caller:
+    return Caller(actor="ada", tenant="default", roles=granted(roles))
+
+
+def ask(steersman: Steersman, page: Operation, path: dict[str, str], who: Caller | None = None) -> tuple[int, str]:
+    """Return the status and the text of a page."""
+    call = Call(host=Here(), steersman=steersman, caller=who or caller("admin"), path=path, query={}, headers={})
+    reply: Reply = asyncio.run(page.handler(call))  # type: ignore[arg-type]  # an async function's awaitable is a coroutine
+    return reply.status, reply.body.decode()
+
+
+@pytest.mark.parametrize("path", ["/", "/agents/{agent:agent}", "/on-call", "/debug", "/audit", "/keys", "/login"])
+@pytest.mark.parametrize("times", [0, 1, 12], ids=["empty", "one", "some"])
+def test_a_page_is_made_of_whatever_there_is(steersman: Steersman, path: str, times: int) -> None:
+    act(steersman, times) if times else None
+    status, text = ask(steersman, PAGES[path], AGENT)
+    assert status == 200
+    assert "<h1" in text
+    assert "Undefined" not in text
+
+
+def test_a_decision_is_explained_before_and_after_its_outcome(steersman: Steersman) -> None:
+    page = PAGES["/decisions/{id}"]
+    waiting = steersman.agent("lab/small").decide({**STATE, "load": 90.0})
+    status, text = ask(steersman, page, {"id": waiting.id})
+    assert status == 200
+    assert "the load is 80 or more" in text
+    assert "No outcome was reported yet" in text
+    assert "0.500" in ask(steersman, page, {"id": act(steersman)})[1]
+
+
+def test_what_is_not_there_is_a_page_that_says_so(steersman: Steersman) -> None:
+    status, text = ask(steersman, PAGES["/agents/{agent:agent}"], {"agent": "no/such"})
+    assert (status, "Not here" in text, "no/such" in text) == (404, True, True)
+    assert ask(steersman, PAGES["/decisions/{id}"], {"id": "none"})[0] == 404
+
+
+def test_while_the_log_is_read_pages_say_how_far(steersman: Steersman, monkeypatch: pytest.MonkeyPatch) -> None:
+    act(steersman, 3)
+    monkeypatch.setattr(room, "QUICK", 0)
+    monkeypatch.setattr(room.Ledger, "refresh_later", lambda self: None)
+    for path in ("/", "/agents/{agent:agent}", "/on-call", "/debug"):
+        text = ask(steersman, PAGES[path], AGENT)[1]
+        assert "Still reading the log" in text, path
+        assert "steersman demo" not in text, path
+
+
+def test_an_agent_without_a_definition_is_still_listed(steersman: Steersman) -> None:
+    act(steersman)
+    steersman.catalog = type(steersman.catalog)()
+    steersman._agents.clear()
+    for path in ("/", "/on-call"):
+        status, text = ask(steersman, PAGES[path], {})
+        assert status == 200
+        assert "lab/small" in text
+
+
+def test_who_may_only_look_finds_the_controls_barred_and_told_why(steersman: Steersman) -> None:
+    act(steersman)
+    looking = ask(steersman, PAGES["/agents/{agent:agent}"], AGENT, caller("view"))[1]
+    assert looking.count(" disabled>") == 3
+    assert "Steering needs the role operate." in looking
+    assert 'href="/keys"' not in looking
+    assert " disabled>" not in ask(steersman, PAGES["/agents/{agent:agent}"], AGENT, caller("operate"))[1]
+
+
+def test_nobody_sees_more_than_the_door(steersman: Steersman) -> None:
+    act(steersman)
+    nobody = replace(caller("view"), roles=frozenset())
+    text = ask(steersman, PAGES["/login"], {}, nobody)[1]
+    assert "lab/small" not in text
+    assert 'aria-label="Pages"' not in text
+
+
+def test_all_roles_are_explained_where_keys_are_made(steersman: Steersman) -> None:
+    text = ask(steersman, PAGES["/keys"], {})[1]
+    assert all(words in text for words in ROLES.values())
