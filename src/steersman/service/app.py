@@ -24,7 +24,7 @@ from steersman.core.ports import Receipt
 from steersman.core.settings import Service as Limits
 from steersman.core.values import ApiKey, AuditEvent
 from steersman.service.access import NOBODY, Access
-from steersman.service.headers import headers
+from steersman.service.headers import header_lines, headers
 from steersman.service.limits import Crumbs, Rates
 from steersman.service.operations import Call, Caller, Operation, Reply
 from steersman.service.problems import NotJson, TooLarge, failed, problem, refused
@@ -44,6 +44,8 @@ _AGENTS_EVERY_S = 5.0
 _SLOW_READER_S = 20.0
 _MOST_QUERIES = 20
 _FORM = b"application/x-www-form-urlencoded"
+WHOLE = "steersman.whole"
+"""Where a server puts what sends an answer in one piece; it returns false where it cannot just now."""
 ALWAYS = ("/healthz", "/readyz")
 """What is answered however much there is to do."""
 _NOTHING: Mapping[str, str] = {}
@@ -195,7 +197,7 @@ class Service:
         if scope["type"] != "http":
             return
         if self.busy >= self.settings.concurrency and scope["path"] not in ALWAYS:
-            await _send(self._shed, send)
+            await _send(self._shed, scope, send)
             return
         self.busy += 1
         began = self._loop.time()
@@ -208,9 +210,9 @@ class Service:
             path = "unknown" if operation is None else operation.path
             tenant.metrics.served(f"{scope['method']} {path}", reply.status, self._loop.time() - began)
         if reply.stream is None:
-            await _send(reply, send)
+            await _send(reply, scope, send)
         else:
-            await self._send_stream(reply, caller, receive, send)
+            await self._send_stream(reply, caller, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[Reply, Operation | None, Caller]:
         operation, caller = None, NOBODY
@@ -312,12 +314,12 @@ class Service:
         with contextlib.suppress(SteersmanError):  # the caller is told anyway
             tenant.steersman.note(f"refused {event}", path[:200], detail, actor=caller.actor)
 
-    async def _send_stream(self, reply: Reply, caller: Caller, receive: Receive, send: Send) -> None:
+    async def _send_stream(self, reply: Reply, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a stream piece by piece, as long as the caller is there, reads it, and its key holds."""
         assert reply.stream is not None  # noqa: S101 - asked by the only caller
         stream = reply.stream
         if self.streaming >= self.settings.streams:
-            await _send(self._shed, send)
+            await _send(self._shed, scope, send)
             await _end(stream)
             return
         self.streaming += 1
@@ -338,7 +340,11 @@ class Service:
             await _end(stream)
 
 
-async def _send(reply: Reply, send: Send) -> None:
+async def _send(reply: Reply, scope: Scope, send: Send) -> None:
+    """Send an answer: whole, where the server can, because that takes half the time."""
+    whole = scope.get(WHOLE)
+    if whole is not None and whole(reply.status, header_lines(reply.media_type, reply.headers), reply.body):
+        return
     found = headers(reply.media_type, reply.headers, len(reply.body))
     await send({"type": "http.response.start", "status": reply.status, "headers": found})
     await send({"type": "http.response.body", "body": reply.body})

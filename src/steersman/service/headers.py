@@ -28,10 +28,22 @@ def _raw(media_type: str, own: Mapping[str, str] | None = None) -> RawHeaders:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in chosen.items()]
 
 
+def _text(found: RawHeaders) -> bytes:
+    if any(b"\r" in each or b"\n" in each for pair in found for each in pair):
+        raise ValueError("a header holds a line end")
+    return b"".join(b"%b: %b\r\n" % pair for pair in found)
+
+
 _JSON = _raw("application/json")
+_JSON_TEXT = _text(_JSON)
 
 
 def headers(media_type: str, own: Mapping[str, str], length: int | None) -> RawHeaders:
     """Return the headers of an answer; its `own` stand above the general ones. length: None where it is streamed."""
     found = _JSON if media_type == "application/json" and not own else _raw(media_type, own)
     return found if length is None else [*found, (b"content-length", b"%d" % length)]
+
+
+def header_lines(media_type: str, own: Mapping[str, str]) -> bytes:
+    """Return the headers of an answer as they are sent; those of most answers are made once."""
+    return _JSON_TEXT if media_type == "application/json" and not own else _text(_raw(media_type, own))

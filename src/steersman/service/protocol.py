@@ -4,14 +4,16 @@ What can be refused before a request is begun is refused here, where it costs ne
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from steersman.service.app import ALWAYS, Service
+from steersman.service.app import ALWAYS, WHOLE, Service
 from steersman.service.problems import plain, raw
 
 HEADER_BYTES = 65_536
+LINGER_S = 1.0
 
 _BAD = raw(400, "Bad Request", plain("InvalidInput", 400, "this is no HTTP request that can be read."), close=True)
 _LONG = raw(431, "Request Header Fields Too Large", plain("TooLarge", 431, "the headers are too long."), close=True)
@@ -48,6 +50,7 @@ class Protocol(HttpToolsProtocol):
         self._in_headers = False
         self._header_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._dropping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; refuse a connection above the limit, and close one on which no request comes."""
@@ -64,7 +67,7 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request, and wait for the rest of it for so long and no longer."""
-        if self.transport.is_closing():
+        if self._dropping or self.transport.is_closing():
             return
         super().data_received(data)
         if isinstance(self.cycle, _Refused) and not self._arriving and self.timeout_keep_alive_task is None:
@@ -97,6 +100,7 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
         else:
             super().on_headers_complete()
+            self.scope[WHOLE] = partial(self._send_whole, self.cycle)  # type: ignore[typeddict-unknown-key]  # our own
 
     def _too_busy(self) -> bool:
         under_way = len(self.tasks) - self.service.streaming
@@ -120,10 +124,41 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, answer: bytes) -> None:
-        self._stop_waiting()
-        if not self.transport.is_closing():
+        if not (self._dropping or self.transport.is_closing()):
             self.transport.write(answer)
-            self.transport.close()
+            self._linger()
+
+    def _linger(self) -> None:
+        """Say no more, and drop for a moment what still comes: to close at once would take the answer back on its way."""
+        self._stop_waiting()
+        self._unset_keepalive_if_required()
+        self._dropping = True
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._deadline = self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _send_whole(self, cycle: RequestResponseCycle, status: int, headers: bytes, body: bytes) -> bool:
+        """Send an answer in one piece; return False where the client does not read fast enough for that."""
+        if cycle.flow.write_paused or cycle.response_started:
+            return False
+        if cycle.disconnected or self._dropping:
+            return True
+        cut_off = b"connection: close" in headers  # the request was not read to its end
+        keep_alive = cycle.keep_alive and not cut_off
+        parts = [STATUS_LINE[status], headers, b"content-length: %d\r\n" % len(body)]
+        parts += [b"%b: %b\r\n" % each for each in cycle.default_headers]
+        parts += [b"\r\n" if keep_alive or cut_off else b"connection: close\r\n\r\n"]
+        cycle.transport.write(b"".join(parts if cycle.scope["method"] == "HEAD" else [*parts, body]))
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        if cut_off:
+            self._linger()
+            return True
+        if not keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

@@ -94,11 +94,8 @@ def test_what_is_no_request_is_refused(strict: Running, nonsense: bytes) -> None
 def test_endless_headers_are_refused(strict: Running) -> None:
     with connected(strict) as connection:
         connection.sendall(JSON)
-        try:
-            for _ in range(100):
-                connection.sendall(b"x-a: " + b"b" * 10_000 + b"\r\n")
-        except OSError:
-            return  # it was closed while we were sending, so that its answer is lost
+        for _ in range(20):
+            connection.sendall(b"x-a: " + b"b" * 10_000 + b"\r\n")
         assert said(connection)[0] == 431
 
 
@@ -116,10 +113,7 @@ def test_a_body_in_pieces_is_cut_off_where_it_is_too_large(strict: Running) -> N
         for _ in range(100):
             yield b" " * 1_000
 
-    try:
-        answer = httpx.post(f"{strict.url}/v1/decisions", content=pieces(), headers={"content-type": "application/json"})
-    except httpx.WriteError:
-        return  # it was closed while we were sending, so that its answer is lost
+    answer = httpx.post(f"{strict.url}/v1/decisions", content=pieces(), headers={"content-type": "application/json"})
     assert answer.status_code == 413
 
 
