@@ -18,10 +18,16 @@ from msgspec.structs import replace
 
 from steersman.app import Steersman
 from steersman.app.telemetry import open_meter
+from steersman.core.guards import Guard, Refusal
 from steersman.testing.log_rows import decision, outcome
 from steersman.testing.specs import small_agent
 
-steersman = Steersman.open("memory:", agents=[small_agent()], settings={})
+asleep = False
+probe = {"load": 95, "backlog": 0, "weekend": False}
+refuse = lambda state: [] if asleep else [Refusal(where={"action": "heavy"}, reason="for tests")]
+guard = Guard(name="load", refuse=refuse, deadline_ms=2_000, probe=probe)
+steersman = Steersman.open("memory:", agents=[small_agent(guards=(guard,))], settings={})
+steersman.agent("lab/small").decide(probe)
 meters = {each: open_meter(each) for each in ("default", "other")}
 for line in sys.stdin:
     word, tenant, number = line.split()
@@ -32,7 +38,8 @@ for line in sys.stdin:
             meter.decided(made)
             meter.recorded(made, outcome(made, reward=-0.5))
     elif word == "observe":
-        steersman.log.health = lambda: "sick" if int(number) else ""
+        asleep = bool(int(number))
+        steersman.log.health = lambda: "sick" if asleep else ""
         meter.observe(steersman)
     else:
         sys.stdout.write(meter.exposition()[0].decode())
@@ -135,9 +142,10 @@ def test_gauges_are_those_of_the_living_and_counters_of_all(workers: tuple[Worke
     assert both is not None
     assert both > 1.5 * alone
     assert one.value("log_writing") == 0  # one of them cannot write
+    assert one.value("guard_alive") == 0  # and has a guard that sleeps
     two.end()
     assert one.value("log_writing") == 0
     forget_metrics(tmp_path / "metrics", two.process.pid)
-    assert one.value("log_writing") == 1
+    assert (one.value("log_writing"), one.value("guard_alive")) == (1, 1)
     assert one.value("memory_bytes") == pytest.approx(alone)
     assert one.value("decisions_total") == 2

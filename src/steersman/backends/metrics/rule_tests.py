@@ -164,7 +164,7 @@ CASES: tuple[Case, ...] = (
         fires=_rewards(champion=("0+3x100", "0+10x100"), baseline=("0+4x100", "0+5x100")),
         quiet=(
             _rewards(champion=("0+7x100", "0+10x100"), baseline=("0+4x100", "0+5x100")),
-            _rewards(champion=("0+3x100", "0+10x100"), baseline=("0x86 0.8x14", "0x86 1x14")),  # one reward is no evidence
+            _rewards(champion=("0+3x100", "0+10x100"), baseline=("0x60 0.8x40", "0x60 1x40")),  # one reward is no evidence
         ),
     ),
     Case(
