@@ -261,6 +261,24 @@ def test_deciding_and_learning_can_be_done_by_different_processes(tmp_path: Path
         assert policy(decider.url)["states_seen"] == 1
 
 
+def test_who_watches_one_process_hears_of_what_another_does(tmp_path: Path, store_url: str) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for each in folders:
+        each.mkdir()
+    with up(folders[0], "--store", store_url) as one, up(folders[1], "--store", store_url) as two:
+        decide_once(one.url)
+        with httpx.stream("GET", f"{one.url}/v1/events", timeout=20.0) as answer:
+            stream = answer.iter_lines()
+            assert next(stream) == "retry: 2000"
+            time.sleep(1.5)
+            decide_once(two.url)
+            deadline = time.monotonic() + 10.0
+            heard = [
+                line for line in iter(lambda: next(stream), 'data: {"agents":["lab/small"]}') if time.monotonic() < deadline
+            ]
+            assert "event: change" in heard
+
+
 def test_a_key_that_was_revoked_stops_with_all_workers(tmp_path: Path, store_url: str) -> None:
     text = make_key(store_url, "admin")
     with up(tmp_path, "--store", store_url, "--workers", "2") as service:

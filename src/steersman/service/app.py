@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -38,9 +39,11 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ErrorPage = Callable[[Call, int, str], Reply]
 
+_log = logging.getLogger("steersman.service")
 _THREADS = 16
 _KEYS_EVERY_S = 0.3
 _AGENTS_EVERY_S = 5.0
+_AROUND_EVERY_S = 0.5
 _SLOW_READER_S = 20.0
 _MOST_QUERIES = 20
 _FORM = b"application/x-www-form-urlencoded"
@@ -85,6 +88,7 @@ class Service:
         self._routes = Routes(self.operations)
         self._crumbs = Crumbs()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="steersman-service")
+        self._line = ThreadPoolExecutor(_THREADS, thread_name_prefix="steersman-line")
         self._tasks: set[asyncio.Task[None]] = set()
         self._error_page = error_page
         self._made: dict[str, Any] = {}
@@ -99,8 +103,13 @@ class Service:
         self._main = await self.in_thread(self.tenants.get, DEFAULT_TENANT)
         await self.load_keys()
         await self.in_thread(self._main.open_all)
-        for each in (self._look_after_keys, self._look_after_agents):
-            self._tasks.add(asyncio.create_task(each()))
+        duties = (
+            (_KEYS_EVERY_S, self.load_keys),
+            (_AGENTS_EVERY_S, self._look_after_agents),
+            (_AROUND_EVERY_S, self._look_around),
+        )
+        for seconds, duty in duties:
+            self._tasks.add(asyncio.create_task(self._every(seconds, duty)))
 
     def stop(self) -> None:
         """Begin to end: streams end, and `/readyz` says so."""
@@ -117,28 +126,37 @@ class Service:
         finally:
             if self.tracing is not None:
                 await self.in_thread(self.tracing.close)
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            for pool in (self._pool, self._line):
+                pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _look_after_keys(self) -> None:
+    async def _every(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
+        """Do something again and again, whatever comes of it."""
         while True:
-            await asyncio.sleep(_KEYS_EVERY_S)
-            with contextlib.suppress(StoreError):  # what was known holds until the store can be asked again
-                await self.load_keys()
+            await asyncio.sleep(seconds)
+            try:
+                await duty()
+            except StoreError:
+                continue  # what was known holds until the store can be asked again
+            except Exception as error:  # noqa: BLE001 - to look after keys must not end because it failed once
+                _log.error("a duty failed", exc_info=error)
 
     async def load_keys(self) -> None:
         """Ask the store for the keys that are in force."""
         self.access.load(await self.in_thread(self._main.steersman.log.keys))
 
     async def _look_after_agents(self) -> None:
-        """Open agents that other processes decide for, so that what is reported of them is learned."""
-        while True:
-            await asyncio.sleep(_AGENTS_EVERY_S)
-            for tenant in self.tenants:
-                with contextlib.suppress(SteersmanError):
-                    if tenant.shared:
-                        await self.in_thread(tenant.open_all)
-                    if tenant.metrics is not None:
-                        await self.in_thread(tenant.metrics.observe, tenant.steersman)
+        """Open agents that other processes decide for, so that what is reported of them is learned; and read gauges."""
+        for tenant in self.tenants:
+            if tenant.shared:
+                await self.in_thread(tenant.open_all)
+            if tenant.metrics is not None:
+                await self.in_thread(tenant.metrics.observe, tenant.steersman)
+
+    async def _look_around(self) -> None:
+        """Tell who watches a shared store what other processes do there."""
+        for tenant in self.tenants:
+            if tenant.shared and tenant.changes.watched:
+                await self.in_thread(tenant.look_around)
 
     # what operations are offered
 
@@ -153,6 +171,10 @@ class Service:
     async def in_thread(self, work: Callable[..., T], *args: Any) -> T:
         """Run what may wait for the disk or the network, or takes longer than a few milliseconds, in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
+
+    async def in_line(self, work: Callable[..., T], *args: Any) -> T:
+        """Run what may have to wait for an agent that learns anew, where nothing else has to wait for it."""
+        return await self._loop.run_in_executor(self._line, partial(work, *args))
 
     def tenant(self, call: Call) -> Tenant:
         """Return the store of who asks, with what is remembered of it."""

@@ -47,7 +47,10 @@ async def decide(
     known = episode is None or not tenant.shared or (name, episode) in tenant.episodes
     with _span(call, name) as trace_id:
         ask = partial(agent.decide, state, episode=episode, subject=subject, arm=arm, trace_id=trace_id)
-        made: Decision = ask() if known and not _may_wait(agent) else await call.host.in_thread(ask)
+        if tenant.busy[name]:
+            made: Decision = await call.host.in_line(ask)
+        else:
+            made = ask() if known and not _may_wait(agent) else await call.host.in_thread(ask)
     if recorded(made):
         tenant.remember(made, episode)
     return made

@@ -30,9 +30,9 @@ async def report(call: Call, said: OutcomeRequest) -> Outcome:
 async def _take(call: Call, tenant: Tenant, said: OutcomeRequest) -> _Taken:
     source = said.source or call.caller.actor
     decision = tenant.recent.get(said.decision_id)
-    if decision is None or said.correct or said.revision:
+    if decision is None or said.correct or said.revision or tenant.busy[decision.agent]:
         async with tenant.revising(said.decision_id):
-            known: _Taken = await call.host.in_thread(_report_known, tenant, said, source)
+            known: _Taken = await call.host.in_line(_report_known, tenant, said, source)
             return known
     agent = tenant.agents[decision.agent]
     taken = tenant.said.by(decision.id, partial(_report, agent, decision, said, source=source))
@@ -66,7 +66,8 @@ def _report_known(tenant: Tenant, said: OutcomeRequest, source: str) -> _Taken:
             return tenant.steersman.log.append(()), _again(agent, decision, said, logged)
         correct = _corrects(said, logged)
     report_it = partial(_report, agent, decision, said, source=source, correct=correct)
-    taken = tenant.said.by(decision.id, report_it)
+    with tenant.held(decision.agent):
+        taken = tenant.said.by(decision.id, report_it)
     tenant.recent.pop(decision.id, None)
     return taken
 
@@ -168,7 +169,7 @@ async def _withdraw(call: Call) -> OutcomeAnswer:
         raise InvalidInput("source: at most 200 characters.")
     tenant: Tenant = call.host.tenant(call)
     async with tenant.revising(name):
-        taken = await call.host.in_thread(partial(_withdraw_known, tenant, name, source))
+        taken = await call.host.in_line(partial(_withdraw_known, tenant, name, source))
     call.host.note(call, "outcome withdrawn", name)
     return _answer(await _acknowledged(call, tenant, name, taken))
 
@@ -178,7 +179,8 @@ def _withdraw_known(tenant: Tenant, name: str, source: str) -> _Taken:
     if decision is None:
         raise unknown(name)
     agent = tenant.open_agent(decision.agent)
-    return tenant.said.by(name, partial(agent.withdraw, decision, source=source))
+    with tenant.held(decision.agent):
+        return tenant.said.by(name, partial(agent.withdraw, decision, source=source))
 
 
 OPERATIONS = (

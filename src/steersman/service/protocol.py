@@ -100,7 +100,7 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
         else:
             super().on_headers_complete()
-            self.scope[WHOLE] = partial(self._send_whole, self.cycle)  # type: ignore[typeddict-unknown-key]  # our own
+            self.scope[WHOLE] = partial(self._send_whole, self.cycle)  # type: ignore[literal-required]  # a key of our own
 
     def _too_busy(self) -> bool:
         under_way = len(self.tasks) - self.service.streaming

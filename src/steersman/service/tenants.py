@@ -4,16 +4,16 @@ import asyncio
 import hashlib
 import re
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from steersman.app import Steersman
 from steersman.core.access import DEFAULT_TENANT
 from steersman.core.errors import SteersmanError
-from steersman.core.ports import Meter, Receipt
+from steersman.core.ports import Meter, Receipt, SharedLog
 from steersman.core.values import Decision, Outcome
 from steersman.loops.agent import Agent
 from steersman.service.events import Changes
@@ -112,7 +112,8 @@ class Tenant:
     """One store with the agents on it.
 
     recent: decisions that wait for an outcome, so that they need not be looked for. episodes: named episodes of a shared
-    store that this process knows. metrics: what counts in it, if anything does.
+    store that this process knows. metrics: what counts in it, if anything does. busy: how many threads hold an agent, or
+    will, for as long as it takes to learn anew: nobody on the event loop may wait for it then.
     """
 
     def __init__(self, name: str, opener: Opener, metrics: Metrics | None = None, others: Sequence[Meter] = ()) -> None:
@@ -125,6 +126,9 @@ class Tenant:
         self.agents: dict[str, Agent] = {}
         self.recent: OrderedDict[str, Decision] = OrderedDict()
         self.episodes: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.busy: Counter[str] = Counter()
+        self._counting = threading.Lock()
+        self._head = 0
         self._revising = [asyncio.Lock() for _ in range(_LOCKS)]
 
     def open_agent(self, name: str) -> Agent:
@@ -157,6 +161,25 @@ class Tenant:
         So the revision that was looked at is still the last one when the next is appended.
         """
         return self._revising[hash(decision_id) % _LOCKS]
+
+    @contextmanager
+    def held(self, agent: str) -> Iterator[None]:
+        """Say that a thread holds an agent."""
+        with self._counting:
+            self.busy[agent] += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self.busy[agent] -= 1
+
+    def look_around(self) -> None:
+        """Note for who watches that other processes have written to a shared store: all agents may have changed."""
+        head = cast(SharedLog, self.steersman.log).head()
+        if head != self._head:
+            self._head = head
+            for name in self.agents:
+                self.changes.touch(name)
 
     def outcome(self, decision_id: str) -> Outcome:
         """Return the last revision of a decision's outcome, as the log has it."""

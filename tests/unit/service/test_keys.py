@@ -1,5 +1,6 @@
 """Keys over HTTP and by the command line, and how soon they hold or do not."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,3 +126,26 @@ def test_a_key_that_has_ended_cannot_be_rotated() -> None:
     assert (old.expires_at, new.expires_at) == (5.0, 5.0)
     with pytest.raises(Conflict, match="expired"):
         rotated(key, at=5.0)
+
+
+def test_looking_after_keys_does_not_end_because_it_failed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "log.db"
+    text = make_key(store, "admin")
+    with (
+        serving(str(store), agents=[small_agent()]) as running,
+        httpx.Client(base_url=running.url, headers=bearer(text)) as client,
+    ):
+        log = running.service.tenants["default"].log
+        failed = threading.Event()
+
+        def fail() -> None:
+            failed.set()
+            raise RuntimeError("nobody foresaw this")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(log, "keys", fail)
+            assert failed.wait(5.0)
+        assert works(client, text)
+        key = Steersman.keys_in(str(store))[0]
+        Steersman.add_key_in(str(store), replace(key, revoked_at=time.time()), actor="test", event="key revoked")
+        assert within(SOON_S, client, text, holds=False)

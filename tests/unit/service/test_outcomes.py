@@ -1,9 +1,13 @@
 """Outcomes over HTTP."""
 
+import threading
+import time
 from typing import Any
 
 import httpx
 import pytest
+
+from steersman.testing.serving import Running
 
 STATE = {"load": 10, "backlog": 5, "weekend": False}
 
@@ -122,3 +126,33 @@ def test_an_unknown_decision_is_not_found(client: httpx.Client) -> None:
 def test_more_parts_than_a_batch_takes_are_refused(client: httpx.Client) -> None:
     said = {"decision_id": "x", "measurements": {}}
     assert client.post("/v1/outcomes/batch", json={"outcomes": [said] * 1001}).status_code == 400
+
+
+def test_while_an_agent_learns_anew_the_others_are_answered(client: httpx.Client, running: Running) -> None:
+    made = client.post("/v1/decisions", json={"agent": "lab/small", "state": STATE}).json()
+    report(client, made["id"])
+    lock = running.service.tenants["default"].agent("lab/small")._runtime.lock
+    answers: list[int] = []
+
+    def correct() -> None:
+        with httpx.Client(base_url=running.url, timeout=30.0) as other:
+            answers.append(report(other, made["id"], 0.9, correct=True).status_code)
+
+    def decide() -> None:
+        answers.append(httpx.post(f"{running.url}/v1/decisions", json={"agent": "lab/small", "state": STATE}).status_code)
+
+    threads = [threading.Thread(target=correct), *(threading.Thread(target=decide) for _ in range(20))]
+    with lock:  # as learning anew holds it
+        threads[0].start()
+        deadline = time.monotonic() + 10.0
+        while not running.service.tenants.get("default").busy["lab/small"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for each in threads[1:]:
+            each.start()
+        for _ in range(5):
+            assert client.get("/healthz", timeout=2.0).status_code == 200
+            assert client.get("/v1/controls", timeout=2.0).status_code == 200
+        assert answers == []
+    for each in threads:
+        each.join()
+    assert answers == [200] * 21
