@@ -107,6 +107,8 @@ class Exchange:
         return found
 
     async def _once(self, request: Request, kind: type[T], left_s: float) -> T:
+        if self._http.is_closed:
+            raise StoreError("the client is closed. Make another one.")
         try:
             async with asyncio.timeout(left_s):
                 response = await self._http.request(

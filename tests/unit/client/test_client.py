@@ -338,3 +338,51 @@ def test_importing_it_loads_nothing_heavy() -> None:
     code = f"import sys, steersman.client; print(*[each for each in {heavy} if each in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == ""
+
+
+def test_it_goes_on_in_a_process_that_was_forked(nasty: NastyServer) -> None:
+    code = f"""
+import os
+from steersman.client import Client
+client = Client({nasty.url!r}, deadline_s=10.0)
+assert client.decide("a", {{}}).recorded
+child = os.fork()
+if not child:
+    os._exit(0 if client.decide("a", {{}}).recorded and client.report("d", {{}}).status == "stored" else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert client.decide("a", {{}}).recorded
+client.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(nasty.got) == 4
+
+
+def test_closing_ends_the_thread_and_may_be_done_twice(nasty: NastyServer) -> None:
+    client = client_of(nasty)
+    client.decide(AGENT, STATE)
+    client.close()
+    assert "steersman-client" not in {each.name for each in threading.enumerate()}
+    with pytest.raises(StoreError, match="the client is closed"):
+        client.decide(AGENT, STATE)
+    client.close()
+
+
+def test_a_wait_for_the_service_can_be_interrupted(nasty: NastyServer) -> None:
+    code = f"""
+import signal
+from steersman.client import Client
+signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+signal.setitimer(signal.ITIMER_REAL, 0.5)
+client = Client({nasty.url!r}, deadline_s=30.0)
+try:
+    client.decide("a", {{}})
+except KeyboardInterrupt:
+    client.close()
+    print("interrupted")
+"""
+    nasty.script = [nasty_server.says_nothing]
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("interrupted", "")
+    assert time.monotonic() - began < 10.0
