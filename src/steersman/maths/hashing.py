@@ -50,7 +50,12 @@ def crossed(left: Hashes, right: Hashes) -> Hashes:
     return mixed(left * _GOLDEN + right)
 
 
+def places(hashes: Hashes, bits: int) -> NDArray[np.intp]:
+    """Return each feature's place in a vector of 2^bits numbers."""
+    found: NDArray[np.intp] = (hashes & np.uint64((1 << bits) - 1)).astype(np.intp)
+    return found
+
+
 def placed(hashes: Hashes, values: Floats, bits: int) -> tuple[NDArray[np.intp], Floats]:
     """Return each feature's place in a vector of 2^bits numbers, and its value with the sign that belongs to it there."""
-    places = (hashes & np.uint64((1 << bits) - 1)).astype(np.intp)
-    return places, np.where(hashes >> _S63, -values, values)
+    return places(hashes, bits), np.where(hashes >> _S63, -values, values)

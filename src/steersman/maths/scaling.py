@@ -34,13 +34,13 @@ def scaled(scales: Scales, places: Places, values: Floats) -> Floats:
     squares = scales.squares[places]
     usual = np.sqrt(squares / np.maximum(scales.counts[places], 1.0))
     ratio: Floats = np.divide(values, usual, out=np.sign(values), where=usual > 0.0)
-    return np.clip(ratio, -MOST, MOST)
+    return np.maximum(np.minimum(ratio, MOST), -MOST)  # several times as fast as np.clip on few numbers
 
 
 def seen(scales: Scales, places: Places, values: Floats) -> None:
     """Take numbers (F,) into account; an outlier no further than 4 times what is usual."""
     squares, counts = scales.squares[places], scales.counts[places]
     usual = np.sqrt(squares / np.maximum(counts, 1.0))
-    kept = np.where(usual > 0.0, np.clip(values, -MOST * usual, MOST * usual), values)
+    kept = np.where(usual > 0.0, np.maximum(np.minimum(values, MOST * usual), -MOST * usual), values)
     scales.squares[places] = squares + kept * kept
     scales.counts[places] = counts + 1.0

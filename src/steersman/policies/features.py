@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from steersman.core.errors import InvalidInput
 from steersman.core.state import finite
-from steersman.maths.hashing import Floats, Hashes, crossed, name_hash, placed
+from steersman.maths.hashing import Floats, Hashes, crossed, name_hash, placed, places
 from steersman.maths.scaling import Scales, scaled, seen
 
 MOST_FEATURES = 500
@@ -91,12 +91,13 @@ def rows(context: Features, actions: Sequence[Features], scales: Scales, bits: i
     InvalidInput for too many pairs.
     """
     shared, known = np.concatenate((_CONSTANT, context.hashes)), np.concatenate((_ONE, _scaled(context, scales, bits)))
-    hashes = np.concatenate([each.hashes for each in actions])
-    values = np.concatenate([_scaled(each, scales, bits) for each in actions])
+    starts = np.cumsum([0, *(len(each.hashes) for each in actions)])
+    offered = _side_by_side(actions, starts)
+    hashes, values = offered.hashes, _scaled(offered, scales, bits)
     pairs = len(shared) * len(hashes)
     if pairs > MOST_PAIRS:
         raise InvalidInput(f"{pairs} pairs of features of the context and the actions; at most {MOST_PAIRS}. Send fewer.")
-    starts = np.cumsum([0, *(len(each.hashes) for each in actions[:-1])])
+    starts = starts[:-1]
     paired, crossed_values = placed(crossed(shared[:, None], hashes), known[:, None] * values, bits)
     shared_places, shared_values = placed(shared, known, bits)
     lengths = float(known @ known) * (1.0 + np.add.reduceat(values * values, starts))
@@ -110,8 +111,17 @@ def rows(context: Features, actions: Sequence[Features], scales: Scales, bits: i
     )
 
 
+def _side_by_side(actions: Sequence[Features], starts: Places) -> Features:
+    """Return the features of all actions as one, those of each beginning where `starts` says."""
+    return Features(
+        np.concatenate([each.hashes for each in actions]),
+        np.concatenate([each.values for each in actions]),
+        np.concatenate([each.numbers + start for each, start in zip(actions, starts[:-1].tolist(), strict=True)]),
+    )
+
+
 def _places(known: Features, bits: int) -> Places:
-    return placed(known.hashes[known.numbers], known.values[known.numbers], bits)[0]
+    return places(known.hashes[known.numbers], bits)
 
 
 def _scaled(known: Features, scales: Scales, bits: int) -> Floats:
