@@ -15,6 +15,7 @@ run benchmarks/replay.py
 run benchmarks/ingest.py
 run benchmarks/store.py
 run benchmarks/store.py --commit-ms 3
+run benchmarks/pages.py
 run benchmarks/outage.py --stops 100
 run benchmarks/outage.py --stops 30 --kill worker
 run benchmarks/lost_updates.py
