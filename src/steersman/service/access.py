@@ -65,18 +65,21 @@ class Access:
         return {each.id for each in self._keys.values() if each.tenant != tenant}
 
     def caller(self, operation: Operation, method: str, found: Found) -> Caller:
-        """Return who asks for an operation. Raises Unauthenticated, or NotPermitted for the wrong role or another site."""
-        if operation.role is None:
-            if method not in _SAFE_METHODS:
-                self._check_origin(found)
-            return NOBODY
-        caller = self._known_caller(method, found)
-        if operation.role not in caller.roles:
+        """Return who asks for an operation. Raises Unauthenticated, or NotPermitted for another site's page."""
+        if operation.role is not None:
+            return self._known_caller(method, found)
+        if method not in _SAFE_METHODS:
+            self._check_origin(found)
+        return NOBODY
+
+    @staticmethod
+    def check_role(operation: Operation, caller: Caller) -> None:
+        """Raise NotPermitted for a caller without the role that an operation needs."""
+        if operation.role is not None and operation.role not in caller.roles:
             raise NotPermitted(
                 f"this needs the role {operation.role!r}, and {caller.actor!r} has {_listed(caller.roles)}. Ask who makes "
                 "the keys."
             )
-        return caller
 
     def _known_caller(self, method: str, found: Found) -> Caller:
         text = _key_text(found)

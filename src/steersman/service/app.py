@@ -49,6 +49,8 @@ _MOST_QUERIES = 20
 _FORM = b"application/x-www-form-urlencoded"
 WHOLE = "steersman.whole"
 """Where a server puts what sends an answer in one piece; it returns false where it cannot just now."""
+BEGUN = "steersman.begun"
+"""Where a server says that it has counted a request among those that are about to be answered (`Service.begun`)."""
 ALWAYS = ("/healthz", "/readyz")
 """What is answered however much there is to do."""
 _NOTHING: Mapping[str, str] = {}
@@ -83,6 +85,7 @@ class Service:
         self.rates = Rates(per_s=self.settings.rate_per_s, burst=self.settings.burst)
         self.closing = False
         self.busy = 0
+        self.begun = 0
         self.streaming = 0
         self.shed = 0
         self._routes = Routes(self.operations)
@@ -218,6 +221,8 @@ class Service:
         """Answer a request (ASGI)."""
         if scope["type"] != "http":
             return
+        if BEGUN in scope:
+            self.begun -= 1
         if self.busy >= self.settings.concurrency and scope["path"] not in ALWAYS:
             await _send(self._shed, scope, send)
             return
@@ -243,6 +248,7 @@ class Service:
             operation = bound.operation
             found = dict(scope["headers"])
             caller = self.access.caller(operation, scope["method"], found)
+            self.access.check_role(operation, caller)
             if caller.key_id:
                 self.rates.take(caller.key_id)
             tenant = self.tenants.known(caller.tenant)
@@ -356,6 +362,8 @@ class Service:
                     message = {"type": "http.response.body", "body": piece, "more_body": True}
                     await asyncio.wait_for(send(message), _SLOW_READER_S)
             await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            return  # who does not read is let go; the server closes what was not finished
         finally:
             self.streaming -= 1
             gone.cancel()

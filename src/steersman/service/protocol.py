@@ -9,7 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from steersman.service.app import ALWAYS, WHOLE, Service
+from steersman.service.app import ALWAYS, BEGUN, WHOLE, Service
 from steersman.service.problems import plain, raw
 
 HEADER_BYTES = 65_536
@@ -92,20 +92,23 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin to answer a request, or refuse it at once where there is more to do than can be done."""
         self._in_headers = False
-        if self._too_busy():
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self._too_busy():
             self.cycle = _Refused()  # type: ignore[assignment]  # as far as it is asked
             self.transport.write(_BUSY)
             self.service.shed += 1
             if not self.parser.should_keep_alive():
                 self.transport.close()
         else:
+            if idle:  # else it begins after the one before it
+                self.scope[BEGUN] = True  # type: ignore[literal-required]  # a key of our own
+                self.service.begun += 1
             super().on_headers_complete()
             self.scope[WHOLE] = partial(self._send_whole, self.cycle)  # type: ignore[literal-required]  # a key of our own
 
     def _too_busy(self) -> bool:
-        under_way = len(self.tasks) - self.service.streaming
-        idle = self.cycle is None or self.cycle.response_complete
-        return under_way >= self.service.settings.concurrency and idle and self.url not in _ALWAYS
+        under_way = self.service.busy + self.service.begun
+        return under_way >= self.service.settings.concurrency and self.url not in _ALWAYS
 
     def on_message_complete(self) -> None:
         """End a request."""

@@ -245,6 +245,3 @@ def _make_folder(url: str) -> None:
     _, found, rest = url.partition("://")
     folder = Path(rest.removeprefix("/") if found else url).parent
     folder.mkdir(exist_ok=True)
-
-
-_Server = Server

@@ -20,7 +20,7 @@ def operations(part: Part = "all") -> tuple[Operation, ...]:
 
 
 def _others(room: str) -> tuple[Operation, ...]:
-    found: tuple[Operation, ...] = getattr(import_module(room), "OPERATIONS", ())
+    found: tuple[Operation, ...] = import_module(room).OPERATIONS
     return found
 
 

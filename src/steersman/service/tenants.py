@@ -197,7 +197,6 @@ class Tenants:
         self._others = others
         self._lock = threading.Lock()
         self._open: dict[str, Tenant] = {}
-        self._closed = False
 
     def known(self, name: str) -> Tenant | None:
         """Return a tenant that is open."""

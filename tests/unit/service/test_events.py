@@ -1,8 +1,9 @@
 """Server-sent events: what changed, signs of life, and an end."""
 
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,8 @@ from msgspec.structs import replace
 
 from steersman.app import Steersman
 from steersman.core.settings import Service as Limits
+from steersman.service import app
+from steersman.service.operations import Call, Operation, Reply
 from steersman.testing.serving import Running, bearer, make_key, serving
 from steersman.testing.specs import small_agent
 
@@ -102,3 +105,29 @@ def test_a_stream_ends_with_its_key(tmp_path: Path) -> None:
             for _ in stream:
                 assert time.monotonic() - began < 5.0
         assert time.monotonic() - began < 1.5
+
+
+def test_who_does_not_read_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = 0
+
+    async def flood(call: Call) -> Reply:
+        async def pieces() -> AsyncIterator[bytes]:
+            nonlocal sent
+            while True:
+                sent += 65_536
+                yield b"x" * 65_536
+
+        return Reply(stream=pieces(), media_type="text/plain")
+
+    monkeypatch.setattr(app, "_SLOW_READER_S", 0.3)
+    operations = (Operation(method="GET", path="/flood", role=None, summary="Flood.", handler=flood),)
+    with serving(str(tmp_path / "log.db"), operations=operations) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as lazy:
+            lazy.sendall(b"GET /flood HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert lazy.recv(10)
+            deadline = time.monotonic() + 10.0
+            while running.service.streaming and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert running.service.streaming == 0
+    assert sent < 50_000_000

@@ -149,3 +149,17 @@ def test_looking_after_keys_does_not_end_because_it_failed_once(tmp_path: Path, 
         key = Steersman.keys_in(str(store))[0]
         Steersman.add_key_in(str(store), replace(key, revoked_at=time.time()), actor="test", event="key revoked")
         assert within(SOON_S, client, text, holds=False)
+
+
+def test_who_may_not_is_refused_and_that_is_audited_but_not_without_end(admin: httpx.Client, store: Path) -> None:
+    text = make_key(store, "view", name="Nosy")
+    assert within(SOON_S, admin, text, holds=True)
+    body = {"name": "mine", "roles": ["admin"]}
+    statuses = {httpx.post(f"{admin.base_url}/v1/keys", json=body, headers=bearer(text)).status_code for _ in range(40)}
+    statuses |= {httpx.post(f"{admin.base_url}/v1/keys", json=body).status_code}
+    assert statuses == {403, 401}
+    events = admin.get("/v1/audit", params={"limit": 1000}).json()["events"]
+    refused = [each for each in events if each["actor"].startswith("Nosy (") and each["event"].startswith("refused")]
+    assert 20 <= len(refused) <= 25
+    assert refused[0]["event"] == "refused NotPermitted: POST /v1/keys"
+    assert any(each["actor"] == "unknown" and "Unauthenticated" in each["event"] for each in events)
