@@ -257,7 +257,7 @@ def learning_outside_the_transaction() -> None:
 
     write_learned = transaction.write_learned
 
-    def write(connection: sqlite3.Connection, batch: Any, audit_key: bytes) -> None:
+    def write(connection: sqlite3.Connection, batch: Any, audit_key: bytes = b"") -> None:
         transaction.write_learned = lambda connection, batch: None
         correct(connection, batch, audit_key)
         connection.execute("BEGIN")

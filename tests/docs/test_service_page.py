@@ -45,9 +45,8 @@ def test_the_commands_shown_decide_and_report_and_the_page_shows_it_within_a_sec
     name = ""
     for command in shown(page):
         environment = {**os.environ, "ID": name}
-        done = subprocess.run(
-            ["bash", "-c", command.replace("http://127.0.0.1:8321", address)], env=environment, capture_output=True, check=True
-        )
+        typed = ["bash", "-c", command.replace("http://127.0.0.1:8321", address)]
+        done = subprocess.run(typed, env=environment, capture_output=True, check=True)
         answer = json.loads(done.stdout)
         assert "problem" not in answer.get("type", ""), answer
         name = answer.get("id", name)

@@ -70,7 +70,7 @@ def _check_choices(choices: Mapping[str, Choice], known: Sequence[AgentSpec]) ->
 def audit_of(control: Control) -> AuditEvent:
     """Return what the audit trail says of a control."""
     held = ", ".join(f"{name} {choice!r}" for name, choice in control.choices.items())
-    until = "" if control.expires_at is None else f" (for {control.expires_at - control.at:g} s)"
+    until = "" if control.expires_at is None else f" (for {_span(control.expires_at - control.at)})"
     return AuditEvent(
         at=control.at,
         actor=control.actor,
@@ -78,6 +78,13 @@ def audit_of(control: Control) -> AuditEvent:
         subject=control.scope,
         detail=f"{f'{held}: ' if held else ''}{control.reason}{until}",
     )
+
+
+def _span(seconds: float) -> str:
+    """Return a time in the largest unit of which it is at least one."""
+    units = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
+    size, name = next((each for each in units if seconds >= each[0]), units[-1])
+    return f"{seconds / size:.3g} {name}"
 
 
 def audit_of_key(key: ApiKey, actor: str, event: str, at: float) -> AuditEvent:

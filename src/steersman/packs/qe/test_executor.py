@@ -9,7 +9,7 @@ from steersman.core.agent import AgentSpec
 from steersman.core.guards import Guard, Refusal, limit
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
-from steersman.core.state import Number, Scalar, StateSchema, StateValues
+from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.ranking import ORDERS
 from steersman.packs.qe.selection import SELECTIONS
 
@@ -146,7 +146,7 @@ def _time_budget(state: StateValues) -> Iterable[Refusal]:
 
 
 # One core, hardly any memory, no tools and no time: each guard has to refuse something here.
-PROBE: dict[str, Scalar] = {each.name: each.low for each in STATE.fields if isinstance(each, Number)} | {"duration_s": 60.0}
+PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)} | {"duration_s": 60.0}
 
 GUARDS = (
     limit("cores", "workers", WORKERS, lambda state: float(state["cores"]), "cores", probe=PROBE),
