@@ -7,19 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.datastructures import Headers
 
 from steersman.core.access import DEFAULT_TENANT
 from steersman.core.errors import (
-    InvalidInput,
     Overloaded,
     SteersmanError,
     StoreError,
     Unauthenticated,
-    nearest,
 )
 from steersman.core.ports import Receipt
 from steersman.core.settings import Service as Limits
@@ -28,14 +25,14 @@ from steersman.service.access import NOBODY, Access
 from steersman.service.headers import header_lines, headers
 from steersman.service.limits import Crumbs, Rates
 from steersman.service.operations import Call, Caller, Operation, Reply
-from steersman.service.problems import NotJson, TooLarge, failed, problem, refused
-from steersman.service.routes import Bound, Routes
+from steersman.service.problems import failed, problem, refused
+from steersman.service.reading import Receive, read_body, read_query
+from steersman.service.routes import Routes
 from steersman.service.tenants import Metrics, Opener, Tenant, Tenants, Tracing
 from steersman.service.waiting import Waiting
 
 T = TypeVar("T")
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ErrorPage = Callable[[Call, int, str], Reply]
 
@@ -45,8 +42,6 @@ _KEYS_EVERY_S = 0.3
 _AGENTS_EVERY_S = 5.0
 _AROUND_EVERY_S = 0.5
 _SLOW_READER_S = 20.0
-_MOST_QUERIES = 20
-_FORM = b"application/x-www-form-urlencoded"
 WHOLE = "steersman.whole"
 """Where a server puts what sends an answer in one piece; it returns false where it cannot just now."""
 BEGUN = "steersman.begun"
@@ -259,9 +254,9 @@ class Service:
                 steersman=tenant.steersman,
                 caller=caller,
                 path=path,
-                query=_query(operation, scope["query_string"]) if scope["query_string"] else _NOTHING,
+                query=read_query(operation, scope["query_string"]) if scope["query_string"] else _NOTHING,
                 headers=Headers(raw=scope["headers"]),
-                body=None if bound.decoder is None else await self._read(bound, found, receive),
+                body=None if bound.decoder is None else await read_body(bound, found, receive, self.settings.body_bytes),
             )
             answer = await operation.handler(call)
             if type(answer) is Reply:
@@ -283,52 +278,16 @@ class Service:
             return Reply(status=303, media_type="text/plain", headers={"location": "/login"})
         call = Call(
             host=self,
-            steersman=self._main.steersman,
+            steersman=(self.tenants.known(caller.tenant) or self._main).steersman,
             caller=caller,
             path=_NOTHING,
             query=_NOTHING,
             headers=Headers(raw=scope["headers"]),
         )
-        return self._error_page(call, problem(error).status, str(error))
-
-    async def _read(self, bound: Bound, found: Mapping[bytes, bytes], receive: Receive) -> Any:
-        """Return the body, read into the operation's type."""
-        kind = found.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        form = kind == _FORM and not bound.operation.documented
-        if not form and kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
-            raise NotJson("send JSON, with the header 'Content-Type: application/json'.")
-        body = await self._body(found, receive)
         try:
-            if form:
-                return msgspec.convert(dict(_pairs(body)), bound.operation.body, strict=False)
-            return bound.decoder.decode(body)  # type: ignore[union-attr]  # only asked where there is one
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"the body cannot be used: {error}.") from error
-        except RecursionError as error:
-            raise InvalidInput("the body cannot be used: it is nested too deeply.") from error
-
-    async def _body(self, found: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """Return the body. Raises TooLarge as soon as it is known to be, and reads no further."""
-        most = self.settings.body_bytes
-        said = found.get(b"content-length")
-        if said is not None and int(said) > most:
-            raise _too_large(most)
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            parts, size = [body], len(body)
-            while message.get("more_body"):
-                message = await receive()
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > most:
-                    raise _too_large(most)
-            body = b"".join(parts)
-        if message["type"] == "http.disconnect":
-            raise InvalidInput("the connection ended before the body did.")
-        if len(body) > most:
-            raise _too_large(most)
-        return body
+            return self._error_page(call, problem(error).status, str(error))
+        except Exception as fault:  # noqa: BLE001 - an error that cannot be shown is one of our own
+            return failed(fault)
 
     def _note_refused(self, operation: Operation, caller: Caller, path: str, error: SteersmanError) -> None:
         """Put what was refused into the audit trail, but not more of it than anybody would read."""
@@ -390,28 +349,3 @@ async def _end(stream: AsyncIterator[bytes]) -> None:
     close = getattr(stream, "aclose", None)
     if close is not None:
         await close()
-
-
-def _too_large(most: int) -> TooLarge:
-    return TooLarge(f"the body is larger than {most} bytes. Send it in parts, or raise service.body_bytes.")
-
-
-def _pairs(text: bytes) -> list[tuple[str, str]]:
-    """Return names and values of a query or a form. Raises InvalidInput where there are too many."""
-    try:
-        return parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=_MOST_QUERIES)
-    except ValueError as error:
-        raise InvalidInput(f"the query or form cannot be read: {error}.") from error
-
-
-def _query(operation: Operation, text: bytes) -> Mapping[str, str]:
-    """Return a query's parameters by name. Raises InvalidInput for one that is not known, or comes twice."""
-    pairs = _pairs(text)
-    found = dict(pairs)
-    if operation.documented:
-        unknown = next((name for name in found if name not in operation.query), None)
-        if unknown is not None:
-            raise InvalidInput(f"unknown parameter {unknown!r}.{nearest(unknown, operation.query)}")
-        if len(found) != len(pairs):
-            raise InvalidInput("a parameter comes twice. Send each once.")
-    return found
