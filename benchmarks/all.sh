@@ -33,4 +33,5 @@ run benchmarks/known_answers.py
 run benchmarks/fleet.py
 run benchmarks/fleet.py --sequential --seeds 10
 run benchmarks/qe_executor.py
+run benchmarks/personalizer.py
 exit "$failed"
