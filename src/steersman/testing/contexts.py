@@ -38,7 +38,7 @@ class SegmentWorld:
         """Return the next visit."""
         segment, device = int(rng.integers(4)), int(rng.integers(2))
         order = rng.permutation(self.chances.shape[2])
-        context = [
+        context: list[Json] = [
             {"user": {"segment": "abcd"[segment], "weight": float(rng.uniform(0, 1_000))}},
             {
                 "device": {
