@@ -396,7 +396,9 @@ def _serve_uvicorn(listener: socket.socket, body: bytes) -> None:
         return Response(body, media_type="application/json")
 
     app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
-    config = uvicorn.Config(app, log_level="warning", access_log=False, loop="uvloop", http="httptools", lifespan="off")
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, loop="uvloop", http="httptools", lifespan="off", timeout_keep_alive=75
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

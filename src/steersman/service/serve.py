@@ -36,6 +36,7 @@ BACKLOG = 2_048
 SECRET = "STEERSMAN_SESSION_SECRET"  # noqa: S105 - the name of a variable
 _SWITCH_S = 0.001
 _FILES = 65_536
+_DOORS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,9 +149,18 @@ async def _serve(options: Options, listener: socket.socket, ready: Callable[["Se
                 "steersman keys create --name NAME --role admin, with the same --store."
             )
         server.on_start = lambda: ready(service)
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=doors(listener))
     finally:
         await service.close()
+
+
+def doors(listener: socket.socket) -> list[socket.socket]:
+    """Return a listener several times over.
+
+    The event loop takes in one connection for each in a turn, and turns are long when there is too much to do: with one door
+    new callers waited there for as long as that lasted, and were not even told to come back later.
+    """
+    return [listener, *(listener.dup() for _ in range(_DOORS - 1))]
 
 
 def _at_end(loop: asyncio.AbstractEventLoop, file: int, end: Callable[[], None]) -> None:

@@ -86,7 +86,7 @@ def serving(
     async def live() -> None:
         try:
             await service.start()
-            await server.serve(sockets=[listener])
+            await server.serve(sockets=serve.doors(listener))
         finally:
             await service.close()
 
