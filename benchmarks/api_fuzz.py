@@ -117,17 +117,16 @@ def serving(folder: Path, *, bug: bool = False) -> Iterator[Server]:
 
 def _plant() -> None:
     """The seeded bug: the service falls over questions for the safe arm. It comes in with this file, as an agent's."""
-    from steersman.service.app import Service
+    from steersman.service import decisions
 
-    correct = Service._read
+    correct = decisions.decide
 
-    async def read(self: Any, *args: Any) -> Any:
-        body = await correct(self, *args)
-        if getattr(body, "arm", None) == "safe":
+    async def decide(*given: Any, **more: Any) -> Any:
+        if more.get("arm") == "safe":
             raise RuntimeError("nobody thought of the safe arm")
-        return body
+        return await correct(*given, **more)
 
-    Service._read = read  # type: ignore[assignment,method-assign]
+    decisions.decide = decide
 
 
 if os.environ.get(BUG):
