@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersman.app import Steersman
-from steersman.app.rankers import ranker
 from steersman.core.settings import Personalizer
 from steersman.loops.rank import Offer, Request
 from steersman.policies.contextual import ContextualPolicy
@@ -116,7 +115,7 @@ class Ours:
 
     def __init__(self, seed: int, settings: dict[str, Any]) -> None:
         self._steersman = Steersman.open("memory:", settings={"personalizer": settings}, seed=seed)
-        self._ranker = ranker(self._steersman)
+        self._ranker = self._steersman.ranker()
 
     def visit(self, visit: Visit, rng: np.random.Generator) -> int:
         """Rank, and reward."""

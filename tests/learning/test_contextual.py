@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import chi2
 
 from steersman.app import Steersman
-from steersman.app.rankers import ranker
 from steersman.core.values import AuditEvent, Control
 from steersman.loops.rank import Offer, Ranker, Request
 from steersman.testing.contexts import SegmentWorld, TasteWorld, train
@@ -18,7 +17,7 @@ EVENTS = 3_000
 @pytest.mark.parametrize("world", [SegmentWorld, TasteWorld])
 def test_it_comes_close_to_the_best_and_leaves_the_baseline_behind(world: "type[SegmentWorld | TasteWorld]") -> None:
     with Steersman.open("memory:", settings={"personalizer": {}}) as steersman:
-        learned = ranker(steersman)
+        learned = steersman.ranker()
         live = train(learned, world(0), visits=EVENTS, seed=0)
         assert live.shown > 0.88 * live.best  # a tenth of all is kept for the first action and for even chances
         assert live.first < 0.65 * live.best
@@ -48,7 +47,7 @@ def _only_best(learned: Ranker, world: "SegmentWorld | TasteWorld") -> float:
 
 def test_without_anything_to_learn_the_check_fails() -> None:
     with Steersman.open("memory:", settings={"personalizer": {}}) as steersman:
-        learned = ranker(steersman)
+        learned = steersman.ranker()
         train(learned, SegmentWorld(0), visits=20, seed=0)
         assert _only_best(learned, SegmentWorld(0)) < 0.9
 
@@ -58,7 +57,7 @@ def test_logged_propensities_are_true() -> None:
     rejected = total = 0
     for seed in range(60):
         with Steersman.open("memory:", settings={"personalizer": {"greed": 5.0}}, seed=seed) as steersman:
-            learned = ranker(steersman)
+            learned = steersman.ranker()
             train(learned, SegmentWorld(seed, topics=4), visits=40, seed=seed)
             visit = SegmentWorld(seed, topics=4).visit(np.random.default_rng(seed))
             offers = [Offer(id=name, features=known) for name, known in visit.actions]

@@ -26,8 +26,10 @@ from steersman.loops import exchange, learn, share
 from steersman.loops.agent import Agent
 from steersman.loops.explain import note_settings
 from steersman.loops.follow import follow
+from steersman.loops.rank import Ranker
 from steersman.loops.runtime import Runtime, World
 
+DEFAULT_RANKER = "personalizer/default"
 SWEEP_S = 60.0
 FOLLOW_S = 0.5
 FOLLOW_PAUSE_S = 0.005
@@ -61,6 +63,7 @@ class Steersman:
         self._overrides = overrides or {}
         self._world = World(log=log, clock=clock, ids=ids or TimeOrderedIds(clock), seed=seed, meters=tuple(meters))
         self._agents: dict[str, Agent] = {}
+        self.rankers: dict[str, Ranker] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -151,6 +154,14 @@ class Steersman:
                 spec.actions.index(row.executed)
         elif row.reward is not None and not spec.reward.low <= row.reward <= spec.reward.high:
             raise InvalidInput(f"outcome of {row.decision_id}: reward {row.reward} lies outside the range of {row.agent}.")
+
+    def ranker(self, name: str = DEFAULT_RANKER) -> Ranker:
+        """Return a ranker on this store; the first time it learns what the log holds since it was last stored."""
+        with self._lock:
+            if name not in self.rankers:
+                settings = self.settings_file.settings(name, {}, self._overrides)
+                self.rankers[name] = Ranker(name, settings, self._world, learns=self._learns)
+            return self.rankers[name]
 
     def decision(self, decision_id: str) -> tuple[Agent, Decision]:
         """Return a decision and its agent. Raises NotFound."""
@@ -317,6 +328,9 @@ class Steersman:
             if each is not threading.current_thread():
                 each.join(JOIN_S)
         self._follow_once_more()
+        for ranker in () if self.log.shared or not self._threads else self.rankers.values():
+            with suppress(StoreError):  # opening goes on from the last time, and learns the rest again
+                ranker.store()
         self.log.close()
 
     def _start(self, *loops: Callable[[], None]) -> None:
@@ -337,7 +351,16 @@ class Steersman:
                     more |= not self._closing.is_set() and agent.follow()
                 except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again; the other agents go on
                     agent.note_failure(error)
+            self._maintain_rankers()
             self._closing.wait(FOLLOW_PAUSE_S)
+
+    def _maintain_rankers(self) -> None:
+        """Let rankers follow the log, close what waited too long, and store what they learned."""
+        for each in list(self.rankers.values()):
+            try:
+                each.maintain()
+            except Exception as error:  # noqa: BLE001 - tried again in a moment; the others go on
+                each.failed(error)
 
     def _follow_once_more(self) -> None:
         """Learn what was reported last: a program that only reports and ends has no other time for it."""
@@ -348,6 +371,7 @@ class Steersman:
     def _sweep(self) -> None:
         """Every minute, close what waited too long, exchange with kin where it is time, and cut what is past retention."""
         while not self._closing.wait(SWEEP_S):
+            self._maintain_rankers()
             for agent in self._opened():
                 for duty in (agent.expire, partial(agent.share, if_due=True), partial(self._cut, agent)):
                     try:

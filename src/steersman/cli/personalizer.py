@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from steersman.app import Steersman
-from steersman.app.rankers import ranker
 from steersman.cli.output import (
     EXIT_WARNING,
     JsonOption,
@@ -43,7 +42,7 @@ def import_(
     if missing is not None:
         raise NotFound(f"no file {missing}.")
     with Steersman.open(store, settings=settings) as steersman:
-        into = ranker(steersman)
+        into = steersman.ranker()
         done = {str(file): import_dsjson(into, _lines(file)) for file in files}
         if any(each.events for each in done.values()) and not steersman.log.shared:
             into.store()

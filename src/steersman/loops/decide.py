@@ -106,13 +106,15 @@ def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm |
     if agent.killed or arm == "safe":
         made.choice = _safe(agent.killed or "the safe arm was asked for")
         return
-    now = agent.world.clock()
     narrowed = agent.guards.narrow(state)
-    pins = pinned(agent, now)
-    made.refusals = (*narrowed.refusals, *pins)
-    allowed = narrowed.allowed & agent.guards.allowed([each.where for each in pins]) if pins else narrowed.allowed
-    paused = any(each.kind == "pause" and each.holds(agent.spec.name, now) for each in agent.controls)
-    made.may_explore = not paused and (agent.budget is None or agent.budget.allows(now))
+    allowed, made.refusals = narrowed.allowed, narrowed.refusals
+    made.may_explore = agent.budget is None or agent.budget.allows(agent.world.clock())
+    if agent.controls:
+        now = agent.world.clock()
+        pins = pinned(agent, now)
+        allowed = allowed & agent.guards.allowed([each.where for each in pins])
+        made.refusals = (*made.refusals, *pins)
+        made.may_explore &= not any(each.kind == "pause" and each.holds(agent.spec.name, now) for each in agent.controls)
     bins = agent.encoder.bins(state)
     row = agent.fold.table.rows.get(agent.encoder.key(bins))
     kin = agent.kin

@@ -271,6 +271,8 @@ class Service:
         """Return what tells of an error: a problem document, or a page to who asked for a page."""
         if operation is not None and operation.audited:
             self._note_refused(operation, caller, scope["path"], error)
+        if operation is not None and operation.refused is not None:
+            return operation.refused(error)
         accept = Headers(raw=scope["headers"]).get("accept", "")
         if self._error_page is None or "text/html" not in accept or (operation is not None and operation.documented):
             return refused(error)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from steersman.app import Steersman
+from steersman.core.errors import SteersmanError
 from steersman.core.ports import Receipt
 from steersman.core.values import Role
 
@@ -65,7 +66,7 @@ class Operation:
     path: as Starlette writes it, with `{agent:agent}` for an agent's name. role: who may; None asks for no key. body: the
     struct that the request's body is read into (None: it has none). answer: the struct of the reply, for the document.
     handler: gets a `Call` and returns a value to send as JSON, or a `Reply`. audited: whether the audit trail names it.
-    query: parameters by name, with a sentence each.
+    query: parameters by name, with a sentence each. refused: what tells of an error, where a problem document does not.
     """
 
     method: str
@@ -80,3 +81,4 @@ class Operation:
     tag: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     documented: bool = True
+    refused: Callable[[SteersmanError], Reply] | None = None

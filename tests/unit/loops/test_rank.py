@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from steersman.app import Steersman
-from steersman.app.rankers import ranker
 from steersman.core.errors import Conflict, InvalidInput, NotFound, Overloaded
 from steersman.core.values import AuditEvent, Control, Decision, Outcome
 from steersman.loops.rank import Offer, Ranker, Request, Slot, ranking
@@ -45,7 +44,7 @@ def opened(clock: Clock) -> Iterator[Opened]:
         for each in stores:
             each.close()
         stores[:] = [Steersman.open(url, settings={"personalizer": settings}, clock=clock, seed=seed)]
-        return ranker(stores[0])
+        return stores[0].ranker()
 
     yield make
     for each in stores:

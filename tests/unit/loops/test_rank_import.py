@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from steersman.app import Steersman
-from steersman.app.rankers import ranker
 from steersman.cli.app import app
 from steersman.loops.rank import Offer, Ranker, Request, ranking
 from steersman.loops.rank_import import import_dsjson
@@ -44,7 +43,7 @@ def line(event: str, chosen: int = 2, cost: float = -1.0, **about: Any) -> bytes
 @pytest.fixture
 def into() -> Iterator[Ranker]:
     with Steersman.open("memory:", settings={"personalizer": {}}) as steersman:
-        yield ranker(steersman)
+        yield steersman.ranker()
 
 
 def test_an_event_keeps_its_ranking_its_propensity_and_its_reward(into: Ranker) -> None:
@@ -156,4 +155,4 @@ def test_the_command_tells_what_it_did(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["personalizer", "import", str(file), "--store", store, "--json"])
     assert json.loads(told.stdout)[str(file)]["left_out"] == {"known already": 1, "not activated": 1, "bad": 1}
     with Steersman.open(store, settings={}) as steersman:
-        assert ranker(steersman).fold.learned == 1
+        assert steersman.ranker().fold.learned == 1

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 import pytest
 
 from steersman.app import Steersman
-from steersman.app.rankers import ranker
 from steersman.core.errors import Conflict
 from steersman.loops.rank import Offer, Ranker, Request
 
@@ -21,7 +20,7 @@ def _request(event: str) -> Request:
 def pair(store_url: str) -> Iterator[tuple[Ranker, Ranker]]:
     with ExitStack() as stack:
         one, other = (stack.enter_context(Steersman.open(store_url, settings={"personalizer": {}})) for _ in range(2))
-        yield ranker(one), ranker(other)
+        yield one.ranker(), other.ranker()
 
 
 def _same_model(one: Ranker, other: Ranker) -> bool:
@@ -79,5 +78,5 @@ def test_one_that_opens_the_store_later_knows_what_was_learned(pair: tuple[Ranke
             one._log.flush()
     one.maintain()
     with Steersman.open(store_url, settings={"personalizer": {}}) as later:
-        assert _same_model(one, ranker(later))
-        assert ranker(later).fold.learned == 10
+        assert _same_model(one, later.ranker())
+        assert later.ranker().fold.learned == 10

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from steersman.app.rankers import ranker
 from steersman.service.personalizer import OPERATIONS
 from steersman.service.personalizer.operations import VERSIONS
 from steersman.testing.serving import Running, make_key, serving
@@ -76,16 +75,16 @@ def test_the_last_version_stands_in_the_query(client: httpx.Client) -> None:
 
 
 def test_a_reward_is_learned_and_an_unnamed_event_gets_a_name(client: httpx.Client, running: Running) -> None:
-    learned = ranker(running.service.tenants["default"]).fold.learned
+    learned = running.service.tenants["default"].ranker().fold.learned
     event = client.post(f"{BASE}/rank", json={"actions": [{"id": "a", "features": []}, {"id": "b", "features": []}]})
     assert event.status_code == 201
     for value in (1.0, 0.5):
         assert client.post(f"{BASE}/events/{event.json()['eventId']}/reward", json={"value": value}).status_code == 204
-    assert ranker(running.service.tenants["default"]).fold.learned == learned + 1
+    assert running.service.tenants["default"].ranker().fold.learned == learned + 1
 
 
 def test_a_deferred_event_counts_once_it_is_activated(client: httpx.Client, running: Running) -> None:
-    mine = ranker(running.service.tenants["default"])
+    mine = running.service.tenants["default"].ranker()
     learned = mine.fold.learned
     client.post(f"{BASE}/rank", json=body("later", deferActivation=True))
     assert client.post(f"{BASE}/events/later/reward", json={"value": 1.0}).status_code == 204
@@ -198,14 +197,14 @@ def test_many_at_once_are_each_answered_once(client: httpx.Client, running: Runn
                 if own.post(f"{BASE}/events/{event}/reward", json={"value": 1.0}).status_code != 204:
                     failures.append(event)
 
-    learned = ranker(running.service.tenants["default"]).fold.learned
+    learned = running.service.tenants["default"].ranker().fold.learned
     threads = [threading.Thread(target=visit, args=(number,)) for number in range(6)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
     assert failures == []
-    assert ranker(running.service.tenants["default"]).fold.learned == learned + 120
+    assert running.service.tenants["default"].ranker().fold.learned == learned + 120
 
 
 def test_a_key_opens_the_ranker_of_its_tenant_and_its_roles_count(tmp_path: Path) -> None:

@@ -4,15 +4,12 @@ A Personalizer resource had an endpoint and a key of its own; here a key names i
 ranker, of its own.
 """
 
-import asyncio
-import time
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
-from steersman.app.rankers import known_ranker, ranker
-from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, SteersmanError
+from steersman.app.steersman import DEFAULT_RANKER
+from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound
 from steersman.core.ports import Receipt
 from steersman.core.values import Role
 from steersman.loops.rank import Answer, Offer, Ranker, Request, Slot, ranking
@@ -37,9 +34,6 @@ DATED_VERSIONS = ("2022-09-01-preview",)
 """Versions that clients name in the query instead of the path."""
 
 _TRIES = 3
-_MAINTAIN_S = 1.0
-_maintained: "WeakKeyDictionary[Ranker, float]" = WeakKeyDictionary()
-_tasks: set["asyncio.Task[None]"] = set()
 
 
 async def _rank(call: Call) -> RankResponse:
@@ -145,39 +139,13 @@ async def _work(call: Call, work: Callable[[], T]) -> T:
 
 
 async def _ranker(call: Call) -> Ranker:
-    """Return the caller's ranker, and see to it that it is looked after. Raises NotFound for a version that never was."""
+    """Return the caller's ranker. Raises NotFound for a version that never was."""
     version = call.path.get("version") or call.query.get("api-version", "")
     if version not in (VERSIONS if "version" in call.path else DATED_VERSIONS):
-        known = ", ".join((*VERSIONS, *(f"?api-version={each}" for each in DATED_VERSIONS)))
-        raise NotFound(f"no version {version[:50]!r} of this API is served here. There are {known}.")
-    found = known_ranker(call.steersman) or await call.host.in_thread(ranker, call.steersman)
-    now = time.monotonic()
-    if now - _maintained.get(found, float("-inf")) >= _MAINTAIN_S:
-        _maintained[found] = now
-        task = asyncio.get_running_loop().create_task(_maintain(call, found))
-        _tasks.add(task)
-        task.add_done_callback(_tasks.discard)
-    return found
-
-
-async def _maintain(call: Call, found: Ranker) -> None:
-    try:
-        await call.host.in_thread(found.maintain)
-    except SteersmanError as error:
-        found.failed(error)
-
-
-def _told(handler: Handler) -> Handler:
-    """Return a handler whose errors have the shape that clients of Personalizer read."""
-
-    @wraps(handler)
-    async def told(call: Call) -> Any:
-        try:
-            return await handler(call)
-        except SteersmanError as error:
-            return refusal(error)
-
-    return told
+        served = ", ".join((*VERSIONS, *(f"?api-version={each}" for each in DATED_VERSIONS)))
+        raise NotFound(f"no version {version[:50]!r} of this API is served here. There are {served}.")
+    known = call.steersman.rankers.get(DEFAULT_RANKER)
+    return known or await call.host.in_thread(call.steersman.ranker)
 
 
 def _post(prefix: str, path: str, role: Role, summary: str, handler: Handler, **more: Any) -> Operation:
@@ -187,7 +155,8 @@ def _post(prefix: str, path: str, role: Role, summary: str, handler: Handler, **
         path=f"{prefix}/{path}",
         role=role,
         summary=summary,
-        handler=_told(handler),
+        handler=handler,
+        refused=refusal,
         tag="personalizer",
         query=dated,
         **more,
