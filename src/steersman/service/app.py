@@ -210,6 +210,12 @@ class Service:
         """Put what a caller did into the audit trail of its tenant."""
         return call.steersman.note(event, subject, detail, actor=call.caller.actor)
 
+    def note_shed(self) -> None:
+        """Count a request that was refused before it began, because there is too much to do."""
+        self.shed += 1
+        if self._main.metrics is not None:
+            self._main.metrics.served("shed", 503, 0.0)
+
     # one request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,6 +225,7 @@ class Service:
         if BEGUN in scope:
             self.begun -= 1
         if self.busy >= self.settings.concurrency and scope["path"] not in ALWAYS:
+            self.note_shed()
             await _send(self._shed, scope, send)
             return
         self.busy += 1

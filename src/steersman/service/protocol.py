@@ -96,7 +96,7 @@ class Protocol(HttpToolsProtocol):
         if idle and self._too_busy():
             self.cycle = _Refused()  # type: ignore[assignment]  # as far as it is asked
             self.transport.write(_BUSY)
-            self.service.shed += 1
+            self.service.note_shed()
             if not self.parser.should_keep_alive():
                 self.transport.close()
         else:
