@@ -23,10 +23,9 @@ import psycopg
 
 from steersman import Steersman
 from steersman.core.values import Decision
-from steersman.loops import decide as decide_loop
 from steersman.loops.agent import Agent
 from steersman.loops.budget import Budget
-from steersman.loops.runtime import Runtime
+from steersman.loops.hands import Hands, Held
 from steersman.testing.crew import BATCH, Crew, Post, crew
 from steersman.testing.postgres import PostgresServer
 from steersman.testing.sampling import sample_state
@@ -231,13 +230,12 @@ def _decide(agent: Agent, states: list[dict[str, Any]], rng: np.random.Generator
 
 def _plant(bug: str) -> None:
     if bug == "never looks again":
-        correct = decide_loop.poll_controls
+        correct = Hands.look
 
-        def look_once(agent: Runtime) -> None:
-            if agent.polled_at < 0:
-                correct(agent)
+        def look_once(hands: Hands) -> Held:
+            return correct(hands) if hands.looked_at < 0 else hands._held()
 
-        decide_loop.poll_controls = look_once
+        Hands.look = look_once  # type: ignore[method-assign, assignment]
     elif bug == "spends before it is granted":
         Budget.allows = _hasty  # type: ignore[method-assign, assignment]
 

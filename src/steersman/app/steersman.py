@@ -35,7 +35,8 @@ FOLLOW_S = 0.5
 FOLLOW_PAUSE_S = 0.005
 JOIN_S = 15.0
 CONTROL_WAIT_S = 5.0
-_TRAIL_CHUNK = 10_000
+_RECENT = 10_000
+_BEFORE_ALL, _ALL = -(2**62), 2**62
 
 
 class Steersman:
@@ -270,19 +271,13 @@ class Steersman:
 
     def anchor(self) -> Anchor:
         """Return the head of the audit trail, to be kept where whoever can write the store cannot."""
-        last = next((each for each in self.log.audit(_TRAIL_CHUNK) if each.number), None)  # what waits has no number yet
+        last = next((each for each in self.log.audit(_RECENT) if each.number), None)  # what waits has no number yet
         number, digest = (0, "") if last is None else (last.number, last.digest)
         return Anchor(number=number, digest=digest, at=self._world.clock())
 
     def verify_audit(self, anchors: Sequence[Anchor] = ()) -> list[str]:
         """Return what is wrong with the audit trail, in words; nothing where it is as it was written."""
-        return list(faults(self._audit_key, self._trail(), anchors))
-
-    def _trail(self) -> Iterator[AuditEvent]:
-        after = 0
-        while found := self.log.trail(after, _TRAIL_CHUNK):
-            yield from found
-            after = found[-1].number
+        return list(faults(self._audit_key, self.log.trail(_BEFORE_ALL, _ALL), anchors))
 
     def export(self, agent: str | None = None) -> Iterator[bytes]:
         """Yield the log, or one agent's part, as JSON lines."""

@@ -41,12 +41,14 @@ def chained(key: bytes, last: AuditEvent | None, events: Iterable[AuditEvent]) -
 def faults(key: bytes, events: Iterable[AuditEvent], anchors: Sequence[Anchor] = ()) -> Iterator[str]:
     """Yield what is wrong with a trail (oldest first), in words; nothing where each event and each anchor fits.
 
-    Events from before the chain (number 0) may come first. A chain that does not begin at 1 has lost its beginning.
+    An event without a number is in no chain: it was put there by somebody else. A chain that does not begin at 1 has lost
+    its beginning.
     """
     wanted = {each.number: each.digest for each in anchors if each.number}
     number, digest = 0, ""
     for each in events:
-        if not each.digest and not number:
+        if each.number < 1:
+            yield f"an event ({each.event} by {each.actor}) is in no chain."
             continue
         number += 1
         if each.number != number:

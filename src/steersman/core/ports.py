@@ -145,7 +145,7 @@ class Log(Protocol):
         """Return the newest audit events, newest first."""
 
     def trail(self, after: int = 0, limit: int = 1_000) -> list[AuditEvent]:
-        """Return the next audit events of the chain behind a number, oldest first, as they are stored."""
+        """Return the next audit events behind a number, oldest first, as they are stored; those of no chain have 0."""
 
     def controls(self) -> list[Control]:
         """Return the latest word of each kind for each scope, by kind and scope, as written by any process."""

@@ -161,7 +161,6 @@ class Agent:
     def diagnose(self) -> Diagnosis:
         """Return facts about the agent and what stands out among them."""
         with self._runtime.lock:
-            decide_loop.poll_controls(self._runtime)
             return diagnose(self._runtime)
 
     def probe_guards(self) -> dict[str, bool]:

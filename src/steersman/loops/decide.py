@@ -1,21 +1,19 @@
 """Decide: guards narrow, the policy chooses, the decision is logged. What fails on the way ends in the safe action."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from steersman.core.actions import Choice
 from steersman.core.errors import InvalidInput, Overloaded, SteersmanError, StoreError
 from steersman.core.guards import PINNED
 from steersman.core.state import Scalar, StateValues, check_text
-from steersman.core.values import Arm, Control, Decision, Refused
+from steersman.core.values import Arm, Decision, Refused
+from steersman.loops.hands import Held
 from steersman.loops.runtime import EpisodeState, Runtime
 from steersman.stages.decide.choose import Choice as Chosen
 from steersman.stages.decide.choose import Situation
 
-POLL_S = 0.25
 _ARMS = (None, "champion", "baseline", "safe")
-UNKNOWN_AFTER_S = 0.75
 
 
 def decide(
@@ -88,6 +86,22 @@ def _unknown(agent: Runtime, episode: str) -> StoreError | None:
     return None
 
 
+def _safe(reason: str) -> Chosen:
+    return Chosen(
+        action=None,
+        propensity=None,
+        probability=None,
+        arm="safe",
+        arm_probability=1.0,
+        reason=reason,
+        values=(),
+        confidence=0.0,
+    )
+
+
+_NOTHING = _safe("nothing was chosen")
+
+
 @dataclass(kw_only=True, slots=True)
 class _Made:
     """A choice in the making: what is known of it so far stays known if the next step fails."""
@@ -96,25 +110,23 @@ class _Made:
     refusals: tuple[Refused, ...] = ()
     may_explore: bool = True
     overridden: bool = False
-    choice: Chosen = field(default_factory=lambda: _safe("nothing was chosen"))
+    choice: Chosen = _NOTHING
 
 
 def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm | None, made: _Made) -> None:
     """Fill in what is chosen for a checked state."""
-    poll_controls(agent)
+    held = agent.hands.look()
     made.draw, uniforms = agent.next_draw()
-    if agent.killed or arm == "safe":
-        made.choice = _safe(agent.killed or "the safe arm was asked for")
+    if held.killed or arm == "safe":
+        made.choice = _safe(held.killed or "the safe arm was asked for")
         return
     narrowed = agent.guards.narrow(state)
     allowed, made.refusals = narrowed.allowed, narrowed.refusals
-    made.may_explore = agent.budget is None or agent.budget.allows(agent.world.clock())
-    if agent.controls:
-        now = agent.world.clock()
-        pins = pinned(agent, now)
+    made.may_explore = not held.paused and (agent.budget is None or agent.budget.allows(agent.world.clock()))
+    if held.pins:
+        pins = _pinned(agent, held)
         allowed = allowed & agent.guards.allowed([each.where for each in pins])
         made.refusals = (*made.refusals, *pins)
-        made.may_explore &= not any(each.kind == "pause" and each.holds(agent.spec.name, now) for each in agent.controls)
     bins = agent.encoder.bins(state)
     row = agent.fold.table.rows.get(agent.encoder.key(bins))
     kin = agent.kin
@@ -135,19 +147,15 @@ def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm |
         agent.budget.spend()
 
 
-def pinned(agent: Runtime, now: float) -> list[Refused]:
-    """Return what a person's pins refuse: each choice beside the pinned one, in each dimension that is pinned.
+def _pinned(agent: Runtime, held: Held) -> list[Refused]:
+    """Return what pins refuse: each choice beside the pinned one, in each dimension that is pinned.
 
-    Pins for one agent stand above those for its pack, and these above those for all. What does not exist here is no pin.
+    What does not exist here is no pin.
     """
-    wanted: dict[str, tuple[Choice, Control]] = {}
-    holding = [each for each in agent.controls if each.kind == "pin" and each.holds(agent.spec.name, now)]
-    for each in sorted(holding, key=lambda pin: (pin.scope != "*", "/" in pin.scope)):
-        wanted.update({dimension: (choice, each) for dimension, choice in each.choices.items()})
     dimensions = agent.spec.actions.dimensions
     return [
         Refused(where={name: other}, guard=PINNED, reason=f"{pin.actor} pinned {choice!r}: {pin.reason}")
-        for name, (choice, pin) in wanted.items()
+        for name, (choice, pin) in held.choices().items()
         for other in dimensions.get(name, ())
         if choice in dimensions[name] and other != choice
     ]
@@ -199,43 +207,6 @@ def _decision(
         draw=made.draw,
         decided_at=world.clock(),
         latency_us=(world.timer() - started) * 1e6,
-    )
-
-
-def poll_controls(agent: Runtime) -> None:
-    """Read the controls again when the last look is old; a kill switch that cannot be read for a second stops as well."""
-    now = agent.world.timer()
-    if now - agent.polled_at >= POLL_S:
-        _look_at_controls(agent, now)
-    if agent.controls:
-        at, name = agent.world.clock(), agent.spec.name
-        active = [each for each in agent.controls if each.kind == "kill" and each.holds(name, at)]
-        agent.killed = f"kill switch of {active[0].scope!r} by {active[0].actor}: {active[0].reason}" if active else ""
-
-
-def _look_at_controls(agent: Runtime, now: float) -> None:
-    try:
-        found = agent.log.controls()
-    except Exception as error:  # noqa: BLE001 - not knowing is the same as being stopped, after a second
-        if now - agent.polled_at > UNKNOWN_AFTER_S:
-            agent.controls = []
-            agent.killed = f"kill switch unknown for over {UNKNOWN_AFTER_S:g} s: {agent.failed(error)}"
-        return
-    agent.polled_at = now
-    agent.controls = [each for each in found if each.active]
-    agent.killed = ""
-
-
-def _safe(reason: str) -> Chosen:
-    return Chosen(
-        action=None,
-        propensity=None,
-        probability=None,
-        arm="safe",
-        arm_probability=1.0,
-        reason=reason,
-        values=(),
-        confidence=0.0,
     )
 
 

@@ -56,7 +56,7 @@ def diagnose(agent: Runtime) -> Diagnosis:
         states_pruned=carry.states_pruned,
         values_clamped=agent.clamped,
         last_error=agent.last_error,
-        killed=agent.killed,
+        killed=agent.hands.look().killed,
         log=agent.log.health(),
         learner=agent.shared.learner(agent.spec.name) if agent.shared else "",
         convergence=standing(agent, windows),

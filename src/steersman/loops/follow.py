@@ -7,7 +7,7 @@ twice or left out. All other processes take up what it stored, and decide by tha
 
 from itertools import islice
 
-from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput
+from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, StoreError
 from steersman.core.ports import SharedLog
 from steersman.core.values import Decision, Learned, Outcome
 from steersman.loops.learn import refold, restore
@@ -53,7 +53,12 @@ def _take_up(agent: Runtime) -> bool:
             return False
         if whole:
             agent.fold = agent.new_fold()
-        agent.fold.restore(learned, learned.episodes.values())
+        try:
+            agent.fold.restore(learned, learned.episodes.values())
+        except (TypeError, ValueError, KeyError) as error:
+            raise StoreError(
+                f"what is stored for {agent.spec.name} is damaged: {error}. Whoever learns for it has the log."
+            ) from error
         agent.position = learned.position or 0
     return False
 

@@ -1,9 +1,10 @@
-"""Hands: what people hold for a ranker, looked at often enough that a kill switch stops it within a quarter of a second."""
+"""Hands: what people hold, looked at often enough that a kill switch stops an agent within a quarter of a second."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from steersman.core.ports import Log
+from steersman.core.actions import Choice
+from steersman.core.ports import Clock, Log
 from steersman.core.values import Control
 
 POLL_S = 0.25
@@ -12,34 +13,55 @@ UNKNOWN_AFTER_S = 0.75
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What is in force: why everything learned is stopped ("" if it is not), whether to explore, what is pinned."""
+    """What is in force: why everything learned is stopped ("" if it is not), whether to explore, what is pinned by whom."""
 
     killed: str = ""
     paused: bool = False
-    pinned: frozenset[str] = frozenset()
+    pins: tuple[Control, ...] = ()
+
+    def choices(self) -> dict[str, tuple[Choice, Control]]:
+        """Return what is pinned, by dimension; the pin with the narrowest scope counts."""
+        wanted: dict[str, tuple[Choice, Control]] = {}
+        for pin in sorted(self.pins, key=lambda each: (each.scope != "*", "/" in each.scope)):
+            wanted.update({dimension: (choice, pin) for dimension, choice in pin.choices.items()})
+        return wanted
+
+
+FREE = Held()
 
 
 class Hands:
-    """Looks at the controls of a log on behalf of one ranker. One that cannot be read for a second stops it as well."""
+    """Looks at the controls of a log on behalf of one agent. A kill switch that cannot be read for a second stops as well.
 
-    def __init__(self, name: str, log: Log, clock: Callable[[], float], timer: Callable[[], float]) -> None:
+    failed: is told of each failure, and says it in words.
+    """
+
+    def __init__(
+        self, name: str, log: Log, clock: Clock, timer: Callable[[], float], failed: Callable[[BaseException], str]
+    ) -> None:
         self._name = name
         self._log = log
         self._clock = clock
         self._timer = timer
-        self._found: list[Control] = []
-        self._looked_at = float("-inf")
+        self._failed = failed
+        self._found: Sequence[Control] = ()
+        self.looked_at = float("-inf")
 
     def look(self) -> Held:
         """Return what is in force now. Never raises."""
         now = self._timer()
-        if now - self._looked_at >= POLL_S:
+        if now - self.looked_at >= POLL_S:
             try:
-                self._found, self._looked_at = [each for each in self._log.controls() if each.active], now
+                self._found, self.looked_at = [each for each in self._log.controls() if each.active], now
             except Exception as error:  # noqa: BLE001 - not knowing is the same as being stopped, after a second
-                if now - self._looked_at > UNKNOWN_AFTER_S:
-                    return Held(killed=f"kill switch unknown for over {UNKNOWN_AFTER_S:g} s: {error}")
-        return self._held() if self._found else Held()
+                why = self._failed(error)
+                if now - self.looked_at > UNKNOWN_AFTER_S:
+                    return Held(killed=f"kill switch unknown for over {UNKNOWN_AFTER_S:g} s: {why}")
+        return self._held() if self._found else FREE
+
+    def look_again(self) -> None:
+        """Ask the log at the next look, whenever it was last asked."""
+        self.looked_at = float("-inf")
 
     def _held(self) -> Held:
         at = self._clock()
@@ -48,7 +70,5 @@ class Hands:
         return Held(
             killed=f"kill switch of {kills[0].scope!r} by {kills[0].actor}: {kills[0].reason}" if kills else "",
             paused=any(each.kind == "pause" for each in found),
-            pinned=frozenset(
-                str(each.choices["action"]) for each in found if each.kind == "pin" and "action" in each.choices
-            ),
+            pins=tuple(each for each in found if each.kind == "pin"),
         )

@@ -110,7 +110,11 @@ def _stored(agent: Runtime) -> tuple[Fold, int] | None:
     fold, open_episodes = agent.new_fold(), list(learned.episodes.values())
     if (open_episodes and fold.keeps_trajectories) or fold.keeps_memory or not fold.fits(learned):
         return None
-    fold.restore(learned, open_episodes)
+    try:
+        fold.restore(learned, open_episodes)
+    except (TypeError, ValueError, KeyError) as error:  # damaged: the log knows better
+        agent.failed(error)
+        return None
     return fold, position
 
 

@@ -69,7 +69,7 @@ class Ranker:
         self._settings_hash = hashlib.sha256(msgspec.json.encode(asdict(self.settings))).hexdigest()[:16]
         self._lock = threading.RLock()
         self._maintaining = threading.Lock()
-        self._hands = Hands(name, world.log, world.clock, world.timer)
+        self._hands = Hands(name, world.log, world.clock, world.timer, self.failed)
         self._open: OrderedDict[str, Decision] = OrderedDict()
         self._stream = -1
         self._draws = Draws((0, 0))
@@ -183,7 +183,8 @@ class Ranker:
         given = rows(context_features(state), known, self.fold.scales, self.settings.hash_bits)
         if held.killed:
             return safe(baseline, len(offers), held.killed), nothing
-        pinned = allowed & np.array([each.id in held.pinned for each in offers])
+        held_ids = {str(pin.choices.get("action")) for pin in held.pins}
+        pinned = allowed & np.array([each.id in held_ids for each in offers])
         if pinned.any():
             return safe(int(pinned.argmax()), len(offers), "pinned by a person"), nothing
         try:
@@ -369,10 +370,11 @@ class Ranker:
             except Exception as error:  # noqa: BLE001 - what watches must never break what it watches
                 self.failed(error)
 
-    def failed(self, error: BaseException) -> None:
-        """Note a failure, for whoever asks."""
+    def failed(self, error: BaseException) -> str:
+        """Note a failure, for whoever asks, and return it in words."""
         self.failures += 1
         self.last_error = f"{type(error).__name__}: {error}"
+        return self.last_error
 
 
 def _without_answer(state: State) -> State:

@@ -17,8 +17,9 @@ from steersman.core.guards import Guard
 from steersman.core.ids import IdSource
 from steersman.core.ports import Clock, Log, Meter, SharedLog
 from steersman.core.settings import Settings
-from steersman.core.values import Control, Decision, Outcome
+from steersman.core.values import Decision, Outcome
 from steersman.loops.budget import Budget
+from steersman.loops.hands import Hands
 from steersman.loops.kin import Kin
 from steersman.maths.randomness import Draws, Key, key_for, uniforms
 from steersman.policies.encoding import Encoder
@@ -109,9 +110,7 @@ class Runtime:
         self.draws = self._stream_of_draws()
         self.open: OrderedDict[str, Decision] = OrderedDict()
         self.episodes: OrderedDict[str, EpisodeState] = OrderedDict()
-        self.killed = ""
-        self.controls: list[Control] = []
-        self.polled_at = float("-inf")
+        self.hands = Hands(spec.name, world.log, world.clock, world.timer, self.failed)
         self.clamped = 0
         self.failures = 0
         self.last_error = ""
@@ -189,7 +188,7 @@ class Runtime:
     def look_again(self) -> None:
         """Read the controls at the next decision, whenever they were last read."""
         with self.lock:
-            self.polled_at = float("-inf")
+            self.hands.look_again()
 
     def failed(self, error: BaseException) -> str:
         """Note a failure and return it in words."""

@@ -5,6 +5,7 @@ one block of four uniforms.
 """
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from steersman.core.errors import InvalidInput
 Key = tuple[int, int]
 Floats = NDArray[np.float64]
 
+_AHEAD = 64  # blocks drawn at once: each call to the generator lets go of the interpreter
 BLOCK = 4
 """How many uniforms belong to one counter."""
 
@@ -41,6 +43,7 @@ class Draws:
 
     def __init__(self, key: Key, counter: int = 0) -> None:
         self._random = _generator(key, counter).random
+        self._ahead: Iterator[Floats] = iter(())
         self.counter = counter
         """The counter of the next block."""
 
@@ -48,7 +51,11 @@ class Draws:
         """Return the next counter and its uniforms, shape (4,)."""
         counter = self.counter
         self.counter = counter + 1
-        return counter, self._random(BLOCK)
+        block = next(self._ahead, None)
+        if block is None:
+            self._ahead = iter(self._random((_AHEAD, BLOCK)))
+            block = next(self._ahead)
+        return counter, block
 
 
 def _generator(key: Key, counter: int) -> np.random.Generator:

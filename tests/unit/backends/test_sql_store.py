@@ -13,8 +13,9 @@ from sqlalchemy import create_engine
 
 from steersman.backends.sql import SqliteLog, migrate, schema, verify
 from steersman.backends.sql.sqlite import store
+from steersman.core.chain import faults
 from steersman.core.errors import Conflict, StoreError, StoreVersionError
-from steersman.core.values import Control
+from steersman.core.values import AuditEvent, Control
 from steersman.testing.log_rows import decision
 
 
@@ -77,12 +78,15 @@ def test_an_older_store_is_brought_up_to_date(path: Path) -> None:
         connection.execute("INSERT INTO agents (name, decisions) VALUES ('qe/runner', 7)")
         connection.execute("INSERT INTO entries VALUES ('qe/runner', 'a state', 0, 0.5, 3, 0.1, 0.2, 0.3, 1.0)")
         connection.execute("INSERT INTO kill_switches (scope, active, actor, reason, at) VALUES ('qe', 1, 'me', 'why', 7.0)")
+        connection.execute("INSERT INTO audit_events (at, actor, event, subject, detail) VALUES (7.0, 'me', 'old', '', '')")
     with pytest.raises(StoreVersionError, match="older Steersman"):
         SqliteLog(path, read_only=True)
     with closing(SqliteLog(path)) as log:
         assert (log.decision_count("qe/runner"), log.agents()) == (7, ["qe/runner"])
         assert log.controls() == [Control(scope="qe", active=True, actor="me", reason="why", at=7.0)]
-        log.append((decision(),)).wait(5.0)
+        log.append((decision(), AuditEvent(at=8.0, actor="me", event="new", subject="", detail=""))).wait(5.0)
+        assert [(each.event, each.number) for each in log.trail(-1)] == [("old", 1), ("new", 2)]
+        assert list(faults(b"", log.trail(-1))) == []
     assert store.inspect(path) == schema.REVISIONS[-1]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT value, version FROM entries").fetchall() == [(0.5, 0)]

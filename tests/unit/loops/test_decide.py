@@ -95,9 +95,9 @@ def test_a_full_queue_ends_in_the_safe_action_and_says_so(agent: Agent, monkeypa
 def test_a_kill_switch_that_cannot_be_read_stops_after_a_second(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     agent.decide(STATE)
     monkeypatch.setattr(agent._runtime.log, "controls", _boom)
-    agent._runtime.polled_at -= 0.5
+    agent._runtime.hands.looked_at -= 0.5
     assert agent.decide(STATE).arm != "safe"
-    agent._runtime.polled_at -= 0.6
+    agent._runtime.hands.looked_at -= 0.6
     decision = agent.decide(STATE)
     assert decision.arm == "safe"
     assert "kill switch unknown" in decision.reason

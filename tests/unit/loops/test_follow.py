@@ -11,7 +11,7 @@ from steersman import Conflict, Steersman
 from steersman.backends.sql.postgres import PostgresLog, leases, listener
 from steersman.core.ports import Receipt
 from steersman.core.values import Decision, Learned
-from steersman.loops import decide as decide_loop
+from steersman.loops import hands
 from steersman.loops.agent import Agent
 from steersman.loops.learn import blank, refold
 from steersman.stages.record.outcomes import silent
@@ -231,7 +231,7 @@ def test_a_kill_switch_reaches_every_process(store_url: str) -> None:
         Steersman.control_in(store_url, "kill", "lab", actor="a test")
         flipped = time.monotonic()
         eventually(lambda: first.decide(STATE).arm == second.decide(STATE).arm == "safe", "the safe action is served")
-        assert time.monotonic() - flipped < 1.0 + 2 * decide_loop.POLL_S
+        assert time.monotonic() - flipped < 1.0 + 2 * hands.POLL_S
         Steersman.control_in(store_url, "kill", "lab", actor="a test", active=False)
         eventually(lambda: first.decide(STATE).arm != "safe", "it is released")
 

@@ -342,7 +342,7 @@ def _control(asked: Ranker, **about: Any) -> None:
     control = Control(actor="ann", reason="drill", at=0.0, active=True, **about)
     event = AuditEvent(at=0.0, actor="ann", event=control.kind, subject=control.scope, detail="drill")
     asked._log.append((control, event)).wait()
-    asked._hands._looked_at = float("-inf")
+    asked._hands.looked_at = float("-inf")
 
 
 def test_a_model_that_is_broken_serves_the_first_action_and_says_so(opened: Opened) -> None:

@@ -214,7 +214,7 @@ class MemoryLog:
 
     def trail(self, after: int = 0, limit: int = 1_000) -> list[AuditEvent]:
         """Return the next audit events behind a number, oldest first."""
-        return self._audit[after : after + limit]
+        return self._audit[max(after, 0) :][:limit]
 
     def keys(self) -> list[ApiKey]:
         """Return the latest row of each API key, by id."""

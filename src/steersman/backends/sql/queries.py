@@ -31,6 +31,7 @@ from sqlalchemy import (
     literal_column,
     select,
     type_coerce,
+    update,
 )
 
 from steersman.backends.sql import schema
@@ -251,6 +252,19 @@ class Queries:
         table = schema.audit_events
         chained = select(*self.columns(table, but=("id",))).where(table.c.number > literal_column("0"))
         return f"{self.text(chained.order_by(table.c.number.desc()))} LIMIT 1"
+
+    @cached_property
+    def unchained(self) -> str:
+        """All columns, oldest first, of the events that are in no chain: those of before there was one."""
+        table = schema.audit_events
+        return self.text(select(*self.columns(table)).where(table.c.number == literal_column("0")).order_by(table.c.id))
+
+    @cached_property
+    def chain_event(self) -> str:
+        """Parameters: number, digest, id."""
+        table = schema.audit_events
+        linked = update(table).values(number=bindparam("new_number"), digest=bindparam("new_digest"))
+        return self.text(linked.where(table.c.id == bindparam("event")))
 
     @cached_property
     def trail(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from steersman.core.actions import Choice
+from steersman.core.chain import chained
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import Row
 from steersman.core.values import (
@@ -145,6 +146,15 @@ def episode(columns: Columns) -> EpisodeRecord:
 def audit_event(columns: Columns) -> AuditEvent:
     """Return an audit event from its columns."""
     return AuditEvent(**dict(zip(AuditEvent.__struct_fields__, columns, strict=True)))
+
+
+def chain_old(connection: Any, sql: Any, audit_key: bytes) -> AuditEvent | None:
+    """Chain the events of before there was a chain, as they stand in the store; return the last of them."""
+    rows = connection.execute(sql.unchained).fetchall()
+    linked = list(chained(audit_key, None, [audit_event(columns) for _, *columns in rows]))
+    for (name, *_), each in zip(rows, linked, strict=True):
+        connection.execute(sql.chain_event, (each.number, each.digest, name))
+    return linked[-1] if linked else None
 
 
 def control(columns: Columns) -> Control:

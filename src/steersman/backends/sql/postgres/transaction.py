@@ -16,7 +16,16 @@ from steersman.backends.sql.batch import Batch, Changes, Group, Place
 from steersman.backends.sql.postgres.connect import Connection
 from steersman.backends.sql.postgres.queue import known
 from steersman.backends.sql.postgres.statements import SQL
-from steersman.backends.sql.rows import Columns, audit_event, body_of, encode, entry_columns, episode_columns, text
+from steersman.backends.sql.rows import (
+    Columns,
+    audit_event,
+    body_of,
+    chain_old,
+    encode,
+    entry_columns,
+    episode_columns,
+    text,
+)
 from steersman.core.chain import chained
 from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
 from steersman.core.values import ApiKey, AuditEvent, Contribution, Decision, Learned, Outcome
@@ -207,8 +216,9 @@ def _write_rows(connection: Connection, plan: Plan, before: int) -> None:
 def write_audit(connection: Connection, events: Sequence[AuditEvent], audit_key: bytes) -> None:
     """Write audit events, chained to the last one. The caller holds the head of the log, so that nobody comes between."""
     if events:
-        last = connection.execute(SQL.last_audit).fetchone()
-        _insert(connection, SQL.add_audit, encode(list(chained(audit_key, audit_event(last) if last else None, events))))
+        found = connection.execute(SQL.last_audit).fetchone()
+        last = audit_event(found) if found else chain_old(connection, SQL, audit_key)
+        _insert(connection, SQL.add_audit, encode(list(chained(audit_key, last, events))))
 
 
 def _write_table(connection: Connection, agent: str, table: _Table, size: int) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from msgspec.structs import astuple
 
 from steersman.backends.sql.batch import Batch, Changes
-from steersman.backends.sql.rows import audit_event, body_of, encode, entry_columns, episode_columns, text
+from steersman.backends.sql.rows import audit_event, body_of, chain_old, encode, entry_columns, episode_columns, text
 from steersman.backends.sql.sqlite.statements import SQL, insert_many
 from steersman.core.chain import chained
 from steersman.core.values import ApiKey, AuditEvent, Control
@@ -51,9 +51,9 @@ def write_rows(connection: sqlite3.Connection, batch: Batch) -> None:
 def write_words(connection: sqlite3.Connection, words: Sequence[Word], audit_key: bytes) -> None:
     """Write audit events, chained to the last one, controls and keys."""
     if audit := [each for each in words if isinstance(each, AuditEvent)]:
-        last = connection.execute(SQL.last_audit).fetchone()
-        linked = list(chained(audit_key, audit_event(last) if last else None, audit))
-        insert_many(connection, SQL.add_audit, encode(linked))
+        found = connection.execute(SQL.last_audit).fetchone()
+        last = audit_event(found) if found else chain_old(connection, SQL, audit_key)
+        insert_many(connection, SQL.add_audit, encode(list(chained(audit_key, last, audit))))
     insert_many(connection, SQL.add_control, encode([each for each in words if isinstance(each, Control)]))
     insert_many(connection, SQL.put_key, encode([each for each in words if isinstance(each, ApiKey)]))
 
