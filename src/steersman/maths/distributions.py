@@ -7,7 +7,9 @@ allowed action is not finite.
 """
 
 import math
+from bisect import bisect_right
 from functools import cache
+from itertools import accumulate
 from typing import NoReturn
 
 import numpy as np
@@ -126,11 +128,11 @@ def draw(probabilities: Floats, u: float) -> int:
     The first index whose cumulative probability exceeds u·Σp. An action of probability 0 is never returned: its
     cumulative probability is that of the action before it. Raises InvalidInput for a u outside [0, 1) or when Σp is 0.
     """
-    cumulative = probabilities.cumsum()
-    total = float(cumulative[-1])
+    cumulative = list(accumulate(probabilities.tolist()))  # a third of the time of numpy's for a handful of actions
+    total = cumulative[-1]
     if not (0.0 <= u < 1.0 and 0.0 < total < math.inf):
         raise InvalidInput(f"draw: u = {u!r} must lie in [0, 1) and the probabilities must sum to 1, not {total!r}.")
-    return int(cumulative.searchsorted(u * total, side="right"))
+    return bisect_right(cumulative, u * total)
 
 
 def _masked(values: Floats, allowed: Mask) -> tuple[Floats, float]:

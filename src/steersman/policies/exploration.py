@@ -41,6 +41,6 @@ class Explorer:
 
     def cold(self, best: int, allowed: Mask, epsilon: float) -> Floats:
         """Return ε-greedy around a rule's action `best`, for a state about which too little is known."""
-        probabilities = np.where(allowed, epsilon / allowed.sum(), 0.0)
+        probabilities: Floats = allowed * (epsilon / np.count_nonzero(allowed))
         probabilities[best] += 1.0 - epsilon
         return probabilities
