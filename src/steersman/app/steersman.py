@@ -36,7 +36,8 @@ FOLLOW_PAUSE_S = 0.005
 JOIN_S = 15.0
 CONTROL_WAIT_S = 5.0
 _RECENT = 10_000
-_BEFORE_ALL, _ALL = -(2**62), 2**62
+_BEFORE_ALL = -(2**62)
+_CHUNK = 10_000
 
 
 class Steersman:
@@ -216,6 +217,8 @@ class Steersman:
         receipt = self.log.append((wanted, audit_of(wanted)))
         for agent in self._opened():
             agent.look_again()
+        for ranker in list(self.rankers.values()):
+            ranker.look_again()
         receipt.wait(CONTROL_WAIT_S)
         return receipt
 
@@ -277,7 +280,17 @@ class Steersman:
 
     def verify_audit(self, anchors: Sequence[Anchor] = ()) -> list[str]:
         """Return what is wrong with the audit trail, in words; nothing where it is as it was written."""
-        return list(faults(self._audit_key, self.log.trail(_BEFORE_ALL, _ALL), anchors))
+        return list(faults(self._audit_key, self._trail(), anchors))
+
+    def _trail(self) -> Iterator[AuditEvent]:
+        """Yield all audit events by their numbers; all of one number come together, so that none is left out."""
+        after, found = _BEFORE_ALL, self.log.trail(_BEFORE_ALL, _CHUNK)
+        while len(found) == _CHUNK:
+            whole = [each for each in found if each.number != found[-1].number] or found
+            yield from whole
+            after = whole[-1].number
+            found = self.log.trail(after, _CHUNK)
+        yield from found
 
     def export(self, agent: str | None = None) -> Iterator[bytes]:
         """Yield the log, or one agent's part, as JSON lines."""

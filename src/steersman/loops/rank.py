@@ -18,11 +18,12 @@ import numpy as np
 
 from steersman.core.actions import Choice
 from steersman.core.errors import Conflict, NotFound, SteersmanError
+from steersman.core.guards import PINNED
 from steersman.core.ports import Receipt, SharedLog
 from steersman.core.settings import Settings
 from steersman.core.values import Decision, Learned, Outcome, Refused
-from steersman.loops.hands import Hands
-from steersman.loops.runtime import World, draw_key
+from steersman.loops.hands import Hands, Held
+from steersman.loops.runtime import Event, World, draw_key, tell
 from steersman.maths.distributions import Floats, Mask
 from steersman.maths.randomness import Draws
 from steersman.policies.contextual import ContextualPolicy
@@ -133,7 +134,9 @@ class Ranker:
     ) -> Decision:
         started = self._world.timer()
         draw, uniforms = self._next_draw()
-        ranked, scores = self._choose(request, slot, state, gone, uniforms)
+        held = self._hands.look()
+        gone = (*gone, *_pinned(request, gone, held))
+        ranked, scores = self._choose(request, slot, state, gone, uniforms, held)
         action: dict[str, Choice] = {"action": request.offers[ranked.action].id}
         random = ranked.propensity is not None
         name, event, step = place
@@ -168,7 +171,7 @@ class Ranker:
         )
 
     def _choose(
-        self, request: Request, slot: Slot | None, state: State, gone: tuple[Refused, ...], uniforms: Floats
+        self, request: Request, slot: Slot | None, state: State, gone: tuple[Refused, ...], uniforms: Floats, held: Held
     ) -> tuple[Ranked, Floats]:
         """Return the choice and the predicted rewards behind it. What fails on the way ends in the baseline.
 
@@ -178,15 +181,11 @@ class Ranker:
         allowed = np.array([each.id not in out for each in offers])
         wanted = [index for index, each in enumerate(offers) if slot is not None and each.id == slot.baseline]
         baseline = wanted[0] if wanted and allowed[wanted[0]] else int(allowed.argmax())
-        held, nothing = self._hands.look(), np.zeros(0)
+        nothing = np.zeros(0)
         known = [action_features(each.id, each.features) for each in offers]
         given = rows(context_features(state), known, self.fold.scales, self.settings.hash_bits)
         if held.killed:
             return safe(baseline, len(offers), held.killed), nothing
-        held_ids = {str(pin.choices.get("action")) for pin in held.pins}
-        pinned = allowed & np.array([each.id in held_ids for each in offers])
-        if pinned.any():
-            return safe(int(pinned.argmax()), len(offers), "pinned by a person"), nothing
         try:
             return self._drawn(given, allowed, baseline, uniforms, may_explore=not held.paused)
         except Exception as error:  # noqa: BLE001 - fail closed: whatever went wrong, the baseline is served
@@ -256,6 +255,10 @@ class Ranker:
         return receipt
 
     # learning
+
+    def look_again(self) -> None:
+        """Read the controls at the next ranking, whenever they were last read."""
+        self._hands.look_again()
 
     def maintain(self) -> None:
         """Follow a shared log, give the default reward to events that waited too long, and store what was learned.
@@ -363,18 +366,25 @@ class Ranker:
             if len(self._open) > _KEPT:
                 self._open.popitem(last=False)
 
-    def _tell(self, event: str, *rows: Decision | Outcome) -> None:
-        for meter in self._world.meters:
-            try:
-                getattr(meter, event)(*rows)
-            except Exception as error:  # noqa: BLE001 - what watches must never break what it watches
-                self.failed(error)
+    def _tell(self, event: Event, *rows: Decision | Outcome) -> None:
+        tell(self._world, self.failed, event, *rows)
 
     def failed(self, error: BaseException) -> str:
         """Note a failure, for whoever asks, and return it in words."""
         self.failures += 1
         self.last_error = f"{type(error).__name__}: {error}"
         return self.last_error
+
+
+def _pinned(request: Request, gone: tuple[Refused, ...], held: Held) -> tuple[Refused, ...]:
+    """Return what a person's pin refuses: all other actions, where the pinned one is offered and may be chosen."""
+    out = {each.where["action"] for each in gone}
+    left = [each.id for each in request.offers if each.id not in out]
+    choice, pin = held.choices().get("action", ("", None))
+    if pin is None or choice not in left:
+        return ()
+    reason = f"{pin.actor} pinned {choice!r}: {pin.reason}"
+    return tuple(Refused(where={"action": each}, guard=PINNED, reason=reason) for each in left if each != choice)
 
 
 def _without_answer(state: State) -> State:

@@ -1,5 +1,6 @@
 """Report: what came of a decision, once, late, corrected or withdrawn. The receipt's `wait()` is the acknowledgement."""
 
+import time
 from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
@@ -12,6 +13,9 @@ from steersman.core.values import AuditEvent, Decision, Learned, Outcome
 from steersman.loops.learn import learn, relearn, unlearn
 from steersman.loops.runtime import Runtime
 from steersman.stages.record.outcomes import Report, check_time, outcome, same, silent
+
+_AT_ONCE = 10
+_PAUSE_S = 0.0005
 
 
 def report(
@@ -76,15 +80,22 @@ def withdraw(agent: Runtime, decision: Decision | str, *, source: str = "") -> R
 
 
 def expire(agent: Runtime) -> int:
-    """Give decisions that waited longer than `reward_wait_s` the default reward, or none; return how many."""
+    """Give decisions that waited longer than `reward_wait_s` the default reward, or none; return how many.
+
+    A few at a time, so that nobody waits long for the agent while there are many.
+    """
     if agent.shared is not None and agent.fence is None:
         return 0  # the process that learns does it
-    with agent.reporting:
-        now = agent.world.clock()
-        late = agent.log.waiting(agent.spec.name, now - agent.settings.episodes.reward_wait_s)
-        for decision in late:
-            _append_first(agent, decision, silent(decision, spec=agent.spec, at=now))
-        return len(late)
+    now, expired = agent.world.clock(), 0
+    late = agent.log.waiting(agent.spec.name, now - agent.settings.episodes.reward_wait_s)
+    for start in range(0, len(late), _AT_ONCE):
+        with agent.reporting:
+            for decision in late[start : start + _AT_ONCE]:
+                if not agent.log.outcomes(decision.id):  # none was reported since they were looked for
+                    _append_first(agent, decision, silent(decision, spec=agent.spec, at=now))
+                    expired += 1
+        time.sleep(_PAUSE_S)  # whoever waits for the lock has it now
+    return expired
 
 
 def _find(agent: Runtime, decision: Decision | str) -> tuple[Decision, list[Outcome]]:

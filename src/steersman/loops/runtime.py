@@ -29,6 +29,7 @@ from steersman.stages.decide.guards import Guards
 from steersman.stages.learn.fold import Fold
 from steersman.stages.record.transition import Recorder
 
+Event = Literal["decided", "recorded", "learned"]
 _OPEN_DECISIONS = 100_000
 _OPEN_EPISODES = 100_000
 
@@ -52,6 +53,15 @@ class EpisodeState:
     step: int
     epsilon: float
     over: bool = False
+
+
+def tell(world: World, failed: Callable[[BaseException], str], event: Event, *rows: Decision | Outcome) -> None:
+    """Tell all meters what happened. One that fails is noted by `failed`, no more."""
+    for meter in world.meters:
+        try:
+            getattr(meter, event)(*rows)
+        except Exception as error:  # noqa: BLE001 - what watches must never break what it watches
+            failed(error)
 
 
 def draw_key(seed: int, agent: str, stream: int) -> Key:
@@ -177,13 +187,9 @@ class Runtime:
         if draw >= 0:
             self.draws = Draws(draw_key(self.world.seed, self.spec.name, self.stream), draw)
 
-    def tell(self, event: Literal["decided", "recorded", "learned"], *rows: Decision | Outcome) -> None:
-        """Tell all meters what happened. One that fails is noted, no more."""
-        for meter in self.world.meters:
-            try:
-                getattr(meter, event)(*rows)
-            except Exception as error:  # noqa: BLE001 - what watches must never break what it watches
-                self.failed(error)
+    def tell(self, event: Event, *rows: Decision | Outcome) -> None:
+        """Tell all meters what happened."""
+        tell(self.world, self.failed, event, *rows)
 
     def look_again(self) -> None:
         """Read the controls at the next decision, whenever they were last read."""

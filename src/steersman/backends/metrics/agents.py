@@ -81,7 +81,7 @@ def gauges(steersman: Steered, recent: Mapping[str, Recent]) -> Iterator[Sample]
     yield "steersman_log_writing", {}, float(not steersman.log.health())
     try:
         known = {*steersman.catalog.names()}
-        at_work = sorted(known & {*steersman.log.agents(), *recent})
+        at_work = sorted({*steersman.log.agents(), *recent})
         controls = steersman.log.controls()
     except SteersmanError:
         return  # the store cannot be read: what was said last stands, and log_writing tells why
@@ -90,6 +90,8 @@ def gauges(steersman: Steered, recent: Mapping[str, Recent]) -> Iterator[Sample]
         for kind in get_args(ControlKind):
             held = any(each.kind == kind and each.holds(name, now) for each in controls)
             yield "steersman_controls_active", {"agent": name, "kind": kind}, float(held)
+        if name not in known:  # its definition is elsewhere, or it ranks actions that come with each request
+            continue
         try:
             agent = steersman.agent(name)
             told = agent.diagnose()
