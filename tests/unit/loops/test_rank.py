@@ -451,3 +451,16 @@ def test_memory_is_bounded_whatever_is_asked(opened: Opened) -> None:
     assert len(asked._open) <= 1_000
     assert len(asked.fold.belief.mean) == 256
     assert len(asked.fold.changes(NAME).carry) < 256 * 20 + 500
+
+
+def test_a_control_holds_from_the_next_ranking_on() -> None:
+    with Steersman.open("memory:", settings={}) as steersman:
+        asked = steersman.ranker()
+        asked.rank(Request(offers=OFFERS, context=CONTEXT))  # has just looked at the controls
+        steersman.kill(NAME, actor="ann", reason="drill")
+        assert "kill switch" in asked.rank(Request(offers=OFFERS, context=CONTEXT)).decisions[0].reason
+        steersman.kill(NAME, actor="ann", active=False)
+        steersman.control("pin", NAME, actor="ann", choices={"action": "third"})
+        made = asked.rank(Request(offers=OFFERS, context=CONTEXT)).decisions[0]
+        assert (made.choice, made.action_probability) == ("third", 1.0)
+        assert {each.guard for each in made.refusals} == {"pinned"}

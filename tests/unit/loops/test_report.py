@@ -1,6 +1,8 @@
 """Reporting: once, late, corrected, withdrawn, and never twice."""
 
 import math
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -217,7 +219,6 @@ def test_a_change_of_settings_learns_the_log_again_and_old_decisions_still_repla
 
 
 def test_the_sweep_expires_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
 
     from steersman.app import steersman as app
 
@@ -285,3 +286,28 @@ def test_a_sample_of_the_log_fills_a_replay_buffer(agent: Agent) -> None:
         {"action": [each.action for each in drawn[:100]], "reward": [each.reward or 0.0 for each in drawn[:100]]}
     )
     assert (taken, len(buffer)) == (100, 100)
+
+
+def test_a_sweep_of_many_lets_others_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    free: list[bool] = []
+
+    def others_turn(seconds: float) -> None:
+        def take() -> None:
+            free.append(lock.acquire(blocking=False))
+            if free[-1]:
+                lock.release()
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join()
+
+    clock = Clock()
+    with Steersman.open("memory:", settings={}, clock=clock) as steersman:
+        agent = steersman.agent(small_agent())
+        lock = agent._runtime.lock
+        made = [agent.decide(STATE) for _ in range(25)]
+        clock.now += 100_000.0
+        monkeypatch.setattr(time, "sleep", others_turn)
+        assert agent.expire() == 25
+    assert free == [True, True, True]
+    assert len(made) == 25
