@@ -7,6 +7,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from steersman.service.app import ALWAYS, BEGUN, WHOLE, Service
@@ -100,11 +101,14 @@ class Protocol(HttpToolsProtocol):
             if not self.parser.should_keep_alive():
                 self.transport.close()
         else:
-            if idle:  # else it begins after the one before it
-                self.scope[BEGUN] = True  # type: ignore[literal-required]  # a key of our own
-                self.service.begun += 1
-            super().on_headers_complete()
+            super().on_headers_complete()  # refuses targets that are no path, and starts nothing then
             self.scope[WHOLE] = partial(self._send_whole, self.cycle)  # type: ignore[literal-required]  # a key of our own
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Begin to answer, and count it until the service does: only what was begun is counted off again."""
+        super()._start_asgi_task(cycle, app)
+        cycle.scope[BEGUN] = True  # type: ignore[literal-required]  # a key of our own
+        self.service.begun += 1
 
     def _too_busy(self) -> bool:
         under_way = self.service.busy + self.service.begun

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ JSON = b"POST /v1/decisions HTTP/1.1\r\nhost: localhost\r\ncontent-type: applica
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service that has little patience."""
-    limits = Limits(request_wait_s=0.4, body_bytes=10_000, connections=30)
+    limits = Limits(request_wait_s=0.4, body_bytes=10_000, connections=30, concurrency=20)
     with serving(str(tmp_path_factory.mktemp("strict") / "log.db"), agents=[small_agent()], limits=limits) as running:
         yield running
 
@@ -89,6 +90,26 @@ def test_what_is_no_request_is_refused(strict: Running, nonsense: bytes) -> None
         status, problem = said(connection)
     assert status in (400, 408)
     assert problem["status"] == status
+
+
+@pytest.mark.parametrize("pipelined", [b"", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"])
+def test_what_never_begins_is_not_counted_as_begun(strict: Running, pipelined: bytes) -> None:
+    for _ in range(strict.service.settings.concurrency + 5):
+        with connected(strict) as connection:
+            connection.sendall(pipelined + b"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n")
+            assert connection.recv(65_536)
+    assert httpx.get(f"{strict.url}/v1/agents").status_code == 200
+    assert (strict.service.begun, strict.service.busy) == (0, 0)
+
+
+def test_a_request_whose_caller_has_gone_is_counted_off_again(strict: Running) -> None:
+    for _ in range(20):
+        with connected(strict) as connection:
+            connection.sendall(b"GET /v1/agents HTTP/1.1\r\nhost: localhost\r\n\r\n" * 3)
+    deadline = time.monotonic() + 10.0
+    while (strict.service.begun or strict.service.busy) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (strict.service.begun, strict.service.busy) == (0, 0)
 
 
 def test_endless_headers_are_refused(strict: Running) -> None:
