@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from typing import NamedTuple
 
 from steersman.core.errors import Conflict, InvalidInput, SteersmanError
 from steersman.core.ports import Receipt
@@ -14,7 +15,15 @@ from steersman.service.problems import problem
 from steersman.service.tenants import Tenant
 
 _AT_ONCE = 5
-_Taken = tuple[Receipt, Outcome | None]
+_EARLY_S = 1.0
+
+
+class _Taken(NamedTuple):
+    """What came of a report: its receipt, the outcome where it is known, and whether that was in the log before."""
+
+    receipt: Receipt
+    outcome: Outcome | None
+    logged: bool = False
 
 
 async def report(call: Call, said: OutcomeRequest) -> Outcome:
@@ -30,14 +39,21 @@ async def report(call: Call, said: OutcomeRequest) -> Outcome:
 async def _take(call: Call, tenant: Tenant, said: OutcomeRequest) -> _Taken:
     source = said.source or call.caller.actor
     decision = tenant.recent.get(said.decision_id)
-    if decision is None or said.correct or said.revision or tenant.busy[decision.agent]:
+    if decision is None or said.correct or said.revision or _may_wait(call, tenant, decision):
         async with tenant.revising(said.decision_id):
             known: _Taken = await call.host.in_line(_report_known, tenant, said, source)
             return known
     agent = tenant.agents[decision.agent]
-    taken = tenant.said.by(decision.id, partial(_report, agent, decision, said, source=source))
-    tenant.recent.pop(said.decision_id, None)
+    taken = _Taken(*tenant.said.by(decision.id, partial(_report, agent, decision, said, source=source)))
+    tenant.forget(decision.id)
     return taken
+
+
+def _may_wait(call: Call, tenant: Tenant, decision: Decision) -> bool:
+    """Return whether a first report may have to wait, or to learn anew: behind others, or because silence was first."""
+    age_s = call.host.access.now() - decision.decided_at
+    expires_s = tenant.agents[decision.agent].settings.episodes.reward_wait_s
+    return tenant.busy[decision.agent] > 0 or age_s > expires_s - _EARLY_S
 
 
 def _report(agent: Agent, decision: Decision, said: OutcomeRequest, *, source: str, correct: bool = False) -> Receipt:
@@ -63,12 +79,12 @@ def _report_known(tenant: Tenant, said: OutcomeRequest, source: str) -> _Taken:
     if said.revision is not None:
         logged = tenant.steersman.outcomes(decision.id)
         if said.revision < len(logged) - 1 or (said.revision < len(logged) and logged[said.revision].kind == "withdrawn"):
-            return tenant.steersman.log.append(()), _again(agent, decision, said, logged)
+            return _Taken(tenant.steersman.log.append(()), _again(agent, decision, said, logged), logged=True)
         correct = _corrects(said, logged)
     report_it = partial(_report, agent, decision, said, source=source, correct=correct)
     with tenant.held(decision.agent):
-        taken = tenant.said.by(decision.id, report_it)
-    tenant.recent.pop(decision.id, None)
+        taken = _Taken(*tenant.said.by(decision.id, report_it))
+    tenant.forget(decision.id)
     return taken
 
 
@@ -113,11 +129,12 @@ def _same(agent: Agent, decision: Decision, said: OutcomeRequest, logged: Outcom
 
 async def _acknowledged(call: Call, tenant: Tenant, decision_id: str, taken: _Taken) -> Outcome:
     """Return what the log took, once it is on the disk."""
-    receipt, outcome = taken
-    if outcome is not None and not tenant.shared:
+    if taken.outcome is not None and not tenant.shared:
         await call.host.stored(call, call.host.settings.report_wait_s)
-        return outcome
-    await call.host.durable(receipt, call.host.settings.report_wait_s)
+        return taken.outcome
+    await call.host.durable(taken.receipt, call.host.settings.report_wait_s)
+    if taken.outcome is not None and taken.logged:
+        return taken.outcome  # a retry of an earlier revision is told that one, whatever came after it
     found: Outcome = await call.host.in_thread(tenant.outcome, decision_id)  # it was there already, or by whom else
     return found
 
@@ -180,7 +197,7 @@ def _withdraw_known(tenant: Tenant, name: str, source: str) -> _Taken:
         raise unknown(name)
     agent = tenant.open_agent(decision.agent)
     with tenant.held(decision.agent):
-        return tenant.said.by(name, partial(agent.withdraw, decision, source=source))
+        return _Taken(*tenant.said.by(name, partial(agent.withdraw, decision, source=source)))
 
 
 OPERATIONS = (

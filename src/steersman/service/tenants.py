@@ -82,36 +82,42 @@ class Tracing(Meter, Protocol):
 
 
 class LastSaid:
-    """A `Meter` that catches the outcome that a report makes, while it is made, so that the log need not be asked."""
+    """A `Meter` that catches the outcome that a report makes, while it is made, so that the log need not be asked.
 
-    def __init__(self) -> None:
-        self._caught: dict[str, Outcome | None] = {}
+    Meters are told in the thread that reports, so each thread has a catch of its own, and callers may overlap.
+    recorded_of: is told of each decision that has an outcome now, whoever gave it.
+    """
+
+    def __init__(self, recorded_of: Callable[[str], object] = lambda decision_id: None) -> None:
+        self._recorded_of = recorded_of
+        self._here = threading.local()
 
     def decided(self, decision: Decision) -> None:
         """Decisions are returned by who makes them."""
 
     def recorded(self, decision: Decision, outcome: Outcome) -> None:
         """Catch an outcome that somebody waits for."""
-        if decision.id in self._caught:
-            self._caught[decision.id] = outcome
+        self._recorded_of(decision.id)
+        if getattr(self._here, "awaited", None) == decision.id:
+            self._here.caught = outcome
 
     def learned(self, decision: Decision, outcome: Outcome) -> None:
         """What was learned of it is not asked."""
 
     def by(self, decision_id: str, report: Callable[[], Receipt]) -> tuple[Receipt, Outcome | None]:
         """Return what a report gives, with the outcome that it made; None where it was there already."""
-        self._caught[decision_id] = None
+        self._here.awaited, self._here.caught = decision_id, None
         try:
             receipt = report()
-            return receipt, self._caught[decision_id]
+            return receipt, self._here.caught
         finally:
-            self._caught.pop(decision_id, None)
+            self._here.awaited = self._here.caught = None
 
 
 class Tenant:
     """One store with the agents on it.
 
-    recent: decisions that wait for an outcome, so that they need not be looked for. episodes: named episodes of a shared
+    recent: decisions that wait for a first outcome, and need not be looked for. episodes: named episodes of a shared
     store that this process knows. metrics: what counts in it, if anything does. busy: how many threads hold an agent, or
     will, for as long as it takes to learn anew: nobody on the event loop may wait for it then.
     """
@@ -120,11 +126,11 @@ class Tenant:
         self.name = name
         self.metrics = metrics
         self.changes = Changes()
-        self.said = LastSaid()
+        self.recent: OrderedDict[str, Decision] = OrderedDict()
+        self.said = LastSaid(self.forget)
         self.steersman = opener(name, (self.changes, self.said, *others, *(() if metrics is None else (metrics,))))
         self.shared = self.steersman.log.shared
         self.agents: dict[str, Agent] = {}
-        self.recent: OrderedDict[str, Decision] = OrderedDict()
         self.episodes: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.busy: Counter[str] = Counter()
         self._counting = threading.Lock()
@@ -154,6 +160,10 @@ class Tenant:
             self.episodes[decision.agent, episode] = None
             if len(self.episodes) > _MOST_EPISODES:
                 self.episodes.popitem(last=False)
+
+    def forget(self, decision_id: str) -> None:
+        """Let go of a decision that has an outcome, reported or by default: what comes next of it revises that."""
+        self.recent.pop(decision_id, None)
 
     def revising(self, decision_id: str) -> asyncio.Lock:
         """Return the lock under which one after the other revises an outcome.

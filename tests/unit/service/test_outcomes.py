@@ -1,13 +1,22 @@
 """Outcomes over HTTP."""
 
+import asyncio
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
 
-from steersman.testing.serving import Running
+from steersman.loops import report as report_loop
+from steersman.service import outcomes
+from steersman.service.tenants import Tenant
+from steersman.stages.record.outcomes import silent
+from steersman.testing.serving import Running, serving
+from steersman.testing.specs import small_agent
 
 STATE = {"load": 10, "backlog": 5, "weekend": False}
 
@@ -156,3 +165,54 @@ def test_while_an_agent_learns_anew_the_others_are_answered(client: httpx.Client
     for each in threads:
         each.join()
     assert answers == [200] * 21
+
+
+@pytest.mark.parametrize("swept", [True, False])
+def test_what_silence_was_first_with_is_revised_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, swept: bool
+) -> None:
+    where: list[str] = []
+
+    def noted(tenant: Tenant, *rest: Any) -> Any:
+        where.append(threading.current_thread().name)
+        return known(tenant, *rest)
+
+    known = outcomes._report_known
+    monkeypatch.setattr(outcomes, "_report_known", noted)
+    settings = {"episodes": {"reward_wait_s": 60.0 if swept else 0.5}}
+    with (
+        serving(str(tmp_path / "log.db"), agents=[small_agent()], settings=settings) as running,
+        httpx.Client(base_url=running.url) as client,
+    ):
+        made = client.post("/v1/decisions", json={"agent": "lab/small", "state": STATE}).json()["id"]
+        tenant = running.service.tenants.get("default")
+        if swept:
+            runtime = tenant.agents["lab/small"]._runtime
+            silence = silent(runtime.open[made], spec=runtime.spec, at=time.time())
+            with runtime.reporting:
+                report_loop._append_first(runtime, runtime.open[made], silence)  # as the sweep does
+            assert made not in tenant.recent
+        answer = report(client, made)
+        assert answer.status_code == 200
+        assert answer.json()["revision"] == int(swept)
+    assert [each.startswith("steersman-line") for each in where] == [True]
+
+
+def test_a_first_report_is_taken_at_once(client: httpx.Client, decision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(outcomes, "_report_known")
+    assert report(client, decision).status_code == 200
+
+
+def test_a_retry_on_a_shared_store_is_told_the_revision_that_it_repeats() -> None:
+    first: Any = object()
+    waited: list[float] = []
+
+    async def durable(receipt: Any, timeout_s: float) -> None:
+        waited.append(timeout_s)
+
+    host = SimpleNamespace(durable=durable, settings=SimpleNamespace(report_wait_s=3.0))
+    call, tenant = SimpleNamespace(host=host), SimpleNamespace(shared=True)
+    taken = outcomes._Taken(MagicMock(), first, logged=True)
+    found = asyncio.run(outcomes._acknowledged(call, tenant, "d", taken))  # type: ignore[arg-type]  # as far as it is asked
+    assert found is first
+    assert waited == [3.0]

@@ -1,8 +1,12 @@
-"""Where the stores of tenants are."""
+"""Where the stores of tenants are, and what is remembered of them."""
+
+import threading
+from unittest.mock import MagicMock
 
 import pytest
 
-from steersman.service.tenants import tenant_url
+from steersman.core.ports import Receipt
+from steersman.service.tenants import LastSaid, tenant_url
 
 
 @pytest.mark.parametrize(
@@ -27,3 +31,27 @@ def test_no_two_tenants_share_a_schema() -> None:
     urls = {tenant_url("postgresql://h/d", each) for each in names}
     assert len(urls) == len(names)
     assert all(len(each.partition("schema=")[2]) <= 53 for each in urls)
+
+
+def test_what_was_said_is_caught_by_who_said_it_though_others_overlap() -> None:
+    said = LastSaid()
+    decision, words = MagicMock(id="d"), [MagicMock(), MagicMock()]
+    both = threading.Barrier(2)
+    caught: dict[int, object] = {}
+
+    def report(number: int) -> Receipt:
+        both.wait(5.0)
+        said.recorded(decision, words[number])
+        both.wait(5.0)
+        return MagicMock()
+
+    def say(number: int) -> None:
+        caught[number] = said.by("d", lambda: report(number))[1]
+
+    threads = [threading.Thread(target=say, args=(number,)) for number in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert caught == dict(enumerate(words))
+    assert said.by("d", MagicMock())[1] is None
