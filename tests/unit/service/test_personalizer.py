@@ -1,6 +1,7 @@
 """Clients of Personalizer find the paths, bodies, statuses and errors that they know."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,77 @@ def test_a_key_opens_the_ranker_of_its_tenant_and_its_roles_count(tmp_path: Path
         assert post("/events/e/reward", news, {"value": 1.0}) == 404
         assert post("/events/e/reward", reader, {"value": 1.0}) == 403
         assert post("/events/e/reward", shop, {"value": 1.0}) == 204
+
+
+def _page(actions: int, slots: int, features: int = 1, context: int = 1) -> dict[str, Any]:
+    """Return a request for many slots."""
+    return {
+        "contextFeatures": [{f"c{each}": each for each in range(context)}],
+        "actions": [{"id": f"a{each}", "features": [{f"f{at}": at for at in range(features)}]} for each in range(actions)],
+        "slots": [{"id": f"s{each}", "baselineAction": f"a{each}"} for each in range(slots)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "in_line"),
+    [
+        ("rank", body(), False),
+        ("multislot/rank", _page(3, 2), False),
+        ("multislot/rank", _page(50, 50), True),
+        ("rank", {key: each for key, each in _page(50, 0, 30, 30).items() if key != "slots"}, True),
+    ],
+)
+def test_what_takes_long_to_rank_holds_up_nobody(
+    client: httpx.Client,
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    asked: dict[str, Any],
+    *,
+    in_line: bool,
+) -> None:
+    where: list[str] = []
+    ranker = running.service.tenants["default"].ranker()
+    rank = ranker.rank
+
+    def noted(request: Any) -> Any:
+        where.append(threading.current_thread().name)
+        return rank(request)
+
+    monkeypatch.setattr(ranker, "rank", noted)
+    assert client.post(f"{BASE}/{path}", json=asked).status_code == 201
+    assert [each.startswith("steersman-line") for each in where] == [in_line]
+
+
+def test_behind_a_ranking_that_takes_long_nobody_waits_in_the_event_loop(client: httpx.Client, running: Running) -> None:
+    ranker = running.service.tenants["default"].ranker()
+    statuses: list[int] = []
+
+    def ask(path: str, asked: dict[str, Any]) -> None:
+        statuses.append(httpx.post(f"{running.url}{BASE}/{path}", json=asked, timeout=30.0).status_code)
+
+    threads = [
+        threading.Thread(target=ask, args=("multislot/rank", _page(20, 10))),
+        threading.Thread(target=ask, args=("rank", body())),
+    ]
+    with ranker._lock:
+        threads[0].start()
+        deadline = time.monotonic() + 10.0
+        while not running.service.tenants.get("default").busy[ranker.name] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        threads[1].start()
+        for _ in range(5):
+            assert client.get("/healthz", timeout=5.0).status_code == 200
+        assert statuses == []
+    for each in threads:
+        each.join()
+    assert statuses == [201, 201]
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"), [(_page(50, 50, 20, 30), "pairs of features"), (_page(50, 50, 2, 1), "characters for each")]
+)
+def test_all_slots_together_are_bounded(client: httpx.Client, asked: dict[str, Any], hint: str) -> None:
+    if hint.startswith("characters"):
+        asked["contextFeatures"] = [{"text": "x" * 50_000}]
+    assert hint in _error(client.post(f"{BASE}/multislot/rank", json=asked), 400, "BadRequest")

@@ -26,6 +26,8 @@ from steersman.service.personalizer.messages import (
     RewardRequest,
     SlotResponse,
 )
+from steersman.service.tenants import Tenant
+from steersman.stages.decide.offers import pairs
 
 T = TypeVar("T")
 
@@ -34,6 +36,8 @@ DATED_VERSIONS = ("2022-09-01-preview",)
 """Versions that clients name in the query instead of the path."""
 
 _TRIES = 3
+_FEW_SLOTS = 3
+_FEW_PAIRS = 10_000
 
 
 async def _rank(call: Call) -> RankResponse:
@@ -88,20 +92,21 @@ def _offers(actions: list[RankableAction]) -> list[Offer]:
 async def _answer(call: Call, request: Request) -> Answer:
     """Rank and wait a little for the disk. What another process was first with is answered as it answered."""
     found = await _ranker(call)
-    answer = await _work(call, lambda: found.rank(request))
+    takes_long = len(request.slots) > _FEW_SLOTS or pairs(request) > _FEW_PAIRS
+    answer = await _work(call, found, lambda: found.rank(request), takes_long=takes_long)
     try:
         await call.host.durable(answer.receipt, call.host.settings.decide_wait_s)
     except DeadlineExceeded:
         return answer
     except Conflict:
-        return await _work(call, lambda: found.again(request))
+        return await _work(call, found, lambda: found.again(request))
     return answer
 
 
 async def _reward(call: Call) -> Reply:
     asked: RewardRequest = call.body
     found, event = await _ranker(call), call.path["event"]
-    return await _report(call, lambda: found.reward(event, asked.value))
+    return await _report(call, found, lambda: found.reward(event, asked.value))
 
 
 async def _reward_slots(call: Call) -> Reply:
@@ -110,20 +115,20 @@ async def _reward_slots(call: Call) -> Reply:
         raise InvalidInput("reward: at least one slot's reward is needed.")
     found, event = await _ranker(call), call.path["event"]
     for each in asked.reward:
-        await _report(call, partial(found.reward, event, each.value, each.slot_id))
+        await _report(call, found, partial(found.reward, event, each.value, each.slot_id))
     return Reply(status=204)
 
 
 async def _activate(call: Call) -> Reply:
     found, event = await _ranker(call), call.path["event"]
-    return await _report(call, lambda: found.activate(event))
+    return await _report(call, found, lambda: found.activate(event))
 
 
-async def _report(call: Call, say: Callable[[], Receipt]) -> Reply:
+async def _report(call: Call, ranker: Ranker, say: Callable[[], Receipt]) -> Reply:
     """Say something of an event and answer once it is on the disk; again where another process said something first."""
     for tried in range(_TRIES):
         try:
-            await call.host.durable(await _work(call, say), call.host.settings.report_wait_s)
+            await call.host.durable(await _work(call, ranker, say), call.host.settings.report_wait_s)
             break
         except Conflict:
             if not call.steersman.log.shared or tried == _TRIES - 1:
@@ -131,11 +136,21 @@ async def _report(call: Call, say: Callable[[], Receipt]) -> Reply:
     return Reply(status=204)
 
 
-async def _work(call: Call, work: Callable[[], T]) -> T:
-    """Do what takes microseconds at once, and in a thread what asks a store over the network."""
-    if call.steersman.log.shared:
+async def _work(call: Call, ranker: Ranker, work: Callable[[], T], *, takes_long: bool = False) -> T:
+    """Do what takes microseconds at once; in a thread what takes long, what would wait behind that, or for a network."""
+    tenant: Tenant = call.host.tenant(call)
+    if takes_long:
+        return await call.host.in_line(_holding, tenant, ranker, work)  # type: ignore[no-any-return]
+    if tenant.busy[ranker.name]:
+        return await call.host.in_line(work)  # type: ignore[no-any-return]
+    if tenant.shared:
         return await call.host.in_thread(work)  # type: ignore[no-any-return]
     return work()
+
+
+def _holding(tenant: Tenant, ranker: Ranker, work: Callable[[], T]) -> T:
+    with tenant.held(ranker.name):
+        return work()
 
 
 async def _ranker(call: Call) -> Ranker:

@@ -16,6 +16,10 @@ MOST_SLOTS = 50
 MOST_NAME = 256
 MOST_TEXT = 200_000
 """Characters of features, as JSON, that one event may have."""
+MOST_LOGGED = 2_000_000
+"""Characters that all slots of an event may have together: each is logged with all that was offered."""
+MOST_PAIRS = 1_000_000
+"""Pairs of a feature of the context with one of an action that all slots of an event may have together."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -76,13 +80,40 @@ def asked(request: Request, event: str) -> list[tuple[str, State]]:
         "actions": _text([(each.id, list(each.features)) for each in request.offers]),
         "excluded": _text(list(request.excluded)),
     }
-    if sum(len(str(each)) for each in state.values()) > MOST_TEXT:
+    length = sum(len(str(each)) for each in state.values())
+    if length > MOST_TEXT:
         raise InvalidInput(f"features: more than {MOST_TEXT} characters for one event. Send fewer.")
+    if length * len(request.slots) > MOST_LOGGED:
+        raise InvalidInput(
+            f"features: {length} characters for each of {len(request.slots)} slots; at most {MOST_LOGGED} for all. "
+            "Send fewer."
+        )
     return [(slot_id(event, each.id), {**state, **_of_slot(each)}) for each in request.slots] or [(event, state)]
 
 
 def _of_slot(slot: Slot) -> State:
     return {"slot": _text([{"id": slot.id}, *slot.features]), "excluded": _text(list(slot.excluded))}
+
+
+def pairs(request: Request) -> int:
+    """Return how many pairs of features a request asks about at most, over all its slots: what ranking it costs."""
+    own = sum(1 + _leaves(each.features) for each in request.offers)
+    context = 1 + _leaves(request.context)
+    return own * (sum(context + _leaves(each.features) for each in request.slots) or context)
+
+
+def _leaves(value: object) -> int:
+    """Return how many plain values there are in a nested one."""
+    found, left = 0, [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, Mapping):
+            left.extend(each.values())
+        elif isinstance(each, list | tuple):
+            left.extend(each)
+        else:
+            found += 1
+    return found
 
 
 def refused(request: Request, slot: Slot | None, taken: Sequence[str]) -> tuple[Refused, ...]:
@@ -112,6 +143,16 @@ def check(request: Request) -> None:
         raise InvalidInput("all actions are excluded. Leave at least one.")
     if request.slots:
         _check_slots(request.slots, ids)
+        _check_pairs(request)
+
+
+def _check_pairs(request: Request) -> None:
+    found = pairs(request)
+    if found > MOST_PAIRS:
+        raise InvalidInput(
+            f"{found} pairs of features of the context and the actions over {len(request.slots)} slots; at most "
+            f"{MOST_PAIRS}. Send fewer features, or fewer slots."
+        )
 
 
 def _check_slots(slots: Sequence[Slot], ids: Sequence[str]) -> None:
