@@ -24,7 +24,10 @@ _WINDOWS = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One agent over a span. scale: the width of its reward range, 1 where its definition is not known here."""
+    """One agent over a span. scale: the width of its reward range, 1 where its definition is not known here.
+
+    reward, success: None also where there is no definition: without a range an interval proves nothing.
+    """
 
     name: str
     description: str
@@ -81,15 +84,16 @@ def _line(call: Call, ledger: Ledger, name: str, since: int) -> Line:
         agent = None  # it decided once, and its definition is not known to this service
     windows = windows_of(call, ledger, name)[:_WINDOWS]
     spec = None if agent is None else agent.spec
+    scale = None if spec is None else spec.reward.high - spec.reward.low
     return Line(
         name=name,
         description="" if spec is None else spec.description,
-        scale=1.0 if spec is None else spec.reward.high - spec.reward.low,
+        scale=scale or 1.0,
         everything=summary(figures),
         learned=summary(each for each in figures if each.arm == "champion"),
         baseline=summary(each for each in figures if each.arm == "baseline"),
-        reward=reward_difference(figures),
-        success=success_difference(figures),
+        reward=reward_difference(figures, scale) if scale else None,
+        success=success_difference(figures) if scale else None,
         cost=cost_ratio(figures),
         standing=None if agent is None else agent.standing(),
         trend=tuple(each.reward_mean for each in reversed(windows)),

@@ -25,6 +25,10 @@ _PLACE = ("agent", "hour", "arm", "drawn")
 _SUMS = tuple(name for name in Figures.__struct_fields__ if name not in _PLACE)
 _all_sums = attrgetter(*_SUMS)
 _LEVEL = 0.95
+_FEWEST = 30
+"""Outcomes of an arm below which nothing is called better or worse."""
+_PRIOR = 12.0
+"""Outcomes that the widest variance which a range allows counts for, before any other is seen."""
 _NORMAL = NormalDist().inv_cdf((1.0 + _LEVEL) / 2.0)
 _MANY = 30.0
 
@@ -52,7 +56,10 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What was learned less the baseline, with its 95 % interval and the verdict; learned, baseline: outcomes behind it."""
+    """What was learned less the baseline, with an interval that holds with 95 % however often one looks, and the verdict.
+
+    learned, baseline: outcomes behind it.
+    """
 
     mean: float
     low: float
@@ -63,10 +70,10 @@ class Difference:
 
     @property
     def verdict(self) -> Verdict:
-        """What the interval says: nothing, as long as it holds 0."""
-        if self.low > 0.0:
-            return "better"
-        return "worse" if self.high < 0.0 else "cannot tell"
+        """What the interval says: nothing, as long as it holds 0 or an arm has fewer than 30 outcomes."""
+        if min(self.learned, self.baseline) < _FEWEST or self.low <= 0.0 <= self.high:
+            return "cannot tell"
+        return "better" if self.low > 0.0 else "worse"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,40 +122,53 @@ def interval(moments: Moments) -> tuple[float, float] | None:
     return total / count - reach, total / count + reach
 
 
-def reward_difference(figures: Iterable[Figures]) -> Difference | None:
-    """Return by how much more what was learned earned than the baseline; None where no hour has outcomes of both."""
-    return _difference(figures, lambda each: (each.rewarded, each.reward, each.reward_squares))
+def reward_difference(figures: Iterable[Figures], reach: float) -> Difference | None:
+    """Return by how much more what was learned earned than the baseline; None where no hour has outcomes of both.
+
+    reach: the width of the agent's reward range, high − low.
+    """
+    return _difference(_strata(figures, lambda each: (each.rewarded, each.reward, each.reward_squares)), reach)
 
 
 def success_difference(figures: Iterable[Figures]) -> Difference | None:
     """Return the difference between the shares of successes, in the same way."""
-    return _difference(figures, lambda each: (each.rewarded, float(each.successes), float(each.successes)))
+    return _difference(_strata(figures, lambda each: (each.rewarded, float(each.successes), float(each.successes))), 1.0)
 
 
-def _difference(figures: Iterable[Figures], moments: Callable[[Figures], Moments]) -> Difference | None:
+def _difference(strata: Sequence[tuple[Moments, Moments]], reach: float) -> Difference | None:
     """Return the difference of means over the hours in which both arms have outcomes.
 
-    d = Σ w_h·(m_lh − m_bh)/Σ w_h with w_h = n_lh·n_bh/(n_lh + n_bh), the weights of Mantel & Haenszel (1959); its variance
-    is Σ w_h²·(s_l²/n_lh + s_b²/n_bh)/(Σ w_h)², with each arm's variance pooled over its hours, and the degrees of freedom
-    are those of Welch (1947).
+    d = S/W with S = Σ w_h·(m_lh − m_bh), W = Σ w_h and w_h = n_lh·n_bh/(n_lh + n_bh), the weights of Mantel & Haenszel
+    (1959). As outcomes come in, S is a Brownian motion in its variance V = Σ w_h²·(v_l/n_lh + v_b/n_bh) (Scharfstein,
+    Tsiatis & Robins 1997; exact for normal rewards), so it stays within a normal mixture's boundary at all times at once.
+    A span that moves on begins anew: the 5 % are those of one span.
     """
-    strata = _strata(figures, moments)
     if not strata:
         return None
     weights = [learned[0] * base[0] / (learned[0] + base[0]) for learned, base in strata]
     whole = sum(weights)
     mean = sum(w * (a[1] / a[0] - b[1] / b[0]) for w, (a, b) in zip(weights, strata, strict=True)) / whole
     learned, base = [each[0] for each in strata], [each[1] for each in strata]
-    parts = [_part(arm, weights, whole) for arm in (learned, base)]
-    reach = _reach(parts)
+    margin = boundary(sum(_part(arm, weights, reach) for arm in (learned, base)), reach) / whole
     return Difference(
         mean=mean,
-        low=mean - reach,
-        high=mean + reach,
+        low=max(mean - margin, -reach),
+        high=min(mean + margin, reach),
         hours=len(strata),
         learned=sum(each[0] for each in learned),
         baseline=sum(each[0] for each in base),
     )
+
+
+def boundary(variance: float, reach: float) -> float:
+    """Return what the size of a sum of variance V so far exceeds at any time with a probability of at most 5 %.
+
+    √((V + ρ)·ln((V + ρ)/(ρ·α²))), the two-sided normal mixture of Howard, Ramdas, McAuliffe & Sekhon (2021),
+    "Time-uniform, nonparametric, nonasymptotic confidence sequences", Ann. Statist. 49(2), eq. 14. ρ says where it is
+    tightest: ρ = reach², for some forty outcomes of the widest variance that the range allows.
+    """
+    rho, alpha = reach * reach, 1.0 - _LEVEL
+    return math.sqrt((variance + rho) * math.log((variance + rho) / (rho * alpha * alpha)))
 
 
 def _strata(figures: Iterable[Figures], moments: Callable[[Figures], Moments]) -> list[tuple[Moments, Moments]]:
@@ -164,22 +184,16 @@ def _strata(figures: Iterable[Figures], moments: Callable[[Figures], Moments]) -
     return [(learned, base) for learned, base in pairs if learned[0] > 0 and base[0] > 0]
 
 
-def _part(arm: Sequence[Moments], weights: Sequence[float], whole: float) -> tuple[float, float]:
-    """Return what one arm adds to the variance of the difference, and the degrees of freedom that it is known with."""
+def _part(arm: Sequence[Moments], weights: Sequence[float], reach: float) -> float:
+    """Return what one arm adds to the variance of the sum: v·Σ w_h²/n_h.
+
+    v = (Σ(x − m_h)² + k·reach²/4)/(Σ(n_h − 1) + k) begins at the widest variance that the range allows, which counts for
+    k = 12 outcomes: few outcomes that happen to agree do not pass for sure, in the spirit of Agresti & Caffo (2000).
+    """
     freedom = float(sum(each[0] - 1 for each in arm))
-    if freedom < 1.0:
-        return math.inf, 0.0
-    variance = sum(_squared_deviations(each) for each in arm) / freedom
-    return variance * sum((w / whole) ** 2 / each[0] for w, each in zip(weights, arm, strict=True)), freedom
-
-
-def _reach(parts: Sequence[tuple[float, float]]) -> float:
-    """Return half the width of the interval of a difference: t·√(V₁ + V₂), ν = (V₁ + V₂)²/(V₁²/ν₁ + V₂²/ν₂)."""
-    variance = sum(each for each, _ in parts)
-    if not 0.0 < variance < math.inf:
-        return variance
-    freedom = variance**2 / sum(each**2 / degrees for each, degrees in parts)
-    return _quantile(freedom) * math.sqrt(variance)
+    spread = sum(_squared_deviations(each) for each in arm)
+    variance = (spread + _PRIOR * reach * reach / 4.0) / (freedom + _PRIOR)
+    return variance * sum(w * w / each[0] for w, each in zip(weights, arm, strict=True))
 
 
 def cost_ratio(figures: Iterable[Figures]) -> float | None:
