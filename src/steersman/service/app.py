@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from steersman.service.limits import Crumbs, Rates
 from steersman.service.operations import Call, Caller, Operation, Reply
 from steersman.service.problems import failed, problem, refused
 from steersman.service.reading import Receive, read_body, read_query
-from steersman.service.routes import Routes
+from steersman.service.routes import Bound, Routes
 from steersman.service.tenants import Metrics, Opener, Tenant, Tenants, Tracing
 from steersman.service.waiting import Waiting
 
@@ -42,12 +42,16 @@ _KEYS_EVERY_S = 0.3
 _AGENTS_EVERY_S = 5.0
 _AROUND_EVERY_S = 0.5
 _SLOW_READER_S = 20.0
+_STRANGERS = 4
 WHOLE = "steersman.whole"
 """Where a server puts what sends an answer in one piece; it returns false where it cannot just now."""
 BEGUN = "steersman.begun"
 """Where a server says that it has counted a request among those that are about to be answered (`Service.begun`)."""
+ARRIVED = "steersman.arrived"
+"""Where a server puts what says whether all of a request's body is there, so that nothing waits for the caller."""
 ALWAYS = ("/healthz", "/readyz")
 """What is answered however much there is to do."""
+_MUCH_TO_DO = "the service has more to do than it can. Send the same again in a moment."
 _NOTHING: Mapping[str, str] = {}
 _encode = msgspec.json.Encoder().encode
 
@@ -81,6 +85,7 @@ class Service:
         self.closing = False
         self.busy = 0
         self.begun = 0
+        self.arriving = {True: 0, False: 0}
         self.streaming = 0
         self.shed = 0
         self._routes = Routes(self.operations)
@@ -90,7 +95,7 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._error_page = error_page
         self._made: dict[str, Any] = {}
-        self._shed = refused(Overloaded("the service has more to do than it can. Send the same again in a moment."))
+        self._shed = refused(Overloaded(_MUCH_TO_DO))
 
     # its life
 
@@ -263,7 +268,7 @@ class Service:
                 path=path,
                 query=read_query(operation, scope["query_string"]) if scope["query_string"] else _NOTHING,
                 headers=Headers(raw=scope["headers"]),
-                body=None if bound.decoder is None else await read_body(bound, found, receive, self.settings.body_bytes),
+                body=None if bound.decoder is None else await self._body(bound, caller, scope, found, receive),
             )
             answer = await operation.handler(call)
             if type(answer) is Reply:
@@ -273,6 +278,34 @@ class Service:
             return self._refused(error, operation, caller, scope), operation, caller
         except Exception as error:  # noqa: BLE001 - told in the log; the caller gets its number
             return failed(error), operation, caller
+
+    async def _body(self, bound: Bound, caller: Caller, scope: Scope, found: Mapping[bytes, bytes], receive: Receive) -> Any:
+        """Read a body. While it is still on its way, the request is counted among those that arrive, and not as busy."""
+        arrived = scope.get(ARRIVED)
+        if arrived is not None and arrived():
+            return await read_body(bound, found, receive, self.settings.body_bytes)
+        with self._arriving(known=bool(caller.roles)):
+            body = await read_body(bound, found, receive, self.settings.body_bytes)
+        if self.busy > self.settings.concurrency:
+            raise Overloaded(_MUCH_TO_DO)
+        return body
+
+    @contextlib.contextmanager
+    def _arriving(self, *, known: bool) -> Iterator[None]:
+        """Count a request among those whose bodies arrive: as many as may be busy, and a quarter of that from strangers.
+
+        So nobody without a key can take the place of those who have one by sending slowly. Raises Overloaded.
+        """
+        most = self.settings.concurrency if known else max(1, self.settings.concurrency // _STRANGERS)
+        if self.arriving[known] >= most:
+            raise Overloaded("too many requests arrive slowly. Send the same again in a moment.")
+        self.arriving[known] += 1
+        self.busy -= 1
+        try:
+            yield
+        finally:
+            self.arriving[known] -= 1
+            self.busy += 1
 
     def _refused(self, error: SteersmanError, operation: Operation | None, caller: Caller, scope: Scope) -> Reply:
         """Return what tells of an error: a problem document, or a page to who asked for a page."""

@@ -10,7 +10,7 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from steersman.service.app import ALWAYS, BEGUN, WHOLE, Service
+from steersman.service.app import ALWAYS, ARRIVED, BEGUN, WHOLE, Service
 from steersman.service.problems import plain, raw
 
 HEADER_BYTES = 65_536
@@ -108,6 +108,7 @@ class Protocol(HttpToolsProtocol):
         """Begin to answer, and count it until the service does: only what was begun is counted off again."""
         super()._start_asgi_task(cycle, app)
         cycle.scope[BEGUN] = True  # type: ignore[literal-required]  # a key of our own
+        cycle.scope[ARRIVED] = partial(_has_arrived, cycle)  # type: ignore[literal-required]  # a key of our own
         self.service.begun += 1
 
     def _too_busy(self) -> bool:
@@ -171,3 +172,7 @@ class Protocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _has_arrived(cycle: RequestResponseCycle) -> bool:
+    return not cycle.more_body

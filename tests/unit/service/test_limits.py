@@ -1,7 +1,10 @@
 """Limits: what one key, or all together, may ask for at a time."""
 
 import asyncio
+import socket
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -12,7 +15,7 @@ from steersman.service import health
 from steersman.service.limits import Crumbs, Rates
 from steersman.service.operations import Call, Operation
 from steersman.service.problems import Throttled
-from steersman.testing.serving import bearer, make_key, serving
+from steersman.testing.serving import Running, bearer, make_key, serving
 from steersman.testing.specs import small_agent
 
 
@@ -113,3 +116,46 @@ def test_more_than_can_be_done_is_refused_early_and_health_is_not(tmp_path: Path
             each.join()
         assert statuses == [200] * 3
         assert httpx.get(f"{running.url}/slow").status_code == 200
+
+
+LOGIN = b"POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{"
+
+
+def _half_sent(running: Running, text: bytes) -> socket.socket:
+    host, port = running.url.removeprefix("http://").split(":")
+    found = socket.create_connection((host, int(port)), timeout=10.0)
+    found.settimeout(10.0)
+    found.sendall(text)
+    return found
+
+
+def _wait(until: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10.0
+    while not until() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return until()
+
+
+def test_bodies_that_do_not_come_take_nobodys_place(tmp_path: Path) -> None:
+    limits = Limits(concurrency=4)
+    said = b"POST /v1/decisions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{"
+    with serving(str(tmp_path / "log.db"), agents=[small_agent()], limits=limits) as running:
+        held = [_half_sent(running, LOGIN)]
+        try:
+            assert _wait(lambda: running.service.arriving[False] == 1)
+            held += [_half_sent(running, LOGIN) for _ in range(9)]
+            for each in held[1:]:
+                assert b"503 Service Unavailable" in each.recv(65_536)
+            assert httpx.get(f"{running.url}/v1/agents").status_code == 200
+            held += [_half_sent(running, said) for _ in range(4)]
+            assert _wait(lambda: running.service.arriving == {True: 4, False: 1})
+            assert running.service.busy == 0
+            assert httpx.get(f"{running.url}/v1/agents").status_code == 200
+            held.append(_half_sent(running, said))
+            assert b"503 Service Unavailable" in held[-1].recv(65_536)
+        finally:
+            for each in held:
+                each.close()
+        assert _wait(lambda: running.service.arriving == {True: 0, False: 0})
+        assert running.service.busy == 0
+        assert httpx.get(f"{running.url}/v1/agents").status_code == 200
