@@ -94,14 +94,14 @@ def _windows(agent: Runtime) -> list[Window]:
 
 def _task(agent: Runtime, windows: list[Window]) -> Task:
     table, spec, learning = agent.fold.table, agent.spec, agent.settings.learning
-    visits = [table.state_visits(row) for row in table.rows.values()]
+    visits = table.visits.sum(axis=1) // len(spec.actions.dimensions)  # rows that hold no state hold no visits
     alpha = learning.alpha
     if learning.alpha_schedule == "visits":
-        mean = sum(visits) * len(spec.actions.dimensions) / max(len(visits) * spec.actions.width, 1)
+        mean = int(visits.sum()) * len(spec.actions.dimensions) / max(len(table) * spec.actions.width, 1)
         alpha = max(learning.alpha_floor, alpha / (1.0 + mean / learning.alpha_scale))
     return Task(
-        states_seen=len(visits),
-        states_once=visits.count(1),
+        states_seen=len(table),
+        states_once=int((visits == 1).sum()),
         states_possible=spec.state.cells,
         outcomes=agent.fold.carry.transitions,
         choices=spec.actions.width,

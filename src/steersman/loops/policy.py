@@ -93,17 +93,16 @@ def policy_table(agent: Runtime, limit: int = 50) -> Policy:
     """Return the readable table of the `limit` situations that were seen most often. Guards are not asked."""
     with agent.lock:
         table = agent.fold.table
-        visits = {key: table.state_visits(row) for key, row in table.rows.items()}
+        places, visits = dict(table.rows), table.visits.sum(axis=1)
         replayed = agent.fold.replayed
     reader = _Reader(agent)
-    often = sorted(visits, key=lambda key: -visits[key])[:limit]
-    rows = tuple(row for key in often if (row := reader.row(key)) is not None)
+    rows = tuple(row for key in _most(places, visits, limit) if (row := reader.row(key)) is not None)
     return Policy(
         agent=agent.spec.name,
         policy=agent.policy,
         dimensions=agent.spec.actions.dimensions,
         epsilon=agent.fold.epsilon,
-        states_seen=len(visits),
+        states_seen=len(places),
         states_possible=agent.spec.state.cells,
         stability=_mean([(row.visits, _lead(agent, row)) for row in rows]),
         entropy=_mean([(row.visits, row.entropy) for row in rows]),
@@ -111,6 +110,12 @@ def policy_table(agent: Runtime, limit: int = 50) -> Policy:
         rows=rows,
         replayed=replayed,
     )
+
+
+def _most(places: dict[str, int], visits: NDArray[np.int64], limit: int) -> list[str]:
+    """Return the keys of the states that were seen most often, of those seen equally often the older first."""
+    keys, rows = list(places), np.fromiter(places.values(), dtype=np.intp, count=len(places))
+    return [keys[index] for index in np.argsort(-visits[rows], kind="stable")[:limit].tolist()]
 
 
 class _Reader:

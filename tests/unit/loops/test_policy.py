@@ -91,3 +91,23 @@ def test_reading_changes_nothing(agent: Agent) -> None:
     before = agent.values(QUIET)
     assert agent.policy() == agent.policy()
     assert agent.values(QUIET) == before
+
+
+def test_no_state_is_looked_at_by_itself_but_for_those_shown(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by the table of the policy nor by the doctor, for both hold the lock that deciding waits for."""
+    table = agent._runtime.fold.table
+    looked: list[int] = []
+    for number in range(2_000):
+        row = table.intern(f"state {number}", dict.fromkeys(("load", "backlog", "weekend"), 0))
+        table.visits[row] = number % 7
+    whole = table.state_visits
+
+    def state_visits(row: int) -> int:
+        looked.append(row)
+        return whole(row)
+
+    monkeypatch.setattr(table, "state_visits", state_visits)
+    policy = agent.policy(3)
+    assert (policy.states_seen, agent.diagnose().states_seen) == (2_000, 2_000)
+    assert [row.visits for row in policy.rows] == [6 * table.width] * 3
+    assert looked == [table.rows[f"state {number}"] for number in (6, 13, 20)]
