@@ -128,7 +128,8 @@ def _view(call: Call) -> Reply:
     ledger, reading = read_up(call)
     days, since = chosen_span(call, ledger)
     lines = [line(call, ledger, name, since) for name in ledger.agents()] if reading is None else []
-    axis = marks.axis_of([(each.reward.low / each.scale, each.reward.high / each.scale) for each in lines if each.reward])
+    shares = [(each.reward.low / each.scale, each.reward.high / each.scale) for each in lines if each.reward]
+    axis = marks.axis_of([(low, high) for low, high in shares if high - low < 1.0])
     return html(
         call,
         "overview.html",
