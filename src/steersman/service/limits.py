@@ -18,9 +18,10 @@ class Rates:
     def take(self, key_id: str, count: int = 1) -> None:
         """Take tokens. Raises Throttled where there are none left, saying when there will be.
 
-        What a batch takes may be more than there is: then the next request waits for it.
+        Who has no key has no limit: that is somebody on this machine, or is asked for one. What a
+        batch takes may be more than there is: then the next request waits for it.
         """
-        if not self._per_s or not count:
+        if not (key_id and self._per_s and count):
             return
         now = self._clock()
         tokens, at = self._buckets.get(key_id, (self._burst, now))

@@ -61,6 +61,17 @@ def test_no_rate_is_no_limit() -> None:
         rates.take("one")
 
 
+def test_who_has_no_key_has_no_limit_whether_by_one_or_by_many(tmp_path: Path) -> None:
+    limits = Limits(rate_per_s=1.0, burst=1)
+    asked = {"agent": "lab/small", "state": {"load": 10, "backlog": 5, "weekend": False}}
+    with serving(str(tmp_path / "log.db"), agents=[small_agent()], limits=limits) as running:
+        for _ in range(3):
+            made = httpx.post(f"{running.url}/v1/decisions/batch", json={"decisions": [asked] * 5})
+            assert made.status_code == 200
+            said = [{"decision_id": each["id"], "measurements": {"reward": 0.5}} for each in made.json()["results"]]
+            assert httpx.post(f"{running.url}/v1/outcomes/batch", json={"outcomes": said}).status_code == 200
+
+
 def test_the_trail_is_told_of_some_refusals_and_how_many_it_was_not_told_of() -> None:
     clock = Stopwatch()
     crumbs = Crumbs(per_s=1.0, burst=2, clock=clock)
