@@ -181,7 +181,9 @@ class Service:
 
     def tenant(self, call: Call) -> Tenant:
         """Return the store of who asks, with what is remembered of it."""
-        return self.tenants.known(call.caller.tenant) or self._main
+        found = self.tenants.known(call.caller.tenant)
+        assert found is not None  # noqa: S101 - opened before any operation is asked
+        return found
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return what was made under a name, made when first asked for."""
@@ -215,6 +217,17 @@ class Service:
         """Put what a caller did into the audit trail of its tenant."""
         return call.steersman.note(event, subject, detail, actor=call.caller.actor)
 
+    def note_refused(self, asked: str, caller: Caller, path: str, error: SteersmanError) -> None:
+        """Put what was refused into the audit trail of the caller's tenant, but not more of it than anybody would read."""
+        tenant = self.tenants.known(caller.tenant)
+        left_out = None if tenant is None else self._crumbs.take(caller.key_id or caller.actor)
+        if tenant is None or left_out is None:
+            return
+        also = f" ({left_out} more were refused since the last one noted)" if left_out else ""
+        event, detail = f"refused {type(error).__name__}: {asked}", f"{str(error)[:500]}{also}"
+        with contextlib.suppress(SteersmanError):  # the caller is told anyway
+            tenant.steersman.note(event, path[:200], detail, actor=caller.actor)
+
     def note_shed(self) -> None:
         """Count a request that was refused before it began, because there is too much to do."""
         self.shed += 1
@@ -239,8 +252,8 @@ class Service:
             reply, operation, caller = await self._answer(scope, receive)
         finally:
             self.busy -= 1
-        tenant = self.tenants.known(caller.tenant) or self._main
-        if tenant.metrics is not None:
+        tenant = self.tenants.known(caller.tenant)
+        if tenant is not None and tenant.metrics is not None:
             path = "unknown" if operation is None else operation.path
             tenant.metrics.served(f"{scope['method']} {path}", reply.status, self._loop.time() - began)
         if reply.stream is None:
@@ -255,12 +268,11 @@ class Service:
             operation = bound.operation
             found = dict(scope["headers"])
             caller = self.access.caller(operation, scope["method"], found)
-            self.access.check_role(operation, caller)
-            if caller.key_id:
-                self.rates.take(caller.key_id)
+            self.rates.take(caller.key_id)
             tenant = self.tenants.known(caller.tenant)
-            if tenant is None:
+            if tenant is None:  # opened before anything is refused, so that the refusal is told to its own trail
                 tenant = await self.in_thread(self.tenants.get, caller.tenant)
+            self.access.check_role(operation, caller)
             call = Call(
                 host=self,
                 steersman=tenant.steersman,
@@ -310,7 +322,7 @@ class Service:
     def _refused(self, error: SteersmanError, operation: Operation | None, caller: Caller, scope: Scope) -> Reply:
         """Return what tells of an error: a problem document, or a page to who asked for a page."""
         if operation is not None and operation.audited:
-            self._note_refused(operation, caller, scope["path"], error)
+            self.note_refused(f"{operation.method} {operation.path}", caller, scope["path"], error)
         if operation is not None and operation.refused is not None:
             return operation.refused(error)
         accept = Headers(raw=scope["headers"]).get("accept", "")
@@ -318,9 +330,12 @@ class Service:
             return refused(error)
         if isinstance(error, Unauthenticated):
             return Reply(status=303, media_type="text/plain", headers={"location": "/login"})
+        tenant = self.tenants.known(caller.tenant)
+        if tenant is None:
+            return refused(error)  # its store cannot be opened, and another one's is not shown
         call = Call(
             host=self,
-            steersman=(self.tenants.known(caller.tenant) or self._main).steersman,
+            steersman=tenant.steersman,
             caller=caller,
             path=_NOTHING,
             query=_NOTHING,
@@ -330,18 +345,6 @@ class Service:
             return self._error_page(call, problem(error).status, str(error))
         except Exception as fault:  # noqa: BLE001 - an error that cannot be shown is one of our own
             return failed(fault)
-
-    def _note_refused(self, operation: Operation, caller: Caller, path: str, error: SteersmanError) -> None:
-        """Put what was refused into the audit trail, but not more of it than anybody would read."""
-        left_out = self._crumbs.take(caller.key_id or caller.actor)
-        if left_out is None:
-            return
-        also = f" ({left_out} more were refused since the last one noted)" if left_out else ""
-        tenant = self.tenants.known(caller.tenant) or self._main
-        event = f"{type(error).__name__}: {operation.method} {operation.path}"
-        detail = f"{str(error)[:500]}{also}"
-        with contextlib.suppress(SteersmanError):  # the caller is told anyway
-            tenant.steersman.note(f"refused {event}", path[:200], detail, actor=caller.actor)
 
     async def _send_stream(self, reply: Reply, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a stream piece by piece, as long as the caller is there, reads it, and its key holds."""

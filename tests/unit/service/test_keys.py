@@ -163,3 +163,17 @@ def test_who_may_not_is_refused_and_that_is_audited_but_not_without_end(admin: h
     assert 20 <= len(refused) <= 25
     assert refused[0]["event"] == "refused NotPermitted: POST /v1/keys"
     assert any(each["actor"] == "unknown" and "Unauthenticated" in each["event"] for each in events)
+
+
+def test_a_refusal_is_told_to_the_trail_of_the_callers_tenant_alone(tmp_path: Path) -> None:
+    store = tmp_path / "log.db"
+    text = make_key(store, "view", name="Nosy", tenant="north")
+    with serving(str(store), agents=[small_agent()]) as running:
+        assert running.service.tenants.known("north") is None
+        answer = httpx.post(f"{running.url}/v1/keys", json={"name": "mine", "roles": ["admin"]}, headers=bearer(text))
+        assert answer.status_code == 403
+        trails = {name: running.service.tenants[name].log.audit(100) for name in ("default", "north")}
+        shown = httpx.get(f"{running.url}/metrics", headers=bearer(text)).text
+    told = {name: [each.event for each in trail if each.actor.startswith("Nosy (")] for name, trail in trails.items()}
+    assert told == {"default": [], "north": ["refused NotPermitted: POST /v1/keys"]}
+    assert 'operation="POST /v1/keys"' in shown
