@@ -111,8 +111,8 @@ class AsyncClient:
         """Report what came of a decision; "stored" means that it is durable.
 
         The same outcome may be reported any number of times. One that cannot be delivered in time is "waiting": it is
-        sent later, and `close` says if that failed. Raises what the caller must mend: InvalidInput, NotFound, Conflict,
-        and Overloaded when too many wait already.
+        sent later, and `close` says if that failed, or the service refused it then. Raises what the caller must mend:
+        InvalidInput, NotFound, Conflict, and Overloaded when too many wait already.
         """
         if isinstance(decision, Decided) and not decision.recorded:
             return Reported(decision_id=decision.id, status="unrecorded")
@@ -128,6 +128,7 @@ class AsyncClient:
             revision=revision,
         )
         body = encode(said)
+        self._exchange.demand_open()
         if self._delivery.outbox.holds(said.decision_id):
             return self._delivery.keep(said)  # it must not overtake what was said before
         try:
@@ -204,14 +205,18 @@ class AsyncClient:
         return await self._delivery.flush(self._limit(deadline_s))
 
     async def close(self) -> None:
-        """Deliver what waits and close the connections. Raises StoreError if something could not be delivered."""
-        left = await self.flush()
+        """Deliver what waits and close the connections.
+
+        Raises StoreError if outcomes still wait, or waited and were refused: it says how many, and why. Closing again does
+        nothing.
+        """
+        if self._exchange.closed:
+            return
+        await self.flush()
         await self._delivery.stop()
         await self._exchange.close()
-        if left:
-            raise StoreError(
-                f"{left} outcomes were not delivered ({self._delivery.trouble}). They are in `waiting`: report them again."
-            )
+        if undelivered := self._delivery.undelivered():
+            raise StoreError(undelivered)
 
     async def __aenter__(self) -> "AsyncClient":
         return self

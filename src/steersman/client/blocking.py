@@ -73,7 +73,7 @@ class Client:
             return self._inner, self._loop
 
     def close(self) -> None:
-        """Deliver what waits and close the connections. Raises StoreError if something could not be delivered."""
+        """Deliver what waits and close the connections. Raises StoreError as `AsyncClient.close`."""
         inner, loop = self._at_work()
         try:
             _result(inner.close(), loop)

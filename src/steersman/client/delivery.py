@@ -21,6 +21,8 @@ class Delivery:
     def __init__(self, exchange: Exchange, queue: int, deadline_s: float) -> None:
         self.outbox = Outbox(queue)
         self.refused: deque[tuple[Said, SteersmanError]] = deque(maxlen=queue)
+        self.refusals = 0  # all of them; `refused` holds the last ones
+        self.first_refusal = ""
         self.trouble = ""
         self._exchange = exchange
         self._deadline_s = deadline_s
@@ -40,6 +42,15 @@ class Delivery:
             self._hurry.set()
             await asyncio.wait({self._start()}, timeout=timeout_s)
         return len(self.outbox)
+
+    def undelivered(self) -> str:
+        """Return what is to be said of outcomes that were not delivered, in the end; nothing where all were."""
+        said = []
+        if len(self.outbox):
+            said.append(f"{len(self.outbox)} waiting ({self.trouble}): they are in `waiting`, report them again")
+        if self.refusals:
+            said.append(f"{self.refusals} refused, see `refused`: the first of {self.first_refusal}")
+        return f"outcomes were not delivered: {'; '.join(said)}" if said else ""
 
     async def stop(self) -> None:
         """Send nothing more."""
@@ -104,6 +115,8 @@ class Delivery:
     def _turned_down(self, said: Said, error: SteersmanError) -> None:
         _logger.warning("the outcome of %s was refused: %s", said.decision_id, error)
         self.refused.append((said, error))
+        self.refusals += 1
+        self.first_refusal = self.first_refusal or f"{said.decision_id}, {error}"
 
     async def _pause(self, wait_s: float) -> None:
         with suppress(TimeoutError):

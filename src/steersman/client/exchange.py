@@ -107,8 +107,7 @@ class Exchange:
         return found
 
     async def _once(self, request: Request, kind: type[T], left_s: float) -> T:
-        if self._http.is_closed:
-            raise StoreError("the client is closed. Make another one.")
+        self.demand_open()
         try:
             async with asyncio.timeout(left_s):
                 response = await self._http.request(
@@ -134,23 +133,35 @@ class Exchange:
         return StoreError(f"{self._url} answered what is no answer of a Steersman service: {what}.")
 
     def _failure(self, response: httpx.Response) -> Exception:
-        if response.has_redirect_location:
-            return InvalidInput(f"{self._url} redirects to {response.headers['location']}: give the client that address.")
-        error = error_of(self._problem(response))
-        if response.status_code not in _LATER:
-            return error
+        """Return what to raise: only what the service itself says is final; a proxy's page says nothing of the request."""
         asked = response.headers.get("retry-after", "")
         after_s = float(asked) if asked.isascii() and asked.isdigit() else 0.0
-        return NoAnswer(error, untouched=response.status_code in _TURNED_AWAY, after_s=after_s)
+        problem = _problem(response)
+        if problem is None:
+            return NoAnswer(self._stranger(response), after_s=after_s)
+        error = error_of(problem)
+        if not may_come_later(problem):
+            return error
+        return NoAnswer(error, untouched=problem.status in _TURNED_AWAY, after_s=after_s)
 
-    def _problem(self, response: httpx.Response) -> Problem:
-        status = response.status_code
-        if response.headers.get("content-type", "").startswith("application/problem+json"):
-            try:
-                return msgspec.structs.replace(msgspec.json.decode(response.content, type=Problem), status=status)
-            except msgspec.MsgspecError:
-                pass  # then whatever stands between us and the service wrote it
-        return Problem(status=status, detail=f"{self._url} answered {status} {response.reason_phrase}.")
+    def _stranger(self, response: httpx.Response) -> StoreError:
+        if response.has_redirect_location:
+            where = response.headers["location"]
+            return StoreError(f"{self._url} redirects to {where}: give the client that address if the service is there.")
+        return StoreError(
+            f"{self._url} answered {response.status_code} {response.reason_phrase}, and not as a Steersman service does. "
+            "Is that its address, or does something stand before it?"
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connections are closed for good."""
+        return self._http.is_closed
+
+    def demand_open(self) -> None:
+        """Raise StoreError if it is closed."""
+        if self.closed:
+            raise StoreError("the client is closed. Make another one.")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -158,6 +169,17 @@ class Exchange:
 
 
 _ASK_DOCTOR = "Is `steersman up` running there?"
+
+
+def _problem(response: httpx.Response) -> Problem | None:
+    """Return the problem document that the service wrote, None where something else answered."""
+    if not response.headers.get("content-type", "").startswith("application/problem+json"):
+        return None
+    try:
+        found = msgspec.json.decode(response.content, type=Problem)
+    except msgspec.MsgspecError:
+        return None
+    return msgspec.structs.replace(found, status=response.status_code) if found.ours else None
 
 
 def error_of(problem: Problem) -> SteersmanError:
@@ -169,8 +191,8 @@ def error_of(problem: Problem) -> SteersmanError:
 
 
 def may_come_later(problem: Problem) -> bool:
-    """Return whether the same request may succeed at another time."""
-    return problem.status in _LATER
+    """Return whether the same request may succeed at another time. What the service did not write itself is not final."""
+    return not problem.ours or problem.status in _LATER
 
 
 def pauses(rng: random.Random) -> Iterator[float]:

@@ -80,13 +80,22 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["stored", "waiting", "unrecorded"] = "stored"
 
 
+OURS = "urn:steersman:problem:"
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """A problem document (RFC 9457) as the service writes it; `error` is the name of the class in `core.errors`."""
 
+    type: str = ""
     title: str = ""
     detail: str = ""
     status: int = 500
     error: str = ""
+
+    @property
+    def ours(self) -> bool:
+        """Whether a Steersman service wrote it, and not something that stands before it."""
+        return self.type.startswith(OURS)
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):

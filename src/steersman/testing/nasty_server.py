@@ -54,6 +54,14 @@ class NastyServer:
         """What was asked for, in order."""
         return [each.path for each in self.got]
 
+    def wait_for(self, wanted: Callable[[Got], bool], timeout_s: float = 60.0) -> None:
+        """Return when the next request that is wanted, after those so far, has arrived."""
+        seen, until = len(self.got), time.monotonic() + timeout_s
+        while not any(wanted(each) for each in self.got[seen:]):
+            if time.monotonic() > until:
+                raise TimeoutError(f"no such request in {timeout_s:g} s, only {self.paths()}")
+            time.sleep(0.005)
+
     def close(self) -> None:
         """Close all connections and end."""
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -99,7 +107,10 @@ def _read(connection: socket.socket) -> Got | None:
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", "0")):
-        body += connection.recv(65536)
+        more = connection.recv(65536)
+        if not more:
+            return None  # gone in the middle of it
+        body += more
     method, path, _ = first.split(" ")
     return Got(method=method, path=path, headers=headers, body=json.loads(body) if body else None, at=time.monotonic())
 
@@ -151,11 +162,14 @@ def sends(raw: bytes) -> Behaviour:
     return behave
 
 
-def answers(status: int, error: str = "", *, headers: str = "", detail: str = "no") -> Behaviour:
-    """Answer with a problem document."""
+PROBLEM = "urn:steersman:problem:of-a-test"
+
+
+def answers(status: int, error: str = "", *, headers: str = "", detail: str = "no", kind: str = PROBLEM) -> Behaviour:
+    """Answer with a problem document; its `kind` says that the service wrote it."""
 
     def behave(connection: socket.socket, got: Got) -> bool:
-        problem = {"title": "t", "detail": detail, "status": status, "error": error, "type": "urn:x"}
+        problem = {"title": "t", "detail": detail, "status": status, "error": error, "type": kind}
         connection.sendall(reply(status, problem, headers, "application/problem+json"))
         return True
 

@@ -25,7 +25,7 @@ from steersman.core.errors import (
     Unauthenticated,
 )
 from steersman.testing import nasty_server
-from steersman.testing.nasty_server import NastyServer, answers, sends
+from steersman.testing.nasty_server import PROBLEM, NastyServer, answers, sends
 
 STATE = {"load": 1.0}
 AGENT = "lab/small"
@@ -65,9 +65,7 @@ def nowhere() -> str:
 def test_a_decision_that_may_have_been_made_is_not_asked_for_again(nasty: NastyServer, behaviour: Any) -> None:
     nasty.script = [behaviour]
     with client_of(nasty) as client:
-        began = time.monotonic()
         decision = client.decide(AGENT, STATE)
-        assert time.monotonic() - began < 0.5 + 0.4
     assert (decision.choice, decision.recorded, decision.arm) == ("mine", False, "baseline")
     assert len(nasty.got) == 1
 
@@ -93,14 +91,12 @@ def test_a_service_that_comes_up_within_the_deadline_is_asked(nasty: NastyServer
     later[0].close()
 
 
-def test_without_a_service_the_fallback_decides_within_the_deadline() -> None:
+def test_without_a_service_the_fallback_decides() -> None:
     with Client(nowhere(), deadline_s=0.2, fallback=rule) as client:
-        began = time.monotonic()
         decision = client.decide(AGENT, STATE, episode="e")
-        assert 0.0 < time.monotonic() - began < 0.6
     assert decision.action == {"action": "mine"}
     assert decision.episode == "e"
-    assert "cannot be reached" in decision.reason
+    assert decision.reason.startswith("decided by the client's fallback: http://127.0.0.1:")
 
 
 def test_without_a_fallback_the_reason_is_raised(nasty: NastyServer) -> None:
@@ -125,10 +121,33 @@ def test_what_the_caller_must_mend_is_raised_and_never_papered_over(nasty: Nasty
                 client.decide(AGENT, STATE)
 
 
+def test_the_fallback_decides_after_the_deadline_and_long_before_the_service_answers(nasty: NastyServer) -> None:
+    waits = threading.Event()
+
+    def late(connection: socket.socket, got: nasty_server.Got) -> bool:
+        assert waits.wait(60.0)
+        return nasty_server.well(connection, got)
+
+    nasty.script = [late]
+    try:
+        with client_of(nasty) as client:
+            assert not client.decide(AGENT, STATE).recorded
+    finally:
+        waits.set()
+
+
 def test_a_key_is_not_carried_to_another_address(nasty: NastyServer) -> None:
-    nasty.script = [sends(nasty_server.reply(307, {}, "location: https://elsewhere/\r\n"))]
-    with client_of(nasty, key="steer_a_b") as client, pytest.raises(InvalidInput, match="redirects to https://elsewhere/"):
-        client.decide(AGENT, STATE)
+    elsewhere = NastyServer()
+    try:
+        nasty.always = sends(nasty_server.reply(307, {}, f"location: {elsewhere.url}/v1/decisions\r\n"))
+        with client_of(nasty, key="steer_a_b", fallback=None) as client:
+            with pytest.raises(StoreError, match=f"redirects to {elsewhere.url}"):
+                client.decide(AGENT, STATE)
+            with pytest.raises(StoreError, match="give the client that address"):
+                client.read("/v1/agents")
+        assert elsewhere.got == []
+    finally:
+        elsewhere.close()
 
 
 def test_a_wait_that_the_service_asks_for_is_kept(nasty: NastyServer) -> None:
@@ -139,11 +158,10 @@ def test_a_wait_that_the_service_asks_for_is_kept(nasty: NastyServer) -> None:
 
 
 def test_a_wait_beyond_the_deadline_is_not_begun(nasty: NastyServer) -> None:
-    nasty.script = [answers(429, "TooMany", headers="retry-after: 60\r\n")]
-    with client_of(nasty) as client:
-        began = time.monotonic()
-        assert not client.decide(AGENT, STATE).recorded
-        assert time.monotonic() - began < 0.4
+    nasty.script = [answers(429, "TooMany", headers="retry-after: 3600\r\n")]
+    with client_of(nasty, deadline_s=600.0) as client:
+        assert not client.decide(AGENT, STATE).recorded  # a client that waited would run into the time limit of the tests
+    assert len(nasty.got) == 1
 
 
 def test_a_batch_says_of_each_what_became_of_it(nasty: NastyServer) -> None:
@@ -151,8 +169,8 @@ def test_a_batch_says_of_each_what_became_of_it(nasty: NastyServer) -> None:
     nasty.script = [
         nasty_server.results(
             answer,
-            {"problem": {"title": "t", "status": 400, "detail": "no", "error": "InvalidInput"}},
-            {"problem": {"title": "t", "status": 503, "detail": "busy", "error": "Overloaded"}},
+            {"problem": {"type": PROBLEM, "title": "t", "status": 400, "detail": "no", "error": "InvalidInput"}},
+            {"problem": {"type": PROBLEM, "title": "t", "status": 503, "detail": "busy", "error": "Overloaded"}},
         )
     ]
     with client_of(nasty) as client:
@@ -210,39 +228,49 @@ def test_a_full_outbox_refuses_and_closing_says_what_is_left() -> None:
     with pytest.raises(Overloaded, match="d3 was not taken"):
         client.report("d3", {"reward": 0.1})
     assert [type(each).__name__ for each in client.report_batch([Said(decision_id="d4", measurements={})])] == ["Overloaded"]
-    with pytest.raises(StoreError, match="2 outcomes were not delivered"):
+    with pytest.raises(StoreError, match=r"not delivered: 2 waiting \(http"):
         client.close()
     assert [each.decision_id for each in client.waiting] == ["d1", "d2"]
+    client.close()
+    with pytest.raises(StoreError, match="the client is closed"):
+        client.report("d1", {"reward": 0.1})
+    assert [each.decision_id for each in client.waiting] == ["d1", "d2"]
+    assert client.refused == []
+    client.close()
 
 
 def test_what_waited_and_is_refused_does_not_hold_up_the_rest(nasty: NastyServer) -> None:
     nasty.always = answers(503)
-    with client_of(nasty, deadline_s=0.05) as client:
-        for number in range(3):
-            client.report(f"d{number}", {"reward": 0.1})
-        time.sleep(0.2)
-        good = {"decision_id": "d0", "revision": 0, "kind": "reported"}
-        unknown = {"problem": {"status": 404, "detail": "no decision", "error": "NotFound"}}
-        busy = {"problem": {"status": 503, "detail": "busy", "error": "Overloaded"}}
-        nasty.always, nasty.script = None, [answers(503), nasty_server.results(good, unknown, busy)]
-        assert client.flush(deadline_s=5.0) == 0
-        assert [(said.decision_id, type(error).__name__) for said, error in client.refused] == [("d1", "NotFound")]
+    client = client_of(nasty, deadline_s=0.05)
+    for number in range(3):
+        client.report(f"d{number}", {"reward": 0.1})
+    nasty.wait_for(lambda got: got.path.endswith("batch") and len(got.body["outcomes"]) == 3)
+    good = {"decision_id": "d0", "revision": 0, "kind": "reported"}
+    unknown = {"problem": {"type": PROBLEM, "status": 404, "detail": "no decision", "error": "NotFound"}}
+    busy = {"problem": {"type": PROBLEM, "status": 503, "detail": "busy", "error": "Overloaded"}}
+    nasty.always, nasty.script = None, [answers(503), nasty_server.results(good, unknown, busy)]
+    assert client.flush(deadline_s=5.0) == 0
+    assert [(said.decision_id, type(error).__name__) for said, error in client.refused] == [("d1", "NotFound")]
+    with pytest.raises(StoreError, match="1 refused"):
+        client.close()
     assert [each["decision_id"] for each in nasty.got[-1].body["outcomes"]] == ["d2"]
 
 
 def test_a_batch_that_is_refused_as_such_is_sent_one_by_one(nasty: NastyServer) -> None:
     nasty.always = answers(503)
-    with client_of(nasty, deadline_s=0.05) as client:
-        for number in range(3):
-            client.report(f"d{number}", {"reward": 0.1})
+    client = client_of(nasty, deadline_s=0.05)
+    for number in range(3):
+        client.report(f"d{number}", {"reward": 0.1})
 
-        def picky(connection: socket.socket, got: nasty_server.Got) -> bool:
-            bad = got.path.endswith("batch") or got.body["decision_id"] == "d1"
-            return answers(400, "InvalidInput")(connection, got) if bad else nasty_server.well(connection, got)
+    def picky(connection: socket.socket, got: nasty_server.Got) -> bool:
+        bad = got.path.endswith("batch") or got.body["decision_id"] == "d1"
+        return answers(400, "InvalidInput")(connection, got) if bad else nasty_server.well(connection, got)
 
-        nasty.always = picky
-        assert client.flush(deadline_s=5.0) == 0
-        assert [said.decision_id for said, _ in client.refused] == ["d1"]
+    nasty.always = picky
+    assert client.flush(deadline_s=5.0) == 0
+    assert [said.decision_id for said, _ in client.refused] == ["d1"]
+    with pytest.raises(StoreError, match="1 refused"):
+        client.close()
 
 
 def test_a_key_that_is_refused_keeps_outcomes_waiting(nasty: NastyServer) -> None:
