@@ -60,10 +60,6 @@ class Access:
         """Return the keys of one tenant."""
         return [each for each in self._keys.values() if each.tenant == tenant]
 
-    def foreign(self, tenant: str) -> set[str]:
-        """Return the ids of the keys of all other tenants."""
-        return {each.id for each in self._keys.values() if each.tenant != tenant}
-
     def caller(self, operation: Operation, method: str, found: Found) -> Caller:
         """Return who asks for an operation. Raises Unauthenticated, or NotPermitted for another site's page."""
         if operation.role is not None:

@@ -151,15 +151,24 @@ class Service:
         """Open agents that other processes decide for, so that what is reported of them is learned; and read gauges."""
         for tenant in self.tenants:
             if tenant.shared:
-                await self.in_thread(tenant.open_all)
+                await self._look_after(tenant, tenant.open_all)
             if tenant.metrics is not None:
-                await self.in_thread(tenant.metrics.observe, tenant.steersman)
+                await self._look_after(tenant, tenant.metrics.observe, tenant.steersman)
 
     async def _look_around(self) -> None:
         """Tell who watches a shared store what other processes do there."""
         for tenant in self.tenants:
             if tenant.shared and tenant.changes.watched:
-                await self.in_thread(tenant.look_around)
+                await self._look_after(tenant, tenant.look_around)
+
+    async def _look_after(self, tenant: Tenant, duty: Callable[..., object], *args: Any) -> None:
+        """Do something for one tenant; whatever comes of it, the others have their turn."""
+        try:
+            await self.in_thread(duty, *args)
+        except StoreError:
+            return  # what was known holds until the store can be asked again
+        except Exception as error:  # noqa: BLE001 - one tenant's trouble is no other's
+            _log.error("a duty for the tenant %s failed", tenant.name, exc_info=error)
 
     # what operations are offered
 
@@ -198,11 +207,18 @@ class Service:
     def trail(self, call: Call, limit: int) -> list[AuditEvent]:
         """Return the newest events of the caller's audit trail, newest first.
 
-        The main store's trail also tells of the keys of all tenants; those of others are left out.
+        The main store's trail also tells of the keys of all tenants; those of others are left out. Keys are read after the
+        events, so that each key that an event tells of is known.
         """
-        events = call.steersman.log.audit(limit)
-        foreign = self.access.foreign(call.caller.tenant)
-        return [each for each in events if each.subject not in foreign]
+        read = limit
+        while True:
+            events = call.steersman.log.audit(read)
+            keys = self._main.steersman.log.keys()
+            foreign = {each.id for each in keys if each.tenant != call.caller.tenant}
+            own = [each for each in events if each.subject not in foreign]
+            if len(own) >= limit or len(events) < read:
+                return own[:limit]
+            read *= 2
 
     def unready(self) -> str:
         """Return "" where decisions and outcomes can be recorded, else why not."""

@@ -12,7 +12,6 @@ from typing import Any, Protocol, cast
 
 from steersman.app import Steersman
 from steersman.core.access import DEFAULT_TENANT
-from steersman.core.errors import SteersmanError
 from steersman.core.ports import Meter, Receipt, SharedLog
 from steersman.core.values import Decision, Outcome
 from steersman.loops.agent import Agent
@@ -228,11 +227,11 @@ class Tenants:
 
     def close(self) -> None:
         """Make everything durable and release all stores. Raises the first error, after all were closed."""
-        errors: list[SteersmanError] = []
+        errors: list[Exception] = []
         for each in self:
             try:
                 each.steersman.close()
-            except SteersmanError as error:
+            except Exception as error:  # noqa: BLE001 - raised below, once the others are closed as well
                 errors.append(error)
         if errors:
             raise errors[0]

@@ -1,12 +1,19 @@
 """Where the stores of tenants are, and what is remembered of them."""
 
+import asyncio
 import threading
+from pathlib import Path
 from unittest.mock import MagicMock
 
+import httpx
 import pytest
 
+from steersman.app import Steersman
+from steersman.core.errors import StoreError
 from steersman.core.ports import Receipt
-from steersman.service.tenants import LastSaid, tenant_url
+from steersman.service.tenants import LastSaid, Tenants, tenant_url
+from steersman.testing.serving import bearer, make_key, serving
+from steersman.testing.specs import small_agent
 
 
 @pytest.mark.parametrize(
@@ -55,3 +62,42 @@ def test_what_was_said_is_caught_by_who_said_it_though_others_overlap() -> None:
         each.join()
     assert caught == dict(enumerate(words))
     assert said.by("d", MagicMock())[1] is None
+
+
+def test_a_trail_leaves_out_other_tenants_keys_before_it_counts_and_as_the_store_has_them(tmp_path: Path) -> None:
+    store = tmp_path / "log.db"
+    text = make_key(store, "admin", name="own")
+    own = Steersman.keys_in(str(store))[0].id
+    with serving(str(store), agents=[small_agent()]) as running:
+        for index in range(5):
+            make_key(store, "view", name=f"north {index}", tenant="north")  # the service may not have heard of them yet
+        events = httpx.get(f"{running.url}/v1/audit?limit=1", headers=bearer(text)).json()["events"]
+        assert len(events) == 1
+        events = httpx.get(f"{running.url}/v1/audit?limit=1000", headers=bearer(text)).json()["events"]
+    assert [each["subject"] for each in events if each["event"] == "key created"] == [own]
+
+
+@pytest.mark.parametrize("error", [StoreError("it is away"), RuntimeError("nobody foresaw this")])
+def test_one_tenants_trouble_is_no_other_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    store = tmp_path / "log.db"
+    make_key(store, "view", tenant="north")
+    observed = MagicMock()
+    with serving(str(store), agents=[small_agent()]) as running:
+        main, north = (running.service.tenants.get(name) for name in ("default", "north"))
+        with monkeypatch.context() as patched:
+            patched.setattr(main, "metrics", MagicMock(observe=MagicMock(side_effect=error)))
+            patched.setattr(north, "metrics", MagicMock(observe=observed))
+            loop = running.service._loop
+            asyncio.run_coroutine_threadsafe(running.service._look_after_agents(), loop).result(10.0)
+    observed.assert_called_once_with(north.steersman)
+
+
+def test_all_stores_are_closed_though_one_of_them_fails() -> None:
+    stores = {"one": MagicMock(), "two": MagicMock()}
+    stores["one"].close.side_effect = RuntimeError("nobody foresaw this")
+    tenants = Tenants(lambda name, meters: stores[name])
+    for name in stores:
+        tenants.get(name)
+    with pytest.raises(RuntimeError):
+        tenants.close()
+    stores["two"].close.assert_called_once_with()
