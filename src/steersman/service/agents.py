@@ -7,12 +7,12 @@ from steersman.core.state import Category, Flag, Number
 from steersman.loops.agent import Agent
 from steersman.loops.policy import Policy
 from steersman.service.decisions import number
+from steersman.service.ledger import KEPT_HOURS, ledger_of
 from steersman.service.messages import AgentLine, AgentList, FigureList, WindowList
 from steersman.service.operations import Call, Operation
 
 _MOST_WINDOWS = 1_000
 _MOST_SITUATIONS = 10_000
-_MOST_HOURS = 24 * 366
 _HOUR_S = 3_600.0
 
 
@@ -96,13 +96,11 @@ def check_known(call: Call, name: str) -> None:
 
 
 async def _figures(call: Call) -> FigureList:
-    hours = number(call.query, "hours", 24, high=_MOST_HOURS)
+    hours = number(call.query, "hours", 24, high=KEPT_HOURS)
     return FigureList(figures=await call.host.in_thread(_sums, call, call.query.get("agent"), hours))
 
 
 def _sums(call: Call, name: str | None, hours: int) -> list[Any]:
-    from steersman.service.ledger import ledger_of
-
     if name is not None:
         check_known(call, name)
     ledger = ledger_of(call.steersman)
@@ -160,6 +158,9 @@ OPERATIONS = (
         handler=_figures,
         answer=FigureList,
         tag="agents",
-        query={"agent": "One agent (default: all).", "hours": "How many hours back, 1 to 8784 (default 24)."},
+        query={
+            "agent": "One agent (default: all).",
+            "hours": f"How many hours back, 1 to {KEPT_HOURS} (default 24); hours that are older are not kept apart.",
+        },
     ),
 )

@@ -5,6 +5,8 @@ import json
 import httpx
 import pytest
 
+from steersman.service.ledger import KEPT_HOURS
+
 STATE = {"load": 10, "backlog": 5, "weekend": False}
 
 
@@ -73,3 +75,11 @@ def test_the_log_is_exported_as_lines_and_that_is_audited(client: httpx.Client) 
     assert len(client.get("/v1/export?agent=qe/test-executor").text.splitlines()) == 1
     assert client.get("/v1/export?agent=nobody").status_code == 404
     assert client.get("/v1/audit?limit=3").json()["events"][-1]["event"] == "log exported"
+
+
+@pytest.mark.parametrize(("hours", "status"), [(1, 200), (KEPT_HOURS, 200), (KEPT_HOURS + 1, 400), (0, 400)])
+def test_figures_are_asked_for_as_many_hours_as_are_kept_apart(client: httpx.Client, hours: int, status: int) -> None:
+    answer = client.get("/v1/figures", params={"hours": hours})
+    assert answer.status_code == status
+    if status == 400:
+        assert f"from 1 to {KEPT_HOURS}" in answer.json()["detail"]
