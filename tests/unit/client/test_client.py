@@ -191,7 +191,7 @@ def test_an_outcome_is_delivered_whatever_happened_to_the_first_try(nasty: Nasty
     with client_of(nasty) as client:
         reported = client.report("d1", {"reward": 0.5})
         assert reported.status in ("stored", "waiting")
-        client.flush(deadline_s=5.0)
+        client.flush(deadline_s=60.0)
         assert client.waiting == []
     assert {str(each.body) for each in nasty.got if each.path == "/v1/outcomes"} == {
         "{'decision_id': 'd1', 'measurements': {'reward': 0.5}}"
@@ -203,7 +203,7 @@ def test_outcomes_wait_for_the_service_and_are_sent_in_their_order(nasty: NastyS
     with client_of(nasty, deadline_s=0.05) as client:
         assert [client.report(f"d{number % 3}", {"reward": number / 10}).status for number in range(9)] == ["waiting"] * 9
         nasty.always = None
-        assert client.flush(deadline_s=5.0) == 0
+        assert client.flush(deadline_s=60.0) == 0
     said = [
         each["measurements"]["reward"] for got in nasty.got if got.path.endswith("batch") for each in got.body["outcomes"]
     ]
@@ -216,7 +216,7 @@ def test_a_later_outcome_does_not_overtake_one_that_waits(nasty: NastyServer) ->
         client.report("d1", {"reward": 0.1})
         nasty.always, nasty.script = None, []
         client.report("d1", {"reward": 0.2}, correct=True)
-        client.flush(deadline_s=5.0)
+        client.flush(deadline_s=60.0)
     stored = [got for got in nasty.got if got.path == "/v1/outcomes" and got.body["measurements"]["reward"] == 0.2]
     assert stored == []
 
@@ -240,20 +240,27 @@ def test_a_full_outbox_refuses_and_closing_says_what_is_left() -> None:
 
 
 def test_what_waited_and_is_refused_does_not_hold_up_the_rest(nasty: NastyServer) -> None:
-    nasty.always = answers(503)
-    client = client_of(nasty, deadline_s=0.05)
+    nasty.always = answers(503, headers="retry-after: 3600\r\n")
+    client = client_of(nasty, deadline_s=60.0)
     for number in range(3):
         client.report(f"d{number}", {"reward": 0.1})
-    nasty.wait_for(lambda got: got.path.endswith("batch") and len(got.body["outcomes"]) == 3)
-    good = {"decision_id": "d0", "revision": 0, "kind": "reported"}
     unknown = {"problem": {"type": PROBLEM, "status": 404, "detail": "no decision", "error": "NotFound"}}
     busy = {"problem": {"type": PROBLEM, "status": 503, "detail": "busy", "error": "Overloaded"}}
-    nasty.always, nasty.script = None, [answers(503), nasty_server.results(good, unknown, busy)]
-    assert client.flush(deadline_s=5.0) == 0
+    once = [busy]
+
+    def mixed(connection: socket.socket, got: nasty_server.Got) -> bool:
+        def of(name: str) -> object:
+            bad = unknown if name == "d1" else once.pop() if name == "d2" and once else None
+            return bad or {"decision_id": name, "revision": 0, "kind": "reported"}
+
+        return nasty_server.results(*(of(each["decision_id"]) for each in got.body["outcomes"]))(connection, got)
+
+    nasty.always = mixed
+    assert client.flush(deadline_s=60.0) == 0
     assert [(said.decision_id, type(error).__name__) for said, error in client.refused] == [("d1", "NotFound")]
+    assert [each["decision_id"] for each in nasty.got[-1].body["outcomes"]] == ["d2"]
     with pytest.raises(StoreError, match="1 refused"):
         client.close()
-    assert [each["decision_id"] for each in nasty.got[-1].body["outcomes"]] == ["d2"]
 
 
 def test_a_batch_that_is_refused_as_such_is_sent_one_by_one(nasty: NastyServer) -> None:
@@ -267,7 +274,7 @@ def test_a_batch_that_is_refused_as_such_is_sent_one_by_one(nasty: NastyServer) 
         return answers(400, "InvalidInput")(connection, got) if bad else nasty_server.well(connection, got)
 
     nasty.always = picky
-    assert client.flush(deadline_s=5.0) == 0
+    assert client.flush(deadline_s=60.0) == 0
     assert [said.decision_id for said, _ in client.refused] == ["d1"]
     with pytest.raises(StoreError, match="1 refused"):
         client.close()
@@ -282,7 +289,7 @@ def test_a_key_that_is_refused_keeps_outcomes_waiting(nasty: NastyServer) -> Non
     with pytest.raises(Unauthenticated):
         client.report("d2", {"reward": 0.1})
     nasty.always = None
-    assert client.flush(deadline_s=5.0) == 0
+    assert client.flush(deadline_s=60.0) == 0
     client.close()
     assert {each.headers["authorization"] for each in nasty.got} == {"Bearer steer_a_b"}
 
@@ -413,4 +420,4 @@ except KeyboardInterrupt:
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout.strip(), done.stderr) == ("interrupted", "")
-    assert time.monotonic() - began < 10.0
+    assert time.monotonic() - began < 20.0  # and not 30
