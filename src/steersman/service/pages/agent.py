@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from steersman.core.values import Decision, Figures, Window
+from steersman.core.errors import NotFound
+from steersman.core.values import Arm, Control, Decision, Figures, Window
 from steersman.loops.agent import Agent
 from steersman.service.operations import Call, Reply
 from steersman.service.pages.changes import in_force, windows_of
 from steersman.service.pages.overview import line
 from steersman.service.pages.shell import SPANS, chosen_span, html, page, read_up
-from steersman.stages.monitor.performance import Hour, entropy, hours, interval
+from steersman.stages.monitor.performance import Hour, Summary, entropy, hours, interval, summary
 
 _RECENT = 100
 _SHOWN = 12
@@ -65,12 +66,24 @@ def action_entropy(recent: Sequence[Decision], actions: int) -> float:
     return entropy([*seen.values(), *([0] * max(actions - len(seen), 0))])
 
 
+def by_arm(figures: Sequence[Figures]) -> dict[Arm, Summary]:
+    """Return what each arm amounts to, for those that decided."""
+    arms: tuple[Arm, ...] = ("champion", "baseline", "safe")
+    every = {arm: summary(each for each in figures if each.arm == arm) for arm in arms}
+    return {arm: each for arm, each in every.items() if each.decisions or each.rewarded}
+
+
 def _view(call: Call) -> Reply:
-    ledger, reading = read_up(call)
     name = call.path["agent"]
-    agent: Agent = call.steersman.agent(name)
-    days, since = chosen_span(call, ledger)
     recent = call.steersman.log.recent(name, _RECENT)
+    try:
+        agent: Agent = call.steersman.agent(name)
+    except NotFound:
+        if not recent:
+            raise
+        return _undefined(call, name, recent)
+    ledger, reading = read_up(call)
+    days, since = chosen_span(call, ledger)
     spec = agent.spec
     figures = ledger.figures(name, since_hour=since)
     shown = line(call, ledger, name, since)
@@ -93,10 +106,37 @@ def _view(call: Call) -> Reply:
         rewards={each.id: _reward(call, each) for each in recent[:_SHOWN]},
         recent_count=len(recent),
         entropy=action_entropy(recent, len(spec.actions)),
-        controls=[each for each in in_force(call) if each.scope in ("*", name, name.partition("/")[0])],
+        controls=_controls(call, name),
         choices=spec.actions.dimensions,
         safe=spec.actions.action(spec.safe_action),
     )
+
+
+def _undefined(call: Call, name: str, recent: Sequence[Decision]) -> Reply:
+    """Return the page of an agent that decided, and whose definition is not known to this service."""
+    ledger, reading = read_up(call)
+    days, since = chosen_span(call, ledger)
+    figures = ledger.figures(name, since_hour=since)
+    return html(
+        call,
+        "agent_undefined.html",
+        active="agent",
+        name=name,
+        days=days,
+        spans=SPANS,
+        reading=reading,
+        arms=by_arm(figures),
+        hours=over_time(figures, bucket_of(figures)),
+        bucket=bucket_of(figures),
+        recent=recent[:_SHOWN],
+        rewards={each.id: _reward(call, each) for each in recent[:_SHOWN]},
+        controls=_controls(call, name),
+    )
+
+
+def _controls(call: Call, name: str) -> list[Control]:
+    """Return the controls in force that concern an agent."""
+    return [each for each in in_force(call) if each.scope in ("*", name, name.partition("/")[0])]
 
 
 PAGE = page("/agents/{agent:agent}", "One agent.", _view, query={"days": "Span in days: 1, 7 or 30."})

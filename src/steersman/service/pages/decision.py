@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from steersman.core.actions import Choice
+from steersman.core.errors import NotFound
+from steersman.core.values import Decision
 from steersman.loops.explain import Explanation
 from steersman.service.operations import Call, Reply
 from steersman.service.pages.shell import html, page
@@ -59,7 +61,13 @@ def _refused(explanation: Explanation, dimension: str, choice: str) -> str:
 
 
 def _view(call: Call) -> Reply:
-    agent, decision = call.steersman.decision(call.path["id"])
+    try:
+        agent, decision = call.steersman.decision(call.path["id"])
+    except NotFound:
+        logged = call.steersman.log.decision(call.path["id"])
+        if logged is None:
+            raise
+        return _undefined(call, logged)
     explanation = agent.explain(decision.id)
     return html(
         call,
@@ -72,6 +80,19 @@ def _view(call: Call) -> Reply:
         outcomes=explanation.outcomes,
         last=explanation.outcomes[-1] if explanation.outcomes else None,
         fields={each.name: each for each in agent.spec.state.fields},
+    )
+
+
+def _undefined(call: Call, decision: Decision) -> Reply:
+    """Return the logged row of an agent whose definition is not known to this service."""
+    outcomes = call.steersman.log.outcomes(decision.id)
+    return html(
+        call,
+        "decision_undefined.html",
+        active="",
+        decision=decision,
+        outcomes=outcomes,
+        last=outcomes[-1] if outcomes else None,
     )
 
 

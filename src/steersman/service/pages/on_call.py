@@ -65,7 +65,9 @@ def _watch(call: Call, ledger: Ledger, name: str) -> Watch:
         refusals=_refusals(recent),
         overridden=sum(each.overridden for each in recent),
         recent=len(recent),
-        findings=tuple(diagnosis.findings) if diagnosis else ("Its definition is not known to this service.",),
+        findings=tuple(diagnosis.findings)
+        if diagnosis
+        else ("Its definition is not here, or it ranks actions that come with each request.",),
         last_error=diagnosis.last_error if diagnosis else "",
     )
 

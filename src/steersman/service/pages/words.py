@@ -111,3 +111,9 @@ def action(choices: Mapping[str, object] | None) -> str:
 def sentence(text: str) -> str:
     """Return a text with its first letter raised, and the others as they are."""
     return text[:1].upper() + text[1:]
+
+
+def cut(value: object, most: int = 400) -> str:
+    """Return a value as text, of one that is long its beginning and how long it is."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
