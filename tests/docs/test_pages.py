@@ -43,6 +43,9 @@ def test_every_local_link_leads_somewhere(page: str) -> None:
 def test_every_block_of_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STEERSMAN_STORE", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, body in re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)^```$", TEXTS[page], re.DOTALL | re.MULTILINE):
+        (tmp_path / name).write_text(body)
     names: dict[str, Any] = {"__name__": "page"}
     for number, block in enumerate(blocks(TEXTS[page], "python")):
         exec(compile(block, f"{page}, block {number}", "exec"), names)

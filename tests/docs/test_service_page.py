@@ -41,15 +41,13 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
 @pytest.mark.parametrize("page", ["README.md", "docs/service.md"])
-def test_the_commands_shown_decide_and_report_and_the_page_shows_it_within_a_second(page: str, address: str) -> None:
-    name = ""
+def test_the_commands_shown_decide_and_report_and_the_page_shows_it_within_a_second(
+    page: str, address: str, tmp_path: Path
+) -> None:
     for command in shown(page):
-        environment = {**os.environ, "ID": name}
         typed = ["bash", "-c", command.replace("http://127.0.0.1:8321", address)]
-        done = subprocess.run(typed, env=environment, capture_output=True, check=True)
-        answer = json.loads(done.stdout)
-        assert "problem" not in answer.get("type", ""), answer
-        name = answer.get("id", name)
+        done = subprocess.run(typed, cwd=tmp_path, capture_output=True, check=True)
+        assert "problem" not in json.loads(done.stdout).get("type", ""), done.stdout
     deadline = time.monotonic() + 1.0
     while "0.76" not in _page(f"{address}/agents/mine/batch"):
         assert time.monotonic() < deadline, "what was reported is not on the page after a second"

@@ -212,7 +212,7 @@ class Steersman:
         where the store does not take it within 5 s.
         """
         wanted = checked_control(
-            kind, scope, active, actor, reason, choices or {}, expires_in_s, self._world.clock(), known=self._in_scope(scope)
+            kind, scope, active, actor, reason, choices or {}, expires_in_s, self._world.clock(), known=self.in_scope(scope)
         )
         receipt = self.log.append((wanted, audit_of(wanted)))
         for agent in self._opened():
@@ -222,7 +222,7 @@ class Steersman:
         receipt.wait(CONTROL_WAIT_S)
         return receipt
 
-    def _in_scope(self, scope: str) -> list[AgentSpec]:
+    def in_scope(self, scope: str) -> list[AgentSpec]:
         """Return the definitions of the agents in a scope, as far as they are here and can be loaded."""
         found = []
         for name in self.catalog.names():
@@ -242,12 +242,15 @@ class Steersman:
         active: bool = True,
         choices: Mapping[str, Choice] | None = None,
         expires_in_s: float | None = None,
+        known: Sequence[AgentSpec] = (),
     ) -> Control:
         """Set a control in a store that another process may own, and audit it; it takes effect within 0.25 s there.
 
-        Nothing but the store is needed for it: no settings, no definitions. Raises NotFound without a store.
+        Nothing but the store is needed for it: no settings, no definitions; a pin is checked against those that are
+        `known`. Raises NotFound without a store.
         """
-        wanted = checked_control(kind, scope, active, actor, reason, choices or {}, expires_in_s, time.time())
+        at = time.time()
+        wanted = checked_control(kind, scope, active, actor, reason, choices or {}, expires_in_s, at, known=known)
         stores.append_in(url, wanted, audit_of(wanted))
         return wanted
 

@@ -9,8 +9,18 @@ import msgspec
 import typer
 
 from steersman.app import Steersman
-from steersman.cli.output import EXIT_WARNING, JsonOption, StoreOption, say, show_json, show_table, show_warning
+from steersman.cli.output import (
+    EXIT_WARNING,
+    JsonOption,
+    SettingsOption,
+    StoreOption,
+    say,
+    show_json,
+    show_table,
+    show_warning,
+)
 from steersman.core.actions import Choice
+from steersman.core.agent import AgentSpec
 from steersman.core.chain import read_anchors
 from steersman.core.errors import InvalidInput, NotFound, SteersmanError, nearest
 from steersman.core.values import Control, ControlKind
@@ -49,11 +59,13 @@ def pin(
     hours: HoursOption = None,
     reason: ReasonOption = "",
     store: StoreOption = None,
+    settings: SettingsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Hold choices, inside what guards allow: `steersman pin qe/test-executor workers=2 --hours 24`."""
     held = dict(map(_choice, choices or ()))
-    _set("pin", scope, store, json, active=not off, reason=reason, choices=held, expires_in_s=_seconds(hours))
+    span = _seconds(hours)
+    _set("pin", scope, store, json, settings=settings, active=not off, reason=reason, choices=held, expires_in_s=span)
 
 
 def pause(
@@ -68,13 +80,19 @@ def pause(
     _set("pause", scope, store, json, active=not off, reason=reason, expires_in_s=_seconds(hours))
 
 
-def _set(kind: ControlKind, scope: str, store: str | None, json: bool, **said: Any) -> None:
-    control = Steersman.control_in(store, kind, scope, actor=getpass.getuser(), **said)
+def _set(kind: ControlKind, scope: str, store: str | None, json: bool, *, settings: str | None = None, **said: Any) -> None:
+    known = _defined(scope, settings) if kind == "pin" else []  # a kill switch needs nothing but the store
+    control = Steersman.control_in(store, kind, scope, actor=getpass.getuser(), known=known, **said)
     if json:
         show_json(control)
     else:
         say(_told(control))
     _warn_of_unknown(scope, store)
+
+
+def _defined(scope: str, settings: str | None) -> list[AgentSpec]:
+    with Steersman.open("memory:", settings=settings) as steersman:
+        return steersman.in_scope(scope)
 
 
 def _told(control: Control) -> str:
@@ -145,7 +163,7 @@ def _verify(steersman: Steersman, anchor: str | None, json: bool) -> None:
     if json:
         show_json({"intact": not found, "faults": found, "anchors": len(anchors)})
     elif not found:
-        say(f"The audit trail is as it was written{f', and holds {len(anchors)} anchors' if anchors else ''}.")
+        say(f"The audit trail is as it was written{f', and holds all anchors ({len(anchors)})' if anchors else ''}.")
     else:
         for each in found:
             say(each)

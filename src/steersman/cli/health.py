@@ -18,6 +18,7 @@ from steersman.cli.output import (
     show_facts,
     show_json,
     show_table,
+    show_warning,
 )
 from steersman.core.errors import NotFound
 from steersman.loops.doctor import Diagnosis
@@ -37,7 +38,8 @@ def agents(store: StoreOption = None, settings: SettingsOption = None, json: Jso
     """List the agents: what they decide, what they earned lately, and where their learning stands."""
     try:
         opened = Steersman.open(store, settings=settings, read_only=True)
-    except NotFound:
+    except NotFound as error:
+        show_warning(f"{error} These are the agents that are known here.")
         opened = Steersman.open("memory:", settings=settings)
     with opened as steersman:
         used = set(steersman.log.agents())
@@ -95,11 +97,18 @@ def doctor(
 ) -> None:
     """Tell where learning stands and why values are not moving, in plain words. Exits with 2 when something stands out."""
     with Steersman.open(store, settings=settings, read_only=True) as steersman:
-        names = [agent] if agent else steersman.log.agents()
+        known = set(steersman.catalog.names())
+        names = [agent] if agent else [each for each in steersman.log.agents() if each in known]
+        unknown = [] if agent else [each for each in steersman.log.agents() if each not in known]
         found = [steersman.agent(name).diagnose() for name in names]
+    for name in unknown:
+        show_warning(
+            f"{name} is left out: its definition is not here (list its file under agent_files in steersman.toml), or it "
+            "ranks actions that come with each request."
+        )
     if json:
         show_json(found)
-    elif not found:
+    elif not found and not unknown:
         say("No agent has decided anything in this store yet.")
     else:
         for each in found:

@@ -12,6 +12,7 @@ from steersman.core.agent import AgentSpec
 from steersman.core.errors import InvalidInput, NotFound, nearest
 
 ENTRY_POINTS = "steersman.packs"
+_loading: set[str] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +43,26 @@ def load_file(path: str | Path) -> list[AgentSpec]:
     if not file.is_file():
         raise NotFound(f"no agent file {file}.")
     name = f"steersman_agents_{file.stem}"
+    where = str(file.resolve())
+    if where in _loading:
+        raise InvalidInput(
+            f"{file} opens a Steersman while it is being loaded, and so would load itself again. Put what decides into "
+            "another file, or under `if __name__ == '__main__':`."
+        )
     description = importlib.util.spec_from_file_location(name, file)
     if description is None or description.loader is None:
         raise InvalidInput(f"{file} is not a Python file.")
     module = importlib.util.module_from_spec(description)
     sys.modules[name] = module
+    _loading.add(where)
     try:
         description.loader.exec_module(module)
+    except InvalidInput:
+        raise
     except Exception as error:
         raise InvalidInput(f"{file} cannot be loaded: {type(error).__name__}: {error}") from error
+    finally:
+        _loading.discard(where)
     agents = [value for value in vars(module).values() if isinstance(value, AgentSpec)]
     if not agents:
         raise InvalidInput(f"{file} defines no AgentSpec at its top level.")

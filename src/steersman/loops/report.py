@@ -200,7 +200,7 @@ def _revise(agent: Runtime, decision: Decision, last: Outcome, new: Outcome, *, 
         agent.log.append((event,))
         raise Conflict(
             f"decision {decision.id} already has another outcome (revision {last.revision}, {last.kind}). "
-            "To replace it, report with correct=True."
+            "To replace it, say that this is a correction (correct)."
         )
     check_time(decision, agent.settings.episodes, new.reported_at)
     revision = replace(new, revision=last.revision + 1)
@@ -230,7 +230,7 @@ class SharedReceipt:
             if not logged or logged[-1].kind != "expired":
                 raise Conflict(
                     f"decision {self._reported.decision_id} already has another outcome, reported to another process. To "
-                    "replace it, report with correct=True."
+                    "replace it, say that this is a correction (correct)."
                 ) from error
             self._reported = replace(self._reported, revision=logged[-1].revision + 1)
             self._receipt = self._log.append((self._reported,))

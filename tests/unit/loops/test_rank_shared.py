@@ -51,7 +51,7 @@ def test_two_that_reward_the_same_event_at_once_agree_in_the_end(pair: tuple[Ran
             each.wait()
         except Conflict:
             refused += 1
-    assert refused == 1
+    assert refused <= 1  # none, where the first was stored before the second looked
     other.reward("e", -1.0).wait()  # said again, it meets the earliest, which counts
     assert _same_model(one, other)
     assert len(one._log.outcomes("e")) == 1

@@ -63,7 +63,7 @@ def test_another_report_is_refused_and_audited(steersman: Steersman, agent: Agen
     decision = agent.decide(STATE)
     agent.report(decision, {"reward": 0.5})
     before = _values(agent)
-    with pytest.raises(Conflict, match="correct=True"):
+    with pytest.raises(Conflict, match="correction"):
         agent.report(decision, {"reward": 0.6}, source="ci")
     assert _values(agent) == before
     event = steersman.log.audit()[0]

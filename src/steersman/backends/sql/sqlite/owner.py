@@ -38,8 +38,8 @@ class Owner:
                 if time.monotonic() > deadline:
                     holder = os.pread(self._file, 20, 0).decode(errors="replace").strip() or "unknown"
                     raise Conflict(
-                        f"the store {store} is in use by process {holder}. Stop it, read with read_only=True, or name "
-                        "another store."
+                        f"the store {store} is in use by process {holder}. Ask it (a service answers over HTTP), stop "
+                        "it, open the store to read only (read_only=True), or name another store."
                     ) from error
                 time.sleep(_POLL_S)
             else:
