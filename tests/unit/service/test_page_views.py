@@ -12,7 +12,9 @@ from steersman.core.access import ROLES, granted, issue
 from steersman.core.values import ApiKey, AuditEvent, Role
 from steersman.service import ledger as room
 from steersman.service import pages
+from steersman.service.ledger import ledger_of
 from steersman.service.operations import Call, Caller, Operation, Reply
+from steersman.stages.decide.offers import Offer, Request
 from steersman.testing.specs import small_agent
 
 PAGES = {each.path: each for each in pages.OPERATIONS}
@@ -102,6 +104,44 @@ def test_an_agent_without_a_definition_is_still_listed(steersman: Steersman) -> 
         status, text = ask(steersman, PAGES[path], {})
         assert status == 200
         assert "lab/small" in text
+
+
+def test_an_agent_without_a_definition_has_a_page_and_so_have_its_decisions(steersman: Steersman) -> None:
+    decision = act(steersman, 3)
+    steersman.catalog = type(steersman.catalog)()
+    steersman._agents.clear()
+    status, text = ask(steersman, PAGES["/agents/{agent:agent}"], AGENT)
+    assert (status, "Its definition is not here" in text, f"/decisions/{decision}" in text) == (200, True, True)
+    status, text = ask(steersman, PAGES["/decisions/{id}"], {"id": decision})
+    assert (status, "0.500" in text, "data-replay" in text) == (200, True, False)
+
+
+def test_a_ranked_event_is_found_where_the_overview_links_to(steersman: Steersman) -> None:
+    """Its state is JSON text that may be very long, and its id is the caller's."""
+    offers = [Offer(id="pasta", features=[{"taste": "salty"}]), Offer(id="<b>ice</b>", features=[{"note": "x" * 150_000}])]
+    ranker = steersman.ranker()
+    answer = ranker.rank(Request(offers=offers, context=[{"time": "morning"}], event="event 1?"))
+    answer.receipt.wait()
+    assert 'href="/agents/personalizer/default"' in ask(steersman, PAGES["/"], {})[1]
+    status, text = ask(steersman, PAGES["/agents/{agent:agent}"], {"agent": "personalizer/default"})
+    assert (status, "ranks actions that come with each request" in text) == (200, True)
+    assert 'href="/decisions/event%201%3F"' in text
+    status, text = ask(steersman, PAGES["/decisions/{id}"], {"id": "event 1?"})
+    assert (status, "morning" in text, "No outcome was reported yet." in text, "<b>ice" in text) == (200, True, True, False)
+    assert "characters)" in text
+    assert len(text) < 20_000
+
+
+def test_on_call_a_ranker_at_work_is_no_finding_until_it_fails(steersman: Steersman) -> None:
+    ranker = steersman.ranker()
+    ranker.rank(Request(offers=[Offer(id="pasta")], event="one")).receipt.wait()
+    assert "nothing stands out" in ask(steersman, PAGES["/on-call"], {})[1]
+    ranker.last_error = "a bug"
+    ranker.rank(Request(offers=[Offer(id="pasta")], event="two")).receipt.wait()
+    assert "The last failure was: a bug." in ask(steersman, PAGES["/on-call"], {})[1]
+    steersman.rankers.clear()
+    ledger_of(steersman)._kept.clear()
+    assert "ranks actions that come with each request" in ask(steersman, PAGES["/on-call"], {})[1]
 
 
 def test_who_may_only_look_finds_the_controls_barred_and_told_why(steersman: Steersman) -> None:

@@ -65,11 +65,17 @@ def _watch(call: Call, ledger: Ledger, name: str) -> Watch:
         refusals=_refusals(recent),
         overridden=sum(each.overridden for each in recent),
         recent=len(recent),
-        findings=tuple(diagnosis.findings)
-        if diagnosis
-        else ("Its definition is not here, or it ranks actions that come with each request.",),
+        findings=tuple(diagnosis.findings) if diagnosis else _without_definition(call, name),
         last_error=diagnosis.last_error if diagnosis else "",
     )
+
+
+def _without_definition(call: Call, name: str) -> tuple[str, ...]:
+    """Return what stands out about a ranker at work here, or that there is nothing here to judge by."""
+    ranker = call.steersman.rankers.get(name)
+    if ranker is None:
+        return ("Its definition is not here, or it ranks actions that come with each request.",)
+    return (f"The last failure was: {ranker.last_error}.",) if ranker.last_error else ()
 
 
 def _since(ledger: Ledger, name: str, hour: int) -> Summary:

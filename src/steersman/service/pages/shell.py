@@ -22,19 +22,8 @@ _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 """Without a referrer, a browser would send its forms as from nowhere, and the service would refuse them."""
 _MENU = (("overview", "/", "Overview"), ("on-call", "/on-call", "On call"), ("debug", "/debug", "Debug"))
 _MORE = (("audit", "/audit", "Audit"),)
-_FILTERS = (
-    "number",
-    "exact",
-    "signed",
-    "percent",
-    "signed_percent",
-    "whole",
-    "milliseconds",
-    "span",
-    "moment",
-    "iso",
-    "cut",
-)
+_NUMBERS = ("number", "exact", "signed", "percent", "signed_percent", "whole", "milliseconds")
+_FILTERS = (*_NUMBERS, "span", "moment", "iso", "cut")
 
 
 @cache
