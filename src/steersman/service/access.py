@@ -4,7 +4,9 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from steersman.core.access import DEFAULT_TENANT, ROLES, granted, matches, split, valid
@@ -18,6 +20,9 @@ LOCAL = Caller(actor="local", tenant=DEFAULT_TENANT, roles=frozenset(ROLES))
 NOBODY = Caller(actor="unknown", tenant=DEFAULT_TENANT, roles=frozenset())
 _SAFE_METHODS = ("GET", "HEAD")
 _MOST_KNOWN = 10_000
+_MOST_ENDED = 100_000
+_LONGEST_HOST = 255
+_NONCE_BYTES = 12
 _PROXIES = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via")
 
 Found = Mapping[bytes, bytes]
@@ -37,7 +42,8 @@ class Access:
         self._clock = clock
         self._keys: dict[str, ApiKey] = {}
         self._known: dict[str, tuple[ApiKey, Caller]] = {}
-        self._hosts: dict[bytes, bool] = {}
+        self._hosts: set[bytes] = set()
+        self._ended: OrderedDict[str, float] = OrderedDict()
 
     def load(self, keys: Iterable[ApiKey]) -> None:
         """Take in what the store says; what was known of a key that changed is forgotten."""
@@ -84,7 +90,7 @@ class Access:
         if self.local:
             self._check_local(method, found)
             return LOCAL
-        session = _cookie(found)
+        session = session_of(found)
         if session is None:
             raise Unauthenticated(
                 "this needs a key: send 'Authorization: Bearer steer_…'. `steersman keys create` makes one; on the pages, "
@@ -122,29 +128,42 @@ class Access:
 
     # sessions
 
-    def session(self, text: str) -> str:
-        """Return a session for who has a key. Raises Unauthenticated."""
+    def sign_in(self, text: str) -> tuple[Caller, str]:
+        """Return who has a key, and a session of its own. Raises Unauthenticated."""
         caller = self._by_key(text)
-        content = f"{caller.key_id}.{int(self._clock() + self._session_s)}"
-        return f"{content}.{self._signature(content)}"
+        content = f"{caller.key_id}.{int(self._clock() + self._session_s)}.{secrets.token_hex(_NONCE_BYTES)}"
+        return caller, f"{content}.{self._signature(content)}"
 
-    def set_cookie(self, session: str) -> str:
+    def sign_out(self, session: str) -> Caller:
+        """End a session: whoever has a copy of it is let in no more. Raises Unauthenticated for one that does not hold.
+
+        This process remembers that until the session would have ended by itself.
+        """
+        caller = self._by_session(session)
+        _, expires, nonce, _ = session.split(".")
+        now = self._clock()
+        while self._ended and (next(iter(self._ended.values())) <= now or len(self._ended) >= _MOST_ENDED):
+            self._ended.popitem(last=False)
+        self._ended[nonce] = float(expires)
+        return caller
+
+    def set_cookie(self, session: str, *, secure: bool = False) -> str:
         """Return the value of a Set-Cookie header; an empty session takes the cookie back.
 
-        Off this machine it is sent over TLS alone.
+        Off this machine, or where the browser came by TLS (`secure`), it is sent over TLS alone.
         """
         age = int(self._session_s) if session else 0
-        ending = "" if self._loopback else "; Secure"
+        ending = "; Secure" if secure or not self._loopback else ""
         return f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{ending}"
 
     def _by_session(self, session: str) -> Caller:
         content, _, signature = session.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(content).encode()):
             raise Unauthenticated("this session is not one of ours. Log in again.")
-        name, _, expires = content.partition(".")
+        name, expires, nonce = content.split(".")
         key = self._keys.get(name)
         now = self._clock()
-        if key is None or now >= float(expires) or not valid(key, now):
+        if key is None or now >= float(expires) or nonce in self._ended or not valid(key, now):
             raise Unauthenticated("the session is over. Log in again.")
         return _caller(key)
 
@@ -157,12 +176,7 @@ class Access:
     def _check_local(self, method: str, found: Found) -> None:
         """Refuse what another site's page, or a name that was pointed at this machine, makes a browser ask."""
         host = found.get(b"host", b"")
-        known = self._hosts.get(host)
-        if known is None:
-            if len(self._hosts) > _MOST_KNOWN:
-                self._hosts = {}
-            known = self._hosts[host] = is_loopback(_without_port(host.decode("latin-1")))
-        if not known:
+        if host not in self._hosts and not self._is_own(host):
             raise NotPermitted(
                 "without keys this answers only to localhost, 127.0.0.1 and [::1]. Use one of these names, or make a key: "
                 "`steersman keys create`."
@@ -174,6 +188,14 @@ class Access:
             )
         if b"origin" in found or b"sec-fetch-site" in found:
             self._check_origin(found, may_navigate=method in _SAFE_METHODS)
+
+    def _is_own(self, host: bytes) -> bool:
+        """Return whether a Host is a name of this machine; those that are, and only those, are known from then on."""
+        if len(host) > _LONGEST_HOST or not is_loopback(_without_port(host.decode("latin-1"))):
+            return False
+        if len(self._hosts) < _MOST_KNOWN:
+            self._hosts.add(host)
+        return True
 
     def _check_origin(self, found: Found, *, may_navigate: bool = False) -> None:
         if may_navigate and found.get(b"sec-fetch-mode") == b"navigate":
@@ -213,7 +235,8 @@ def _key_text(found: Found) -> str | None:
     return None if said is None else said.decode("latin-1").strip()
 
 
-def _cookie(found: Found) -> str | None:
+def session_of(found: Found) -> str | None:
+    """Return the session that a browser sends; None where there is none."""
     for each in found.get(b"cookie", b"").decode("latin-1").split(";"):
         name, _, value = each.strip().partition("=")
         if name == COOKIE:

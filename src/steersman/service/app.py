@@ -236,13 +236,19 @@ class Service:
     def note_refused(self, asked: str, caller: Caller, path: str, error: SteersmanError) -> None:
         """Put what was refused into the audit trail of the caller's tenant, but not more of it than anybody would read."""
         tenant = self.tenants.known(caller.tenant)
-        left_out = None if tenant is None else self._crumbs.take(caller.key_id or caller.actor)
-        if tenant is None or left_out is None:
+        if tenant is not None:
+            event = f"refused {type(error).__name__}: {asked}"
+            source = caller.key_id or caller.actor
+            self.note_some(tenant, source, event, path[:200], str(error)[:500], actor=caller.actor)
+
+    def note_some(self, tenant: Tenant, source: str, event: str, subject: str, detail: str = "", *, actor: str) -> None:
+        """Put some of what comes from a source into a trail: a few events at once, then one each second."""
+        left_out = self._crumbs.take(source)
+        if left_out is None:
             return
-        also = f" ({left_out} more were refused since the last one noted)" if left_out else ""
-        event, detail = f"refused {type(error).__name__}: {asked}", f"{str(error)[:500]}{also}"
-        with contextlib.suppress(SteersmanError):  # the caller is told anyway
-            tenant.steersman.note(event, path[:200], detail, actor=caller.actor)
+        also = f" ({left_out} more like this since the last one noted)" if left_out else ""
+        with contextlib.suppress(SteersmanError):  # the caller is answered anyway
+            tenant.steersman.note(event, subject, f"{detail}{also}".strip(), actor=actor)
 
     def note_shed(self) -> None:
         """Count a request that was refused before it began, because there is too much to do."""

@@ -1,6 +1,7 @@
 """Limits: how much one key may ask for, so that none takes the place of the others."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from steersman.service.problems import Throttled
@@ -35,18 +36,17 @@ class Rates:
 
 
 class Crumbs:
-    """Which refusals go into the audit trail: some at once, then one each second, so that nobody can flood it."""
+    """Which events of one source go into the audit trail: some at once, then one each second, so that nobody floods it."""
 
     def __init__(self, *, per_s: float = 1.0, burst: int = 20, clock: Callable[[], float] = time.monotonic) -> None:
         self._rates = Rates(per_s=per_s, burst=burst, clock=clock)
-        self._left_out = 0
+        self._left_out: Counter[str] = Counter()
 
     def take(self, name: str) -> int | None:
-        """Return how many were left out since the last one that was taken, or None to leave this one out."""
+        """Return how many of a source were left out since the last one that was taken, or None to leave this one out."""
         try:
             self._rates.take(name)
         except Throttled:
-            self._left_out += 1
+            self._left_out[name] += 1
             return None
-        left_out, self._left_out = self._left_out, 0
-        return left_out
+        return self._left_out.pop(name, 0)

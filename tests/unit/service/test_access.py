@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from steersman.core.access import issue
-from steersman.core.errors import Unauthenticated
+from steersman.core.errors import NotPermitted, Unauthenticated
+from steersman.service import access as access_module
 from steersman.service.access import Access, is_loopback
 from steersman.testing.serving import Running, bearer, make_key, serving
 from steersman.testing.specs import small_agent
@@ -128,8 +129,70 @@ def test_a_person_signs_in_by_the_page_and_out_again(keyed: tuple[Running, str])
         assert browser.post("/v1/controls", json={"kind": "pause", "active": False}).status_code == 200
         crossed = browser.post("/v1/controls", json={"kind": "kill", "active": True}, headers={"origin": "http://evil.com"})
         assert crossed.status_code == 403
+        copied = dict(browser.cookies)
         browser.post("/logout")
         assert browser.get("/v1/controls").status_code == 401
+        assert httpx.get(f"{running.url}/v1/controls", cookies=copied).status_code == 401
+        assert browser.post("/logout").status_code == 303
+    events = httpx.get(f"{running.url}/v1/audit", headers=bearer(text)).json()["events"]
+    told = [(each["event"], each["actor"].partition(" ")[0]) for each in reversed(events)]
+    assert [each for each in told if "sign" in each[0] or "login" in each[0]] == [
+        ("refused Unauthenticated: POST /login", "unknown"),
+        ("signed in", "tester"),
+        ("signed out", "tester"),
+    ]
+    assert text not in str(events)
+
+
+@pytest.mark.parametrize(("proto", "secure"), [("https", True), ("https, http", True), ("http", False), ("", False)])
+def test_a_browser_that_came_by_tls_sends_its_session_by_tls_alone(
+    keyed: tuple[Running, str], proto: str, *, secure: bool
+) -> None:
+    running, text = keyed
+    answer = httpx.post(f"{running.url}/login", data={"key": text}, headers={"x-forwarded-proto": proto} if proto else {})
+    assert ("Secure" in answer.headers["set-cookie"].split("; ")) is secure
+
+
+def test_who_signs_in_again_and_again_does_not_flood_the_trail(keyed: tuple[Running, str]) -> None:
+    running, text = keyed
+    before = len(_signed_in(running, text))
+    for _ in range(40):
+        httpx.post(f"{running.url}/login", data={"key": text})
+    assert len(_signed_in(running, text)) - before < 30
+
+
+def _signed_in(running: Running, text: str) -> list[str]:
+    events = httpx.get(f"{running.url}/v1/audit?limit=1000", headers=bearer(text)).json()["events"]
+    return [each["event"] for each in events if each["event"] == "signed in"]
+
+
+def test_sessions_that_were_ended_are_known_until_they_would_have_ended_and_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access_module, "_MOST_ENDED", 3)
+    clock = Hour()
+    key, text = issue(name="Ann", roles=["view"], at=NOW)
+    one = access(clock, key)
+    kept, *ended = [one.sign_in(text)[1] for _ in range(6)]
+    for each in ended:
+        assert one.sign_out(each).key_id == key.id
+        with pytest.raises(Unauthenticated, match="over"):
+            one.sign_out(each)
+    assert one._by_session(kept).key_id == key.id
+    assert len(one._ended) == 3
+    clock.now += 61.0
+    one.load([key])
+    one.sign_out(one.sign_in(text)[1])
+    assert len(one._ended) == 1
+
+
+def test_names_that_are_not_this_machines_are_not_kept() -> None:
+    one = access(Hour())
+    for host in (b"evil.com", b"x" * 60_000, b"127.0.0.1" + b"0" * 300, b"localhost:" + b"1" * 300):
+        with pytest.raises(NotPermitted, match="localhost"):
+            one._check_local("GET", {b"host": host})
+    one._check_local("GET", {b"host": b"localhost:80"})
+    assert one._hosts == {b"localhost:80"}
 
 
 def test_a_login_from_another_site_is_refused(keyed: tuple[Running, str]) -> None:
@@ -142,12 +205,14 @@ def test_a_session_ends_and_cannot_be_made_by_others() -> None:
     clock = Hour()
     key, text = issue(name="Ann", roles=["view"], at=NOW)
     one = access(clock, key)
-    session = one.session(text)
+    session = one.sign_in(text)[1]
     assert one._by_session(session).actor == f"Ann ({key.id})"
-    name, expires, signature = session.split(".")
+    name, expires, nonce, signature = session.split(".")
     for forged in (
-        f"{name}.{int(expires) + 9}.{signature}",
-        f"{name}.{expires}.",
+        f"{name}.{int(expires) + 9}.{nonce}.{signature}",
+        f"{name}.{expires}.{nonce[::-1]}.{signature}",
+        f"{name}.{expires}.{signature}",
+        f"{name}.{expires}.{nonce}.",
         "",
         "a",
         f"..{signature}",
@@ -165,7 +230,7 @@ def test_a_session_ends_with_its_key() -> None:
     clock = Hour()
     key, text = issue(name="Ann", roles=["view"], at=NOW, expires_at=NOW + 10.0)
     one = access(clock, key)
-    session = one.session(text)
+    session = one.sign_in(text)[1]
     clock.now += 11.0
     with pytest.raises(Unauthenticated):
         one._by_session(session)

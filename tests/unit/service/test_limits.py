@@ -76,6 +76,7 @@ def test_the_trail_is_told_of_some_refusals_and_how_many_it_was_not_told_of() ->
     clock = Stopwatch()
     crumbs = Crumbs(per_s=1.0, burst=2, clock=clock)
     assert [crumbs.take("one") for _ in range(5)] == [0, 0, None, None, None]
+    assert crumbs.take("another") == 0, "what one does is not told of another"
     clock.now = 1.0
     assert crumbs.take("one") == 3
 
