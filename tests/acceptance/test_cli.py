@@ -103,6 +103,35 @@ def test_the_kill_switch_from_the_command_line(cli: Callable[..., Any], mine: Pa
     assert [each["event"] for each in cli("audit", "--json").json][:2] == ["kill switch off", "kill switch on"]
 
 
+def test_pins_and_pauses_from_the_command_line(cli: Callable[..., Any], mine: Path) -> None:
+    cli("decide", "mine/backup", STATE)
+    missed = cli("pin", "mine/backup", "action=nwo")
+    assert (missed.code, "Did you mean 'now'" in missed.err) == (3, True), missed.err
+    assert "later" in cli("pin", "mine/backup", "action=later", "--hours", "2").out
+    assert cli("pause", "mine").code == 0
+    pinned = cli("decide", "mine/backup", STATE, "--json").json
+    assert (pinned["executed"], pinned["may_explore"]) == ({"action": "later"}, False)
+    assert cli("pin", "mine/backup", "--off").code == 0
+    (mine / "steersman.toml").write_text("this is no TOML")
+    assert cli("kill", "mine").code == 0, "a kill switch needs nothing but the store"
+    (mine / "steersman.toml").unlink()
+    told = cli("doctor")
+    assert "mine/backup is left out" in told.err, "one agent whose definition is not here keeps no other from being told"
+
+
+def test_the_trail_is_verified_against_its_anchor(cli: Callable[..., Any], mine: Path) -> None:
+    cli("decide", "mine/backup", STATE, "--store", "kept.db")
+    cli("kill", "--store", "kept.db")
+    assert cli("audit", "--anchor", "heads.jsonl", "--store", "kept.db").code == 0
+    assert cli("audit", "--verify", "--anchor", "heads.jsonl", "--store", "kept.db").code == 0
+    with sqlite3.connect(mine / "kept.db") as connection:
+        connection.execute("update audit_events set actor = 'somebody else' where event = 'kill switch on'")
+    connection.close()
+    found = cli("audit", "--verify", "--store", "kept.db", "--json")
+    assert (found.code, found.json["intact"]) == (1, False)
+    assert "was changed" in found.json["faults"][0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
