@@ -1,5 +1,7 @@
 """Workers: several processes that answer on one socket, started anew where one dies."""
 
+import contextlib
+import logging
 import os
 import select
 import shutil
@@ -18,6 +20,8 @@ import msgspec
 from steersman.app.telemetry import forget_metrics, share_metrics
 from steersman.core.errors import StoreError
 from steersman.service.serve import SECRET, Options
+
+_log = logging.getLogger("steersman.service")
 
 READY = b"r"
 _START_S = 60.0
@@ -105,6 +109,7 @@ class Supervisor:
         task = Task(options=self._options, listener=listener, ready=write)
         if worker.ready >= 0:
             os.close(worker.ready)
+            worker.ready = -1
         try:
             worker.process = subprocess.Popen(
                 [sys.executable, "-m", "steersman.cli.worker"],
@@ -114,9 +119,25 @@ class Supervisor:
             )
             worker.process.stdin.write(msgspec.json.encode(task) + b"\n")  # type: ignore[union-attr]  # a store's URL may hold a password
             worker.process.stdin.flush()  # type: ignore[union-attr]  # it is a pipe
+        except OSError:
+            os.close(read)
+            raise
         finally:
             os.close(write)
         worker.ready, worker.started_at = read, time.monotonic()
+
+    def _start_again(self, worker: Worker) -> None:
+        """Start a worker; where that cannot be done just now, try again later, as after one that died."""
+        try:
+            self._start(worker)
+        except OSError as error:  # too many processes or files, no memory, or it died before it was told what to do
+            _log.error("a worker could not be started and is tried again: %s", error)
+            if worker.process is not None:
+                worker.process.kill()
+                with contextlib.suppress(OSError):  # what could not be said is not said now either
+                    worker.process.stdin.close()  # type: ignore[union-attr]  # it is a pipe
+                worker.process.wait()
+            _back_off(worker, time.monotonic())
 
     def _look_after(self) -> None:
         """Start workers again that have died, each time a little later unless they had run for long."""
@@ -126,10 +147,9 @@ class Supervisor:
                 forget_metrics(self._metrics, each.process.pid)
                 if now - each.started_at > _STEADY_S:
                     each.pause_s = _FIRST_PAUSE_S
-                each.process, each.again_at = None, now + each.pause_s
-                each.pause_s = min(each.pause_s * 2.0, _LONGEST_PAUSE_S)
+                _back_off(each, now)
             elif each.process is None and now >= each.again_at:
-                self._start(each)
+                self._start_again(each)
 
     def _end(self) -> None:
         """End all workers: they finish what they have begun, or are killed."""
@@ -147,6 +167,11 @@ class Supervisor:
             if each.ready >= 0:
                 os.close(each.ready)
         shutil.rmtree(self._metrics, ignore_errors=True)
+
+
+def _back_off(worker: Worker, now: float) -> None:
+    worker.process, worker.again_at = None, now + worker.pause_s
+    worker.pause_s = min(worker.pause_s * 2.0, _LONGEST_PAUSE_S)
 
 
 def _has_come(pipe: int, wait_s: float) -> bool:
