@@ -1,6 +1,8 @@
 """Limits: what one key, or all together, may ask for at a time."""
 
 import asyncio
+import dataclasses
+import re
 import socket
 import threading
 import time
@@ -171,3 +173,10 @@ def test_bodies_that_do_not_come_take_nobodys_place(tmp_path: Path) -> None:
         assert _wait(lambda: running.service.arriving == {True: 0, False: 0})
         assert running.service.busy == 0
         assert httpx.get(f"{running.url}/v1/agents").status_code == 200
+
+
+def test_the_page_names_limits_that_there_are() -> None:
+    page = Path(__file__).parents[3] / "docs" / "service.md"
+    named = set(re.findall(r"`service\.(\w+)`", page.read_text()))
+    assert named
+    assert named <= {each.name for each in dataclasses.fields(Limits)}
