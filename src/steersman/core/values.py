@@ -286,7 +286,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     hour: of the decision, in hours since 1970. drawn: whether the arm was drawn at random, so that arms can be compared.
     overridden: decisions in which guards refused what would have been best. latency_us: sum. rewarded: outcomes with a
-    reward; reward, reward_squares: sums of the rewards and of their squares. costed, cost: outcomes with a cost, and
+    reward; reward, reward_squares: sums of the rewards and of their squares. scored, successes: outcomes of which it is
+    known whether they succeeded, and those that did. costed, cost: outcomes with a cost, and
     their sum. judged, false_blocks: blocks of which it is known whether they were wrong, and those that were.
     Figures of two spans of the log add up; those of a correction take back what was counted before, so they may be
     negative.
@@ -300,6 +301,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     overridden: int = 0
     latency_us: float = 0.0
     rewarded: int = 0
+    scored: int = 0
     successes: int = 0
     reward: float = 0.0
     reward_squares: float = 0.0

@@ -121,12 +121,12 @@ class ServiceContract(ABC):
         agent = made[0].agent
         assert added(log.figures()) == {
             (agent, HOUR, "champion", True): {
-                "decisions": 4, "latency_us": 126.0, "rewarded": 3, "successes": 3, "reward": 1.5, "reward_squares": 0.75,
-                "costed": 3, "cost": 6.0,
+                "decisions": 4, "latency_us": 126.0, "rewarded": 3, "scored": 3, "successes": 3, "reward": 1.5,
+                "reward_squares": 0.75, "costed": 3, "cost": 6.0,
             },
             (agent, HOUR + 1, "baseline", False): {
-                "decisions": 1, "overridden": 1, "latency_us": 31.5, "rewarded": 1, "reward": -1.0, "reward_squares": 1.0,
-                "judged": 1, "false_blocks": 1,
+                "decisions": 1, "overridden": 1, "latency_us": 31.5, "rewarded": 1, "scored": 1, "reward": -1.0,
+                "reward_squares": 1.0, "judged": 1, "false_blocks": 1,
             },
         }  # fmt: skip
         assert added([*log.figures(0, 6), *log.figures(6)]) == added(log.figures())

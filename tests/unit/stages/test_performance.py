@@ -39,6 +39,7 @@ def figures(hour: int, arm: Arm, rewards: list[float], *, drawn: bool = True, co
         overridden=1,
         latency_us=100.0 * (len(rewards) + 1),
         rewarded=len(rewards),
+        scored=len(rewards),
         successes=sum(each >= 0.5 for each in rewards),
         reward=sum(rewards),
         reward_squares=sum(each * each for each in rewards),

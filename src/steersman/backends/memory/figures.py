@@ -25,6 +25,7 @@ def counted(decision: Decision, outcome: Outcome, sign: int = 1) -> Figures:
         arm=decision.arm,
         drawn=drawn(decision),
         rewarded=sign * (reward is not None),
+        scored=sign * (outcome.success is not None),
         successes=sign * bool(outcome.success),
         reward=sign * (reward or 0.0),
         reward_squares=sign * (reward or 0.0) ** 2,

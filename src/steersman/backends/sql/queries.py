@@ -307,7 +307,7 @@ class Queries:
     def rewarded(self) -> str:
         """Agent, hour, arm, drawn of the decisions; then sums over revisions of outcomes between two positions.
 
-        Rewarded, successes, reward, squares, costed, cost, judged, false blocks. Parameters as of `decided`.
+        Rewarded, scored, successes, reward, squares, costed, cost, judged, false blocks. Parameters as of `decided`.
         """
         return self._summed(schema.outcomes, schema.outcomes)
 
@@ -326,6 +326,7 @@ class Queries:
         key = (decision.c.agent, self.hour(decision.c.decided_at), decision.c.arm, decision.c.drawn)
         sums = (
             func.count(counted.c.reward),
+            func.count(counted.c.success),
             func.sum(_one_if(counted.c.success)),
             func.sum(counted.c.reward),
             func.sum(counted.c.reward * counted.c.reward),

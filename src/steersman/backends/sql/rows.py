@@ -31,7 +31,17 @@ _LARGEST = 2**63 - 1
 
 Columns = tuple[Any, ...]
 
-_OUTCOME_SUMS = ("rewarded", "successes", "reward", "reward_squares", "costed", "cost", "judged", "false_blocks")
+_OUTCOME_SUMS = (
+    "rewarded",
+    "scored",
+    "successes",
+    "reward",
+    "reward_squares",
+    "costed",
+    "cost",
+    "judged",
+    "false_blocks",
+)
 
 
 def encode(rows: Sequence[Row]) -> list[Columns]:
@@ -185,8 +195,8 @@ def decided(columns: Columns) -> Figures:
 
 def rewarded(columns: Columns, *, sign: int) -> Figures:
     """Return the figures of some outcomes from their sums, counted or taken back."""
-    *place, rewarded, successes, reward, squares, costed, cost, judged, false_blocks = columns
-    sums = (rewarded, successes, reward or 0.0, squares or 0.0, costed, cost or 0.0, judged, false_blocks)
+    *place, rewarded, scored, successes, reward, squares, costed, cost, judged, false_blocks = columns
+    sums = (rewarded, scored, successes, reward or 0.0, squares or 0.0, costed, cost or 0.0, judged, false_blocks)
     return _figures(_OUTCOME_SUMS, (*place, *(sign * each for each in sums)))
 
 

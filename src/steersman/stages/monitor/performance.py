@@ -101,7 +101,7 @@ def summary(figures: Iterable[Figures]) -> Summary:
         rewarded=moments[0],
         reward=_ratio(total["reward"], total["rewarded"]),
         reward_interval=interval(moments),
-        success=_ratio(total["successes"], total["rewarded"]),
+        success=_ratio(total["successes"], total["scored"]),
         cost=_ratio(total["cost"], total["costed"]),
         overridden=int(total["overridden"]),
         override_rate=_ratio(total["overridden"], total["decisions"]),
@@ -132,7 +132,7 @@ def reward_difference(figures: Iterable[Figures], reach: float) -> Difference | 
 
 def success_difference(figures: Iterable[Figures]) -> Difference | None:
     """Return the difference between the shares of successes, in the same way."""
-    return _difference(_strata(figures, lambda each: (each.rewarded, float(each.successes), float(each.successes))), 1.0)
+    return _difference(_strata(figures, lambda each: (each.scored, float(each.successes), float(each.successes))), 1.0)
 
 
 def _difference(strata: Sequence[tuple[Moments, Moments]], reach: float) -> Difference | None:
