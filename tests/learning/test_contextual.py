@@ -30,7 +30,7 @@ def _pause(steersman: Steersman, learned: Ranker) -> None:
     control = Control(scope=learned.name, kind="pause", active=True, actor="ann", reason="measuring", at=0.0)
     event = AuditEvent(at=0.0, actor="ann", event="pause", subject=learned.name, detail="measuring")
     steersman.log.append((control, event)).wait()
-    learned._hands._looked_at = float("-inf")
+    learned._hands.looked_at = float("-inf")
 
 
 def _only_best(learned: Ranker, world: "SegmentWorld | TasteWorld") -> float:
