@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from steersman.app import Steersman
 from steersman.core.catalog import load_file
+from steersman.stages.decide.offers import Offer, Request
 
 HERE = Path(__file__).parent
 AGENTS = HERE / "agents.py"
@@ -27,6 +28,8 @@ SCREENSHOTS = HERE.parents[1] / ".artifacts" / "screenshots"
 PHONE = ViewportSize(width=390, height=844)
 DESK = ViewportSize(width=1280, height=800)
 DECISIONS = 500
+PATIENCE_MS = 20_000
+"""How long a page is waited for on a machine that is busy; only what must be quick is timed, by its own test."""
 _DAY_S = 86_400.0
 _WATCH = """
 window.violations = [];
@@ -47,6 +50,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(
             "the browser tests were NOT run: no chromium and no google-chrome here, and STEERSMAN_CHROMIUM names none"
         )
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield launched
@@ -72,6 +76,13 @@ class Server:
         decision = self.ask("POST", "/v1/decisions", {"agent": agent, "state": state or {"load": 20.0, "weekend": False}})
         self.ask("POST", "/v1/outcomes", {"decision_id": decision["id"], "measurements": {"score": score}})
         return str(decision["id"])
+
+    def decide_and_report_many(self, times: int) -> None:
+        """Do so many times, with two requests."""
+        asked = [{"agent": "lab/small", "state": {"load": 20.0, "weekend": False}}] * times
+        made = self.ask("POST", "/v1/decisions/batch", {"decisions": asked})["results"]
+        told = [{"decision_id": each["id"], "measurements": {"score": 0.5}} for each in made]
+        self.ask("POST", "/v1/outcomes/batch", {"outcomes": told})
 
     def stop(self) -> None:
         self.process.terminate()
@@ -120,6 +131,14 @@ def fill(store: Path) -> None:
                 decision = agent.decide(state)
                 score = 0.5 * sum(decision.action[dim] == good[dim] for dim in decision.action) - 0.2 + rng.normal(0, 0.1)
                 agent.report(decision, {"score": float(np.clip(score, -1, 1)), "cost": float(rng.uniform(1, 2))})
+        at[0] = now
+        offers = [Offer(id="pasta", features=[{"taste": "salty", "note": "x" * 9_000}])]
+        steersman.ranker().rank(Request(offers=offers, context=[{"time": "morning"}], event="event 1")).receipt.wait()
+
+
+@pytest.fixture(scope="session")
+def phone() -> ViewportSize:
+    return PHONE
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +198,7 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visitor]]:
         context = browser.new_context(
             viewport=PHONE if phone else DESK, color_scheme="dark" if dark else "light", reduced_motion="reduce", **more
         )
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         visitor = Visitor(context.new_page(), where)
         visitor.watch()

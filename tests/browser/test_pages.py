@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import ViewportSize
+
     from tests.browser.conftest import Server, Visitor
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
@@ -17,6 +19,8 @@ PAGES = {
     "agent": ("/agents/lab/small", "lab/small"),
     "factored": ("/agents/lab/factored", "lab/factored"),
     "decision": ("/decisions/{id}", ""),
+    "ranker": ("/agents/personalizer/default", "personalizer/default"),
+    "ranked": ("/decisions/event%201", "pasta"),
     "on-call": ("/on-call", "On call"),
     "debug": ("/debug?agent=lab/small", "Debug"),
     "audit": ("/audit", "Audit trail"),
@@ -35,7 +39,9 @@ def path_of(name: str, server: Server) -> str:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_there_and_usable_by_everybody_in_both_themes(visit: Visit, server: Server, name: str) -> None:
+def test_a_page_is_there_and_usable_by_everybody_in_both_themes_and_on_a_phone(
+    visit: Visit, server: Server, phone: ViewportSize, name: str
+) -> None:
     visitor = visit(check=name != "missing")
     page = visitor.go(path_of(name, server))
     assert PAGES[name][1] in page.locator("h1").inner_text()
@@ -45,12 +51,9 @@ def test_a_page_is_there_and_usable_by_everybody_in_both_themes(visit: Visit, se
         visitor.keep(f"{name}-{theme}")
         found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
         assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found] == [], theme
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_a_phone(visit: Visit, server: Server, name: str) -> None:
-    visitor = visit(phone=True, check=name != "missing")
-    page = visitor.go(path_of(name, server))
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(phone)
+    page.wait_for_function("innerWidth === 390")
     visitor.keep(f"{name}-phone")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
