@@ -27,7 +27,6 @@ from steersman.service.personalizer.messages import (
     SlotResponse,
 )
 from steersman.service.tenants import Tenant
-from steersman.stages.decide.offers import pairs
 
 T = TypeVar("T")
 
@@ -92,7 +91,7 @@ def _offers(actions: list[RankableAction]) -> list[Offer]:
 async def _answer(call: Call, request: Request) -> Answer:
     """Rank and wait a little for the disk. What another process was first with is answered as it answered."""
     found = await _ranker(call)
-    takes_long = len(request.slots) > _FEW_SLOTS or pairs(request) > _FEW_PAIRS
+    takes_long = len(request.slots) > _FEW_SLOTS or request.pairs > _FEW_PAIRS
     answer = await _work(call, found, lambda: found.rank(request), takes_long=takes_long)
     try:
         await call.host.durable(answer.receipt, call.host.settings.decide_wait_s)

@@ -64,6 +64,13 @@ class Request:
         """What is logged of whether the answer is carried out: for certain ("live"), or perhaps ("advisory")."""
         return "advisory" if self.deferred else "live"
 
+    @property
+    def pairs(self) -> int:
+        """How many pairs of features are asked about at most, over all slots: what ranking costs."""
+        own = sum(1 + _leaves(each.features) for each in self.offers)
+        context = 1 + _leaves(self.context)
+        return own * (sum(context + _leaves(each.features) for each in self.slots) or context)
+
 
 def slot_id(event: str, slot: str) -> str:
     """Return the id of the decision that a slot of an event is."""
@@ -93,13 +100,6 @@ def asked(request: Request, event: str) -> list[tuple[str, State]]:
 
 def _of_slot(slot: Slot) -> State:
     return {"slot": _text([{"id": slot.id}, *slot.features]), "excluded": _text(list(slot.excluded))}
-
-
-def pairs(request: Request) -> int:
-    """Return how many pairs of features a request asks about at most, over all its slots: what ranking it costs."""
-    own = sum(1 + _leaves(each.features) for each in request.offers)
-    context = 1 + _leaves(request.context)
-    return own * (sum(context + _leaves(each.features) for each in request.slots) or context)
 
 
 def _leaves(value: object) -> int:
@@ -147,7 +147,7 @@ def check(request: Request) -> None:
 
 
 def _check_pairs(request: Request) -> None:
-    found = pairs(request)
+    found = request.pairs
     if found > MOST_PAIRS:
         raise InvalidInput(
             f"{found} pairs of features of the context and the actions over {len(request.slots)} slots; at most "
