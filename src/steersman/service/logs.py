@@ -22,8 +22,8 @@ Format = Literal["text", "json"]
 FORMATS: tuple[str, ...] = get_args(Format)
 FIELDS = frozenset(
     {
-        "agent", "client", "count", "decision", "duration_ms", "error", "instance", "key", "method", "operation", "path",
-        "pid", "reason", "role", "size", "status", "tenant", "trace",
+        "address", "agent", "client", "count", "decision", "duration_ms", "error", "instance", "key", "method", "operation",
+        "path", "pid", "reason", "role", "size", "status", "store", "tenant", "trace",
     }
 )  # fmt: skip
 """The names that fields may have; others are left out."""

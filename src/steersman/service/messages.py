@@ -178,7 +178,7 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     kind: ControlKind
-    active: bool
+    active: bool = True
     scope: Annotated[str, Meta(min_length=1, max_length=200)] = "*"
     choices: dict[str, Choice] = {}
     expires_in_s: Annotated[float, Meta(gt=0, le=10 * 366 * 86_400)] | None = None

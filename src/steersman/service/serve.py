@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -33,6 +34,7 @@ from steersman.service.tenants import tenant_url
 __all__ = ["DEFAULT_STORE", "Options", "Server", "address", "bind", "make", "serve"]
 
 BACKLOG = 2_048
+_logger = logging.getLogger("steersman.service")
 SECRET = "STEERSMAN_SESSION_SECRET"  # noqa: S105 - the name of a variable
 _SWITCH_S = 0.001
 _FILES = 65_536
@@ -134,6 +136,7 @@ def serve(
 
 
 async def _serve(options: Options, listener: socket.socket, ready: Callable[["Service"], None], until: int | None) -> None:
+    where = address(listener)
     service = make(options, loopback=is_loopback(listener.getsockname()[0]))
     server = Server(service)
     loop = asyncio.get_running_loop()
@@ -148,10 +151,23 @@ async def _serve(options: Options, listener: socket.socket, ready: Callable[["Se
                 f"{options.host} can be reached from other machines, and there is no key yet. Make one first: "
                 "steersman keys create --name NAME --role admin, with the same --store."
             )
-        server.on_start = lambda: ready(service)
+        server.on_start = partial(_begun, options, where, lambda: ready(service))
         await server.serve(sockets=doors(listener))
+        _note(options, "stopping", where)
     finally:
         await service.close()
+    _note(options, "stopped", where)
+
+
+def _begun(options: Options, where: str, ready: Callable[[], None]) -> None:
+    ready()
+    _note(options, "started", where)
+
+
+def _note(options: Options, what: str, where: str) -> None:
+    """Log a turn in the life of the service; to a person at a terminal the address alone says it."""
+    level = logging.INFO if options.log_format == "json" else logging.DEBUG
+    logs.event(_logger, level, what, address=where, store=options.shown, role=options.part, pid=os.getpid())
 
 
 def doors(listener: socket.socket) -> list[socket.socket]:
