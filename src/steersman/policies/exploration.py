@@ -41,6 +41,4 @@ class Explorer:
 
     def cold(self, best: int, allowed: Mask, epsilon: float) -> Floats:
         """Return ε-greedy around a rule's action `best`, for a state about which too little is known."""
-        probabilities: Floats = allowed * (epsilon / np.count_nonzero(allowed))
-        probabilities[best] += 1.0 - epsilon
-        return probabilities
+        return distributions.around(best, allowed, epsilon)

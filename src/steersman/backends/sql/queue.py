@@ -18,6 +18,7 @@ from steersman.core.values import ApiKey, AuditEvent, Contribution, Decision, Le
 T = TypeVar("T")
 
 _STUCK_S = 5.0
+_LOGGED = (Decision, Outcome)
 _COMPANY_ROWS = 512  # that many together need not wait for more
 _PATIENCE = 0.25  # of what the last commit took: clients that it released come back together, or take turns for ever
 _MOST_PATIENCE_S = 0.005
@@ -108,7 +109,7 @@ class Queue(ABC):
         with self._lock:
             if self._closing:
                 raise StoreError("the log is closed. Open the store again to append.")
-            if learned is None and any(isinstance(row, Decision | Outcome) for row in rows):
+            if learned is None and any(isinstance(row, _LOGGED) for row in rows):
                 self._check_room(len(rows))  # a person's hand on the switch always finds room
             self.admit(rows, self._batches())
             batch = self._pending

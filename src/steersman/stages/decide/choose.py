@@ -1,9 +1,10 @@
 """Choose: an arm, then an action inside it, each with the probability with which it was drawn."""
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from steersman.core.errors import InvalidInput
@@ -20,8 +21,7 @@ Mask = NDArray[np.bool_]
 _SMALLEST_ALPHA = 1e-6
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """What was chosen. `action` is None where nothing was allowed.
 
     `propensity` is the action's probability within its arm, `probability` that of the action by either arm.
@@ -38,8 +38,7 @@ class Choice:
     priors: tuple[Belief, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True, kw_only=True, eq=False):
     """All that a choice depends on: the table's row, what is allowed, the rule's action, ε and four uniform draws.
 
     `priors` is what others say about the state; without any, the choice rests on the table alone. Without `may_explore`
@@ -74,7 +73,7 @@ class Chooser:
         values = tuple(slot_values.tolist())
         if not math.isfinite(sum(values)):
             raise InvalidInput(f"the table holds a value that is not a finite number: {values}.")
-        if not np.count_nonzero(now.allowed):
+        if True not in now.allowed.tolist():
             return Choice(
                 action=None,
                 propensity=None,
@@ -92,9 +91,9 @@ class Chooser:
             action, propensity, reason = now.baseline, 1.0, "baseline rule"
         else:
             action = distributions.draw(champion, float(now.uniforms[1]))
-            propensity = float(champion[action])
+            propensity = champion.item(action)
         share = arm_probability if arm == "baseline" else 1.0 - arm_probability
-        probability = (share if action == now.baseline else 0.0) + (1.0 - share) * float(champion[action])
+        probability = (share if action == now.baseline else 0.0) + (1.0 - share) * champion.item(action)
         return Choice(
             action=action,
             propensity=propensity,
