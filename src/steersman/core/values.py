@@ -1,6 +1,8 @@
 """What flows through the loops and lies in the log. Rows are immutable: nothing here is ever updated.
 
-Rows are `msgspec.Struct`s: frozen, keyword-only, checked while decoding; NaN and infinity cannot be decoded into them.
+Rows are `msgspec.Struct`s: frozen, keyword-only, checked while decoding; NaN and infinity cannot be decoded into them. They
+hold values alone and never each other in a circle, so the garbage collector does not look at them (`gc=False`): a process
+that keeps a hundred thousand at hand would stop for it.
 """
 
 from typing import Literal
@@ -17,7 +19,7 @@ ControlKind = Literal["kill", "pin", "pause"]
 Role = Literal["decide", "report", "view", "operate", "admin"]
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Refused(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """A refusal as logged: the choices, the guard and its reason."""
 
     where: dict[str, Choice]
@@ -25,7 +27,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
 
 
-class Belief(msgspec.Struct, frozen=True, kw_only=True):
+class Belief(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What one source holds of each slot of the action space, and how many visits that is worth (0: it says nothing).
 
     source: "own", "category/core-testing", "fleet", or "transfer/qe/other-agent".
@@ -36,7 +38,7 @@ class Belief(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[float, ...]
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """One decision, with all that is needed to explain it, to replay it to the bit and to evaluate other policies on it.
 
     `propensity` is the probability of `proposed` within its arm, and `arm_probability` that of the arm. What importance
@@ -95,7 +97,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return next(iter(self.executed.values()))
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What came of a decision, as one revision. A correction or a withdrawal is a later revision of the same decision.
 
     success: whether the reward reached the agent's `success_reward`. cost: the measurement that the agent names as its
@@ -121,7 +123,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     false_block: bool | None = None
 
 
-class EpisodeRecord(msgspec.Struct, frozen=True, kw_only=True):
+class EpisodeRecord(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """An episode of one agent: `total_return` is Σ γ^t·r_t over its steps."""
 
     agent: str
@@ -134,7 +136,7 @@ class EpisodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, gc=False, frozen=True, array_like=True):
     """The learned numbers of one slot of one table state.
 
     value: the estimate. visits: own evidence. td_variance: exponentially weighted variance of the TD target.
@@ -149,7 +151,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     updated_at: float
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
+class Window(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What learning amounted to over some outcomes in a row: what is asked when somebody wants to know if it has ended.
 
     number: from 0, without gaps. started_at, ended_at: when its first and last decisions were made (unix seconds).
@@ -206,7 +208,7 @@ class Learned(msgspec.Struct, kw_only=True):
     windows: list[Window] = []
 
 
-class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+class Contribution(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What one source knows about one role in one shared state of a pool: a row of its own, replaced as a whole.
 
     pool: who shares, such as "fleet", "category/core-testing" or "group/test-execution". source: who says it (an agent, a
@@ -225,7 +227,7 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float
 
 
-class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+class AuditEvent(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """Something that a person, or a rule, did or was refused.
 
     number and digest are given by the store: the event's place in the audit trail, and the link of its chain (see
@@ -241,7 +243,7 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
-class Control(msgspec.Struct, frozen=True, kw_only=True):
+class Control(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """A person's hand on the policies of a scope: "*", a pack ("qe") or an agent ("qe/test-executor").
 
     kind: "kill" stops learned actions, so that the safe action is served; "pin" holds `choices` (one for each dimension
@@ -264,7 +266,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
         return self.active and in_time and self.scope in ("*", agent, agent.partition("/")[0])
 
 
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+class ApiKey(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """A key to the service, as it is stored: the digest of its secret, never the secret.
 
     id: the public part. tenant: whose store it opens. digest: SHA-256 of the secret, hex. Times are unix seconds. The
@@ -281,7 +283,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: float | None = None
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
+class Figures(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """Sums over the decisions that one arm of an agent made in one hour, and over the outcomes of these decisions.
 
     hour: of the decision, in hours since 1970. drawn: whether the arm was drawn at random, so that arms can be compared.

@@ -37,6 +37,7 @@ BACKLOG = 2_048
 _logger = logging.getLogger("steersman.service")
 SECRET = "STEERSMAN_SESSION_SECRET"  # noqa: S105 - the name of a variable
 _SWITCH_S = 0.001
+_COLLECT = (10_000, 20, 20)  # garbage is collected less often: everybody waits for it
 _FILES = 65_536
 _DOORS = 32
 
@@ -252,6 +253,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what was loaded stays; it need not be looked through again
+        gc.set_threshold(*_COLLECT)
         self.on_start()
 
 

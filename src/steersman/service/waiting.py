@@ -9,6 +9,7 @@ from steersman.core.ports import Log, Receipt
 from steersman.loops.report import SharedReceipt
 
 _TICK_S = 0.02
+_COMPANY, _COMPANY_S = 3, 0.002
 
 Future = asyncio.Future[None]
 
@@ -28,6 +29,7 @@ class Waiting:
         self._waiters: list[_Waiter] = []
         self._gates: dict[tuple[Log, float], Future] = {}
         self._ticking = False
+        self._unannounced: list[Receipt] = []
         self._wake = self._call_look  # one object, by which the log knows that it need not call twice
 
     def _call_look(self) -> None:
@@ -64,8 +66,22 @@ class Waiting:
 
     def _add(self, receipt: Receipt, future: Future, timeout_s: float) -> None:
         self._waiters.append(_Waiter(receipt, future, self._loop.time() + timeout_s))
-        receipt.notify(self._wake)
+        self._unannounced.append(receipt)
+        if len(self._unannounced) == 1:  # the first of a few
+            if len(self._waiters) < _COMPANY:
+                self._loop.call_soon(self._announce)
+            else:
+                self._loop.call_later(_COMPANY_S, self._announce)
         self._tick()
+
+    def _announce(self) -> None:
+        """Tell the log that somebody waits: then it writes. Where many ask, it is told of a few together.
+
+        A transaction costs more than what it holds, so whoever comes within a moment shares one.
+        """
+        receipts, self._unannounced = self._unannounced, []
+        for each in receipts:
+            each.notify(self._wake)
 
     def _look(self) -> None:
         """Let go on whose receipt is settled, and give up on whose time is over."""
