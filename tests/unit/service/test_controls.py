@@ -43,7 +43,7 @@ def test_a_pin_holds_a_choice(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"kind": "kill"}, 400),
+        ({"active": True}, 400),
         ({"kind": "stop", "active": True}, 400),
         ({"kind": "kill", "active": 1}, 400),
         ({"kind": "kill", "active": True, "scope": "lob"}, 404),
