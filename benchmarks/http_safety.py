@@ -250,7 +250,7 @@ def _remove_mask(runtime: Any) -> None:
 
 
 def _fields(now: Situation) -> dict[str, Any]:
-    return {name: getattr(now, name) for name in now.__slots__}
+    return {name: getattr(now, name) for name in now.__struct_fields__}
 
 
 # P13
