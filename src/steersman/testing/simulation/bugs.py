@@ -118,11 +118,11 @@ def _choosing(change: Callable[[Situation], Situation], after: Callable[[Any], A
 
 
 def _unmasked(now: Situation) -> Situation:
-    return dataclasses.replace(now, allowed=np.ones_like(now.allowed))
+    return replace(now, allowed=np.ones_like(now.allowed))
 
 
 def _sure(choice: Any) -> Any:
-    return choice if choice.propensity is None else dataclasses.replace(choice, propensity=1.0)
+    return choice if choice.propensity is None else replace(choice, propensity=1.0)
 
 
 def _random_id() -> str:
