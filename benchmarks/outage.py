@@ -27,6 +27,7 @@ from steersman.core.errors import SteersmanError
 from steersman.core.values import Outcome
 from steersman.loops.agent import Agent
 from steersman.loops.learn import refold
+from steersman.loops.runtime import Runtime
 from steersman.testing.postgres import PostgresServer
 from steersman.testing.specs import small_agent
 
@@ -255,14 +256,14 @@ def _plant(bug: str) -> None:
         from steersman.backends.sql.postgres import leases
         from steersman.loops import follow
 
-        follow._take_over = _forgetful
+        correct_take_over = follow._take_over
+
+        def forgetful(agent: Runtime, fence: int) -> None:
+            correct_take_over(agent, fence)
+            agent.position = max(0, agent.position - 50)
+
+        follow._take_over = forgetful
         leases.LEASE_S, leases.RENEW_S = 1.0, 0.1  # a short run sees somebody take over as well
-
-
-def _forgetful(agent: object, fence: int) -> None:
-    """Take over without asking where the last learner stopped."""
-    agent.fence = fence  # type: ignore[attr-defined]
-    agent.position = max(0, agent.position - 50)  # type: ignore[attr-defined]
 
 
 def main() -> None:
