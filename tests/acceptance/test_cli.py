@@ -123,6 +123,8 @@ def test_the_trail_is_verified_against_its_anchor(cli: Callable[..., Any], mine:
     cli("decide", "mine/backup", STATE, "--store", "kept.db")
     cli("kill", "--store", "kept.db")
     assert cli("audit", "--anchor", "heads.jsonl", "--store", "kept.db").code == 0
+    nowhere = cli("audit", "--anchor", "no/such/folder/heads.jsonl", "--store", "kept.db")
+    assert (nowhere.code, "Name another file" in nowhere.err) == (5, True), nowhere.err
     assert cli("audit", "--verify", "--anchor", "heads.jsonl", "--store", "kept.db").code == 0
     with sqlite3.connect(mine / "kept.db") as connection:
         connection.execute("update audit_events set actor = 'somebody else' where event = 'kill switch on'")

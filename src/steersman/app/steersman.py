@@ -211,9 +211,9 @@ class Steersman:
         so that it holds after a restart as well. Raises InvalidInput for a pin that fits no agent, and DeadlineExceeded
         where the store does not take it within 5 s.
         """
-        wanted = checked_control(
-            kind, scope, active, actor, reason, choices or {}, expires_in_s, self._world.clock(), known=self.in_scope(scope)
-        )
+        at = self._world.clock()
+        known = self.in_scope(scope) if kind == "pin" else ()  # a kill switch waits for no definition to load
+        wanted = checked_control(kind, scope, active, actor, reason, choices or {}, expires_in_s, at, known=known)
         receipt = self.log.append((wanted, audit_of(wanted)))
         for agent in self._opened():
             agent.look_again()

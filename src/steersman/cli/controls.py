@@ -22,7 +22,7 @@ from steersman.cli.output import (
 from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.chain import read_anchors
-from steersman.core.errors import InvalidInput, NotFound, SteersmanError, nearest
+from steersman.core.errors import InvalidInput, NotFound, NotPermitted, SteersmanError, nearest
 from steersman.core.values import Control, ControlKind
 
 ScopeArgument = Annotated[str, typer.Argument(help='An agent, a pack, or "*" for all.')]
@@ -180,8 +180,11 @@ def _read(file: Path) -> str:
 
 def _anchor(steersman: Steersman, file: Path, json: bool) -> None:
     head = steersman.anchor()
-    with file.open("ab") as written:
-        written.write(msgspec.json.encode(head) + b"\n")
+    try:
+        with file.open("ab") as written:
+            written.write(msgspec.json.encode(head) + b"\n")
+    except OSError as error:
+        raise NotPermitted(f"cannot write the anchor to {file}: {error.strerror}. Name another file.") from error
     if json:
         show_json(head)
     else:

@@ -74,6 +74,8 @@ def around(best: int, allowed: Mask, epsilon: float) -> Floats:
     """
     _check_share(epsilon, "epsilon")
     chosen = allowed.tolist()
+    if True not in chosen:
+        raise InvalidInput("no action is allowed; serve the safe action instead.")
     share = epsilon / chosen.count(True)
     probabilities = [share if each else 0.0 for each in chosen]
     probabilities[best] += 1.0 - epsilon

@@ -260,3 +260,12 @@ def test_a_control_in_a_store_of_another_process_counts_there(tmp_path: Any) -> 
         )
         assert steersman.verify_audit() == []
         assert (tmp_path / "log.db.audit-key").stat().st_mode & 0o077 == 0
+
+
+def test_a_kill_switch_waits_for_no_definition(steersman: Steersman, agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[str]:
+        raise RuntimeError("a pack cannot be loaded")
+
+    monkeypatch.setattr(steersman.catalog, "names", broken)
+    steersman.kill("lab", actor="ann", reason="enough")
+    assert agent.decide(STATE).arm == "safe"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from steersman.core.errors import InvalidInput
+from steersman.maths import distributions
 from steersman.maths.distributions import draw, epsilon_greedy, greedy, inverse_gap, mix, softmax, thompson, ucb
 
 VALUES = np.array([1.0, 3.0, 9.0, 3.0])
@@ -228,3 +230,27 @@ def test_inverse_gap_leaves_no_action_without_a_chance(values: list[float], gree
     assert chances.sum() == pytest.approx(1.0)
     assert (chances > 0.0).all()
     assert chances[np.array(values).argmax()] == pytest.approx(chances.max())
+
+
+@given(st.data(), st.integers(1, 24), st.floats(0, 1))
+def test_few_actions_get_the_same_probabilities_as_many_to_the_bit(data: Any, count: int, epsilon: float) -> None:
+    numbers = st.sampled_from([0.0, 1.0, 0.5, -0.3, math.nan, math.inf, -math.inf]) | st.floats(-2, 2)
+    values = np.array(data.draw(st.lists(numbers, min_size=count, max_size=count)))
+    allowed = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+
+    def asked() -> bytes | str:
+        try:
+            return distributions.epsilon_greedy(values, allowed, epsilon).tobytes()
+        except InvalidInput as error:
+            return str(error)
+
+    few = asked()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributions, "_FEW", 0)
+        assert asked() == few
+
+
+def test_around_an_action_needs_one_that_is_allowed() -> None:
+    assert distributions.around(1, np.array([True, True, False]), 0.2).tolist() == pytest.approx([0.1, 0.9, 0.0])
+    with pytest.raises(InvalidInput, match="no action is allowed"):
+        distributions.around(0, np.array([False, False]), 0.2)
