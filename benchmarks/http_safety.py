@@ -33,7 +33,7 @@ import numpy as np
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import SteersmanError
 from steersman.core.guards import Guard, Refusal
-from steersman.core.settings import Service as Limits
+from steersman.core.sections import Service as Limits
 from steersman.core.state import StateSchema
 from steersman.core.values import Outcome
 from steersman.stages.decide.choose import Situation

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersman.app import Steersman
-from steersman.core.settings import Personalizer
+from steersman.core.sections import Personalizer
 from steersman.loops.rank import Offer, Request
 from steersman.policies.contextual import ContextualPolicy
 from steersman.policies.features import rows

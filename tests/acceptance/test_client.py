@@ -15,7 +15,7 @@ import pytest
 from steersman import Steersman
 from steersman.client import Ask, AsyncClient, Client, Said
 from steersman.core.errors import Conflict, InvalidInput, NotFound, NotPermitted, TooMany, Unauthenticated
-from steersman.core.settings import Service as Limits
+from steersman.core.sections import Service as Limits
 from steersman.core.values import Outcome
 from steersman.testing.serving import make_key, serving
 from steersman.testing.specs import small_agent

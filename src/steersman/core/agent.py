@@ -1,9 +1,10 @@
 """An agent's definition: all that a pack or a user says about one kind of decision, in one value."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from steersman.core.actions import Action, ActionSpace, Choice
 from steersman.core.errors import InvalidInput, nearest
@@ -13,6 +14,18 @@ from steersman.core.reward import Reward
 from steersman.core.state import StateSchema, StateValues
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guardrail:
+    """A measurement that a new policy must not make worse by more than `margin`, in its own unit.
+
+    The measurement needs a finite range; `better` says which way is good.
+    """
+
+    measurement: str
+    margin: float
+    better: Literal["higher", "lower"] = "lower"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +42,8 @@ class AgentSpec:
     An outcome with a reward of at least `success_reward` is a success; None takes the middle of the reward's range.
     `irreversible` names choices that cannot be taken back once carried out; `simulated` says that the agent acts in a
     simulator, where nothing can be harmed by trying. `cost` names the measurement that says what an action cost, and
-    `false_block` the one that says whether an action that blocked something was wrong to (above 0: it was).
+    `false_block` the one that says whether an action that blocked something was wrong to (above 0: it was). `guardrails`
+    are what a release watches beside the reward.
     """
 
     name: str
@@ -48,6 +62,7 @@ class AgentSpec:
     simulated: bool = False
     cost: str = ""
     false_block: str = ""
+    guardrails: tuple[Guardrail, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -68,11 +83,26 @@ class AgentSpec:
         for role, name in (("cost", self.cost), ("false_block", self.false_block)):
             if name and name not in measured:
                 raise InvalidInput(f"agent {self.name}: {role} {name!r} is no measurement.{nearest(name, measured)}")
+        for each in self.guardrails:
+            self._check_guardrail(each)
         known = [choice for _, choice in self.actions.slot_names]
         unknown = [each for each in self.irreversible if each not in known]
         if unknown:
             raise InvalidInput(
                 f"agent {self.name}: irreversible names {unknown[0]!r}.{nearest(str(unknown[0]), map(str, known))}"
+            )
+
+    def _check_guardrail(self, rail: Guardrail) -> None:
+        found = {each.name: each for each in self.reward.measurements}.get(rail.measurement)
+        if found is None:
+            known = [each.name for each in self.reward.measurements]
+            raise InvalidInput(
+                f"agent {self.name}: guardrail {rail.measurement!r} is no measurement.{nearest(rail.measurement, known)}"
+            )
+        if not (math.isfinite(found.high - found.low) and 0.0 <= rail.margin < found.high - found.low):
+            raise InvalidInput(
+                f"agent {self.name}: guardrail {rail.measurement!r} needs a finite range and a margin inside it, "
+                f"got [{found.low}, {found.high}] and {rail.margin}."
             )
 
     @property

@@ -19,6 +19,7 @@ from steersman.core.values import (
     Outcome,
     Window,
 )
+from steersman.core.versions import Deployment, Judgement, PolicyVersion
 
 Clock = Callable[[], float]
 Row = Decision | Outcome | AuditEvent | Control | Contribution | ApiKey
@@ -96,6 +97,9 @@ class Log(Protocol):
 
         durable: leave out what this process has appended and not yet stored.
         """
+
+    def since(self, agent: str, after: int, limit: int = 10_000) -> list[tuple[int, Decision | Outcome]]:
+        """Return an agent's next decisions and outcomes behind a position, in log order; of what is durable."""
 
     def sample(self, agent: str, shares: Sequence[float]) -> list[tuple[Decision, Outcome]]:
         """Return a decision with its last outcome for each share in [0, 1) of the agent's span of positions in the log.
@@ -212,6 +216,50 @@ class SharedLog(Log, Protocol):
 
     def watch(self, timeout_s: float) -> bool:
         """Wait until rows or tables have changed in the store; return whether they have. Returns at once if overdue."""
+
+
+class Registry(Protocol):
+    """Where policy versions are kept. Each is written once and never changed; its name is the hash of its artefact."""
+
+    def keep(self, version: PolicyVersion, artefact: bytes) -> None:
+        """Keep a version durably; to keep it again changes nothing. Raises InvalidInput where the name is not the hash."""
+
+    def artefact(self, agent: str, version: str) -> bytes:
+        """Return a version's artefact, as it was kept. Raises NotFound, and StoreError where its hash is another."""
+
+    def versions(self, agent: str, limit: int = 100) -> list[PolicyVersion]:
+        """Return the agent's last versions, newest first."""
+
+    def version(self, agent: str, name: str) -> PolicyVersion:
+        """Return a version by its name, or by the beginning of it. Raises NotFound, and Conflict where several begin so."""
+
+    def name(self, agent: str, aliases: Mapping[str, str]) -> None:
+        """Say which version has which part now: "champion", "challenger"; "" for none. What it says decides nothing."""
+
+
+class Releases(Protocol):
+    """What is in production and why: each move of an agent's pointer, and each verdict. Part of the store of the log.
+
+    Any process may move it, whoever owns the log; all see it at their next look.
+    """
+
+    def move(self, deployment: Deployment, *events: AuditEvent) -> None:
+        """Make a move durable, with the events that tell of it. Raises Conflict unless it follows the last move."""
+
+    def current(self) -> list[Deployment]:
+        """Return the last move of each agent, by agent."""
+
+    def moves(self, agent: str, limit: int = 100) -> list[Deployment]:
+        """Return the last moves of an agent, newest first."""
+
+    def at(self, agent: str, at: float) -> Deployment | None:
+        """Return what was in production at a time (unix seconds); None before the first move."""
+
+    def judge(self, judgement: Judgement, *events: AuditEvent) -> None:
+        """Keep a verdict, with the events that tell of it."""
+
+    def judgements(self, agent: str, limit: int = 100) -> list[Judgement]:
+        """Return the last verdicts on an agent's versions, newest first."""
 
 
 class Meter(Protocol):

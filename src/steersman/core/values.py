@@ -13,7 +13,7 @@ from steersman.core.actions import Choice
 from steersman.core.errors import InvalidInput
 from steersman.core.state import Scalar
 
-Arm = Literal["baseline", "champion", "safe"]
+Arm = Literal["baseline", "champion", "challenger", "safe"]
 OutcomeKind = Literal["reported", "expired", "withdrawn"]
 ControlKind = Literal["kill", "pin", "pause"]
 Role = Literal["decide", "report", "view", "operate", "admin"]
@@ -49,6 +49,11 @@ class Decision(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     `may_explore` is false where the exploration budget was spent, or exploring is paused. Where others'
     evidence was used, `priors` holds what `values` were blended from, the agent's own first; a replay takes the rest.
     `overridden` says that guards refused what would have been best. `trace_id` is the W3C traceparent of the decision.
+
+    `version` is what decided: a policy version, "" for what is being learned, "baseline" for the rule alone. Within a
+    trial (`release`) the subject's hash gave it to the challenger with `challenger_share`: `arm_probability` counts that
+    in, `action_probability` takes it as given. `shadow` is what a challenger in its shadow stage would have done, and
+    `shadow_probability` how likely it would have been to do what was executed.
     """
 
     id: str
@@ -83,6 +88,11 @@ class Decision(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     may_explore: bool = True
     priors: tuple[Belief, ...] = ()
     overridden: bool = False
+    version: str = ""
+    release: str = ""
+    challenger_share: float = 0.0
+    shadow: dict[str, Choice] | None = None
+    shadow_probability: float | None = None
 
     @property
     def action(self) -> dict[str, Choice]:

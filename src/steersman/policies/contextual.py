@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from steersman.core.settings import Personalizer
+from steersman.core.sections import Personalizer
 from steersman.maths.distributions import Floats, Mask, greedy, inverse_gap, mix
 from steersman.maths.kalman import Belief
 from steersman.policies.features import Rows

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from steersman.core.settings import Exploration
+from steersman.core.sections import Exploration
 from steersman.maths import distributions
 from steersman.policies.tabular import QTable
 

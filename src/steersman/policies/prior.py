@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from steersman.core.settings import Learning
+from steersman.core.sections import Learning
 from steersman.core.values import Belief
 from steersman.policies.tabular import QTable
 

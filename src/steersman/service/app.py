@@ -19,7 +19,7 @@ from steersman.core.errors import (
     Unauthenticated,
 )
 from steersman.core.ports import Receipt
-from steersman.core.settings import Service as Limits
+from steersman.core.sections import Service as Limits
 from steersman.core.values import ApiKey, AuditEvent
 from steersman.service.access import NOBODY, Access
 from steersman.service.headers import header_lines, headers

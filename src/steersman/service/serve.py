@@ -23,7 +23,7 @@ from steersman.app.stores import DEFAULT_STORE, audit_key, is_shared
 from steersman.app.telemetry import open_meter, open_tracing
 from steersman.core.catalog import load_file
 from steersman.core.errors import Conflict, InvalidInput, NotPermitted
-from steersman.core.settings import Service as Limits
+from steersman.core.sections import Service as Limits
 from steersman.core.settings import SettingsFile
 from steersman.service import logs, table
 from steersman.service.access import is_loopback

@@ -17,7 +17,7 @@ from steersman.app.telemetry import open_meter
 from steersman.core.access import DEFAULT_TENANT, issue
 from steersman.core.agent import AgentSpec
 from steersman.core.ports import Meter
-from steersman.core.settings import Service as Limits
+from steersman.core.sections import Service as Limits
 from steersman.service import serve, table
 from steersman.service.app import Service
 from steersman.service.operations import Operation

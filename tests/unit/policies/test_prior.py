@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steersman.core.actions import ActionSpace
-from steersman.core.settings import Learning
+from steersman.core.sections import Learning
 from steersman.core.values import Belief
 from steersman.policies.prior import OwnEvidence, Prior, blend, worth
 from steersman.policies.tabular import QTable

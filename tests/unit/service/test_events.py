@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from steersman.app import Steersman
-from steersman.core.settings import Service as Limits
+from steersman.core.sections import Service as Limits
 from steersman.service import app
 from steersman.service.operations import Call, Operation, Reply
 from steersman.testing.serving import Running, bearer, make_key, serving

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from steersman.core.settings import Service as Limits
+from steersman.core.sections import Service as Limits
 from steersman.service import health
 from steersman.service.limits import Crumbs, Rates
 from steersman.service.operations import Call, Operation

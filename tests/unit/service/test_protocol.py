@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from steersman.core.settings import Service as Limits
+from steersman.core.sections import Service as Limits
 from steersman.testing.serving import Running, serving
 from steersman.testing.specs import small_agent
 

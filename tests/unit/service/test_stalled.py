@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from steersman.backends.memory import MemoryLog
-from steersman.core.settings import Service as Limits
+from steersman.core.sections import Service as Limits
 from steersman.testing.serving import Running, serving
 from steersman.testing.specs import small_agent
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from steersman.core.settings import Convergence as Limits
+from steersman.core.sections import Convergence as Limits
 from steersman.core.values import Window
 from steersman.stages.monitor.convergence import Convergence, bias, judge, reward_rise, spread
 from steersman.testing.log_rows import window

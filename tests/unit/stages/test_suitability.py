@@ -9,7 +9,7 @@ from msgspec import structs
 
 from steersman.app import Steersman
 from steersman.core.errors import InvalidInput
-from steersman.core.settings import Convergence as Limits
+from steersman.core.sections import Convergence as Limits
 from steersman.core.values import Window
 from steersman.loops.agent import Agent
 from steersman.stages.monitor.suitability import Task, expected_states, findings

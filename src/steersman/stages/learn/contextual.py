@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from steersman.core.settings import Personalizer
+from steersman.core.sections import Personalizer
 from steersman.core.state import StateValues
 from steersman.core.values import Decision, Learned, Outcome
 from steersman.maths.kalman import correct, observe

@@ -11,7 +11,8 @@ from msgspec import structs
 
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import InvalidInput
-from steersman.core.settings import Learning, Settings
+from steersman.core.sections import Learning
+from steersman.core.settings import Settings
 from steersman.core.transition import Transition
 from steersman.core.values import EpisodeRecord, Learned
 from steersman.maths.statistics import value_bounds

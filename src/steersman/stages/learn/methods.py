@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersman.core.errors import InvalidInput
-from steersman.core.settings import Learning
+from steersman.core.sections import Learning
 from steersman.core.transition import Transition
 from steersman.policies.exploration import Explorer
 from steersman.policies.tabular import QTable

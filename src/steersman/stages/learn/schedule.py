@@ -2,7 +2,7 @@
 
 import msgspec
 
-from steersman.core.settings import Exploration
+from steersman.core.sections import Exploration
 from steersman.maths import schedules
 
 _WINDOW = 100

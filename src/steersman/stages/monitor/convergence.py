@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from steersman.core.settings import Convergence as Limits
+from steersman.core.sections import Convergence as Limits
 from steersman.core.values import Window
 from steersman.maths.statistics import mean_interval
 

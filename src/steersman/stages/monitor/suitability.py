@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steersman.core.actions import Choice
-from steersman.core.settings import Convergence as Limits
+from steersman.core.sections import Convergence as Limits
 from steersman.core.values import Window
 from steersman.stages.monitor.convergence import bias, errors_of_means, reward_rise, spread
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import Conflict, InvalidInput
-from steersman.core.settings import Episodes
+from steersman.core.sections import Episodes
 from steersman.core.state import Scalar
 from steersman.core.values import Decision, Outcome
 

@@ -1,0 +1,122 @@
+"""Policy versions and what is in production: immutable artefacts, and one row for each move of the pointer to them."""
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+Stage = Literal["shadow", "canary", "full"]
+Purpose = Literal["release", "experiment"]
+Move = Literal[
+    "started",
+    "advanced",
+    "held",
+    "resumed",
+    "promoted",
+    "aborted",
+    "rolled back",
+    "concluded",
+    "quarantined",
+    "released from quarantine",
+]
+
+LEARNING = ""
+"""The name of what is being learned: the working table, whatever it holds at the moment."""
+BASELINE = "baseline"
+"""The name of the agent's rule, alone and without exploring."""
+_SHOWN = 12
+
+
+def address(artefact: bytes) -> str:
+    """Return the name of an artefact: the SHA-256 of its bytes, in hexadecimal."""
+    return hashlib.sha256(artefact).hexdigest()
+
+
+def short(version: str) -> str:
+    """Return a version's name as people read it."""
+    return {LEARNING: "what is being learned", BASELINE: "the baseline rule"}.get(version, version[:_SHOWN])
+
+
+class PolicyVersion(msgspec.Struct, gc=False, frozen=True, kw_only=True):
+    """What is known about a version beside its artefact, which `id` addresses by its content.
+
+    position: the place in the log up to which it had learned. parent: the version that was in production when it was cut.
+    schema, actions: of the state, and a digest of the action space: a version serves no other. outcomes: what it learned
+    from. states: that it knows. size: of the artefact, in bytes.
+    """
+
+    id: str
+    agent: str
+    cut_at: float
+    position: int
+    parent: str
+    settings_hash: str
+    schema: str
+    actions: str
+    states: int
+    outcomes: int
+    epsilon: float
+    size: int
+    actor: str
+    reason: str = ""
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in production for an agent from `at` on, until the row with the next number.
+
+    number: 1, 2, 3 …; a move is refused unless it was made from the last one. champion: who decides: a version,
+    LEARNING or BASELINE. challenger: who is tried on the `share` of subjects that the hash of the subject under `release`
+    falls to; in the shadow stage it is asked and not obeyed. release: the name of the trial, "" outside of one. step:
+    of its plan, `stages`, in words. entered_at: when that step began. started_at, position: when, and where in the log,
+    the trial began: what it is compared by lies behind it. previous: the champion before, to which a rollback leads.
+    held: why it does not go on, "" if it does. waits_for_person: the next step is confirmed by a person. quarantined:
+    versions whose experience is not learned from. evidence: what the move was made on.
+    """
+
+    agent: str
+    number: int
+    at: float
+    actor: str
+    move: Move
+    reason: str
+    champion: str
+    challenger: str = ""
+    purpose: Purpose = "release"
+    release: str = ""
+    stages: str = ""
+    step: int = 0
+    stage: Stage = "full"
+    share: float = 0.0
+    entered_at: float = 0.0
+    started_at: float = 0.0
+    position: int = 0
+    previous: str = ""
+    held: str = ""
+    waits_for_person: bool = False
+    quarantined: tuple[str, ...] = ()
+    evidence: dict[str, Any] = {}
+
+    @property
+    def under_way(self) -> bool:
+        """Whether somebody is being tried."""
+        return self.release != ""
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict on a version as it was given, with its evidence.
+
+    kind: "evaluation" (off the log, before a release) or "outcome" (what a release or an experiment came to). body: the
+    figures, as plain values.
+    """
+
+    id: str
+    agent: str
+    version: str
+    against: str
+    at: float
+    actor: str
+    kind: Literal["evaluation", "outcome"]
+    verdict: str
+    reason: str
+    release: str = ""
+    body: dict[str, Any] = {}
