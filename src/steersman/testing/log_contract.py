@@ -120,6 +120,16 @@ class LogContract(PoolContract, TableContract, ServiceContract, ABC):
         assert log.outcomes(second.id) == [last]
         log.close()
 
+    def test_a_trial_is_told_apart_in_rows_and_figures(self, log: Log) -> None:
+        made = decision(at=3_600.0)
+        tried = replace(made, arm="challenger", version="ab" * 32, release="r1", challenger_share=0.25)
+        shadowed = replace(decision(), release="r1", shadow={"workers": 4, "order": "file"}, shadow_probability=0.125)
+        log.append((tried, shadowed, outcome(tried))).wait(SOON_S)
+        assert list(log.rows()) == [tried, shadowed, outcome(tried)]
+        mine = [each for each in log.figures() if each.arm == "challenger"]
+        assert {(each.agent, each.hour, each.drawn) for each in mine} == {(AGENT, 1, True)}
+        assert (sum(each.decisions for each in mine), sum(each.reward for each in mine)) == (1, 0.5)
+
     def test_rows_are_seen_before_they_are_durable(self, log: Log) -> None:
         first, second = decision(), decision(at=1_005.0)
         with self.stalled(log):
@@ -163,6 +173,41 @@ class LogContract(PoolContract, TableContract, ServiceContract, ABC):
         wanted = [0.0, 0.3, 0.5, 0.7, 0.99]
         places = [(made[0], 0), (made[1], 1), (made[2], 0), (made[2], 0), (made[1], 1)]
         assert log.sample(AGENT, wanted) == [(each, outcome(each, revision=number)) for each, number in places]
+
+    def test_what_is_behind_a_position_is_told_in_log_order(self, log: Log) -> None:
+        first, other, second = decision(), decision(agent="ops/scaler"), decision()
+        log.append((first, other, outcome(other), second, outcome(second), outcome(first), outcome(second, revision=1)))
+        log.flush(SOON_S)
+        found: list[tuple[int, Decision | Outcome]] = [
+            (1, first),
+            (4, second),
+            (5, outcome(second)),
+            (6, outcome(first)),
+            (7, outcome(second, revision=1)),
+        ]
+        assert log.since(AGENT, 0) == found
+        for after, expected in ((1, found[1:]), (2, found[1:]), (5, found[3:]), (7, []), (99, [])):
+            assert log.since(AGENT, after) == expected
+        assert log.since(AGENT, 0, limit=2) == found[:2]
+        assert log.since(AGENT, 4, limit=1) == found[2:3]
+        assert log.since("ops/scaler", 0) == [(2, other), (3, outcome(other))]
+        assert log.since("no such agent", 0) == []
+
+    def test_of_what_is_behind_a_position_only_what_is_durable_is_told(self, log: Log) -> None:
+        first, second = decision(), decision()
+        log.append((first,)).wait(SOON_S)
+        with self.stalled(log):
+            log.append((outcome(first), second))
+            assert log.since(AGENT, 0) == [(1, first)]
+            assert log.since(AGENT, 1) == []
+        log.flush(SOON_S)
+        assert log.since(AGENT, 1) == [(2, outcome(first)), (3, second)]
+
+    def test_what_was_cut_is_not_behind_any_position(self, log: Log) -> None:
+        first, second = decision(), decision()
+        log.append((first, outcome(first), second)).wait(SOON_S)
+        log.cut(replace(learned({("s", 0): 1.0}), position=2)).wait(SOON_S)
+        assert log.since(AGENT, 0) == log.since(AGENT, 0, limit=1) == [(3, second)]
 
     def test_history_is_what_it_was_when_it_began(self, log: Log) -> None:
         first = decision()
@@ -246,6 +291,9 @@ class LogContract(PoolContract, TableContract, ServiceContract, ABC):
             replace(first, values=(bad,)),
             replace(first, propensity=bad),
             replace(first, state={"share": bad}),
+            replace(first, challenger_share=bad),
+            replace(first, shadow={"workers": bad}, shadow_probability=0.5),
+            replace(first, shadow={"workers": 2}, shadow_probability=bad),
             outcome(first, reward=bad),
             replace(outcome(first), next_state={"share": bad}),
         ]

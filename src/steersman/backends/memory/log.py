@@ -1,9 +1,10 @@
 """`MemoryLog`: the log as plainly as it can be written. What the other backends must do, read here."""
 
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -71,6 +72,8 @@ class MemoryLog:
         self._audit_key = audit_key
         self._changed = threading.Condition(threading.RLock())
         self._rows: list[Decision | Outcome | None] = []  # None where a row was cut
+        self._places: dict[str, list[int]] = {}  # the positions of each agent's rows
+        self._stored = 0
         self._counts: Counter[tuple[str, int]] = Counter()
         self._bases: dict[str, Learned] = {}
         self._decisions: dict[str, tuple[int, Decision]] = {}
@@ -154,6 +157,13 @@ class MemoryLog:
         for position, row in enumerate(self._rows[after:until], start=after + 1):
             if isinstance(row, Outcome) and row.agent == agent and row.decision_id in self._decisions:
                 yield position, self._decisions[row.decision_id][1], row
+
+    def since(self, agent: str, after: int, limit: int = 10_000) -> list[tuple[int, Decision | Outcome]]:
+        """Return an agent's next decisions and outcomes behind a position, in log order; of what counts as durable."""
+        mine = self._places.get(agent, [])
+        behind = islice(mine, bisect_right(mine, after), bisect_right(mine, self._stored))
+        found = ((position, self._rows[position - 1]) for position in behind)
+        return list(islice(((position, row) for position, row in found if row is not None), limit))
 
     def sample(self, agent: str, shares: Sequence[float]) -> list[tuple[Decision, Outcome]]:
         """Return a decision with its last outcome for each share of the agent's span of positions."""
@@ -316,11 +326,11 @@ class MemoryLog:
 
     def _take(self, row: Row) -> None:
         if isinstance(row, Decision):
-            self._rows.append(row)
+            self._place(row)
             self._decisions[row.id] = (len(self._rows), row)
             self._counts[row.agent, row.stream] += 1
         elif isinstance(row, Outcome):
-            self._rows.append(row)
+            self._place(row)
             self._outcomes.setdefault(row.decision_id, []).append(row)
         elif isinstance(row, AuditEvent):
             self._audit += chained(self._audit_key, self._audit[-1] if self._audit else None, [row])
@@ -334,6 +344,10 @@ class MemoryLog:
             self._keys[row.id] = row
         else:
             self._controls[row.kind, row.scope] = row
+
+    def _place(self, row: Decision | Outcome) -> None:
+        self._rows.append(row)
+        self._places.setdefault(row.agent, []).append(len(self._rows))
 
     def _refuse_known(self, rows: Sequence[Row]) -> None:
         """Raise Conflict for a decision or a revision that the log holds, NotFound for an outcome of no decision."""
@@ -355,7 +369,7 @@ class MemoryLog:
 
     def _settle(self) -> None:
         if not self._stalled:
-            self.durable, self._waiting_rows = self._ticket, 0
+            self.durable, self._waiting_rows, self._stored = self._ticket, 0, len(self._rows)
             self._tell()
 
     def _tell(self) -> None:

@@ -35,6 +35,10 @@ class Answers:
         """Yield (position, decision, outcome) for each outcome row of an agent in log order, between two positions."""
         return self._reads.history(agent, until, after=after, durable=durable)
 
+    def since(self, agent: str, after: int, limit: int = 10_000) -> list[tuple[int, Decision | Outcome]]:
+        """Return an agent's next decisions and outcomes behind a position, in log order; of what is durable."""
+        return self._reads.since(agent, after, limit)
+
     def rows(self, agent: str | None = None) -> Iterator[Decision | Outcome]:
         """Yield all decisions and outcomes in log order."""
         return self._reads.rows(agent)

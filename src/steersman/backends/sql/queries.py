@@ -118,6 +118,22 @@ class Queries:
         )
 
     @cached_property
+    def since(self) -> str:
+        """Position, 1 for a decision or 0 for an outcome, and body, in log order.
+
+        Parameters: agent, after which position, limit; the same again; limit. Both halves walk along their index, so that
+        the cost depends on what is found alone.
+        """
+        halves = (self._behind(schema.decisions, "1"), self._behind(schema.outcomes, "0"))
+        both = " UNION ALL ".join(f"SELECT * FROM ({half}) AS half" for half in halves)
+        return f"{both} ORDER BY 1 LIMIT {self._mark}"
+
+    def _behind(self, table: Table, mark: str) -> str:
+        behind = and_(table.c.agent == bindparam("agent"), table.c.position > bindparam("after"))
+        found = select(table.c.position, literal_column(mark).label("decided"), table.c.body).where(behind)
+        return self.newest(found.order_by(table.c.position))
+
+    @cached_property
     def span(self) -> str:
         """First and last position of an agent's outcomes. Parameter: agent."""
         table = schema.outcomes

@@ -108,6 +108,12 @@ class Reads:
             if decided is not None:
                 yield position, decided, row
 
+    def since(self, agent: str, after: int, limit: int) -> list[tuple[int, Decision | Outcome]]:
+        """Return an agent's next durable decisions and outcomes behind a position, in log order: one statement, no snapshot."""
+        with self._readers.lend() as connection:
+            found = connection.execute(self._sql.since, (agent, after, limit, agent, after, limit, limit)).fetchall()
+        return [(place, codec.decision(body) if decided else codec.outcome(body)) for place, decided, body in found]
+
     def sample(
         self, agent: str, shares: Sequence[float], keys: Callable[[list[int]], object]
     ) -> list[tuple[Decision, Outcome]]:

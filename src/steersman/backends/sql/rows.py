@@ -55,7 +55,7 @@ def encode(rows: Sequence[Row]) -> list[Columns]:
 def _columns(row: Row) -> Columns:
     if isinstance(row, Decision):
         _check_whole(row.step)
-        body = _body(row, (row.proposed is None) + (row.propensity is None) + (row.action_probability is None))
+        body = _body(row, _unknown(row))
         action = text(row.executed)
         drawn = 0.0 < row.arm_probability < 1.0
         place = (row.id, row.agent, row.episode, row.step, row.arm, action, row.decided_at)
@@ -73,6 +73,11 @@ def _columns(row: Row) -> Columns:
         return msgspec.structs.astuple(row)
     word = (row.scope, row.active, row.actor, row.reason, row.at)
     return *word, row.kind, text(row.choices), row.expires_at
+
+
+def _unknown(row: Decision) -> int:
+    given = (row.proposed, row.propensity, row.action_probability, row.shadow, row.shadow_probability)
+    return given.count(None)
 
 
 def _nones(row: Outcome) -> int:

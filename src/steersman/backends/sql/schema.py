@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 APPLICATION_ID = 0x53746565  # "Stee", in the header of the file
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """The migrations, oldest first. A store is of the last one, or is brought there, or was written by a newer version."""
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's own row number
@@ -95,6 +95,7 @@ decisions = Table(
     UniqueConstraint("id"),
 )
 Index(None, decisions.c.agent, decisions.c.decided_at)
+Index(None, decisions.c.agent, decisions.c.position)
 _NAMED = decisions.c.episode != decisions.c.id  # a decision that stands alone is an episode of its own id
 Index(None, decisions.c.agent, decisions.c.episode, sqlite_where=_NAMED, postgresql_where=_NAMED)
 
@@ -336,6 +337,39 @@ api_keys = Table(
     _instant("revoked_at", nullable=True),
     sqlite_with_rowid=False,
 )
+
+policy_versions = Table(
+    "policy_versions",
+    metadata,
+    _text("agent", primary_key=True),
+    _text("id", primary_key=True),
+    _instant("cut_at"),
+    _text("body"),
+    Column("artefact", LargeBinary, nullable=False),  # last, so that whoever reads the rest does not pass it
+)
+Index(None, policy_versions.c.agent, policy_versions.c.cut_at)
+"""Policy versions, written once. Two agents may have learned the same, so that the hash alone names none."""
+
+deployments = Table(
+    "deployments",
+    metadata,
+    _text("agent", primary_key=True),
+    _whole("number", primary_key=True, autoincrement=False),
+    _instant("at"),
+    _text("body"),
+)
+"""Each move of an agent's pointer; the last number says what is in production."""
+
+judgements = Table(
+    "judgements",
+    metadata,
+    _text("id", primary_key=True),
+    _text("agent"),
+    _instant("at"),
+    _text("body"),
+)
+Index(None, judgements.c.agent, judgements.c.at)
+"""Verdicts on versions, as they were given."""
 
 alembic_version = Table(
     "alembic_version", MetaData(), Column("version_num", Text, primary_key=True, nullable=False)
