@@ -8,8 +8,11 @@ from steersman.core.errors import InvalidInput, Overloaded, SteersmanError, Stor
 from steersman.core.guards import PINNED
 from steersman.core.state import Scalar, StateValues, check_text
 from steersman.core.values import Arm, Decision, Refused
+from steersman.core.versions import LEARNING
 from steersman.loops.hands import Held
 from steersman.loops.runtime import EpisodeState, Runtime
+from steersman.loops.serving import Given, Served
+from steersman.maths.distributions import draw
 from steersman.stages.decide.choose import Choice as Chosen
 from steersman.stages.decide.choose import Situation
 
@@ -41,13 +44,12 @@ def decide(
         agent.clamped += clamped
         alone = EpisodeState(step=0, epsilon=agent.fold.epsilon)
         under_way = alone if episode is None or unknown is not None else agent.episode(episode)
-        made = _Made()
+        made, name = _Made(epsilon=under_way.epsilon), agent.world.ids()
         try:
             if unknown is None:
-                _choose(agent, checked, under_way.epsilon, arm, made)
+                _choose(agent, checked, subject or episode or name, arm, made)
         except Exception as error:  # noqa: BLE001 - fail closed: whatever went wrong, the safe action is served
             made.choice = _safe(f"failed, so the safe action: {agent.failed(error)}")
-        name = agent.world.ids()
         decision = _decision(
             agent,
             made,
@@ -111,9 +113,13 @@ class _Made:
     may_explore: bool = True
     overridden: bool = False
     choice: Chosen = _NOTHING
+    epsilon: float = 0.0
+    given: Given | None = None
+    shadow: int | None = None
+    shadow_probability: float | None = None
 
 
-def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm | None, made: _Made) -> None:
+def _choose(agent: Runtime, state: dict[str, Scalar], subject: str, arm: Arm | None, made: _Made) -> None:
     """Fill in what is chosen for a checked state."""
     held = agent.hands.look()
     made.draw, uniforms = agent.next_draw()
@@ -127,24 +133,46 @@ def _choose(agent: Runtime, state: dict[str, Scalar], epsilon: float, arm: Arm |
         pins = _pinned(agent, held)
         allowed = allowed & agent.guards.allowed([each.where for each in pins])
         made.refusals = (*made.refusals, *pins)
+    made.given = given = agent.serving.give(subject, arm)
+    served = given.served
+    if served.epsilon is not None:
+        made.epsilon = served.epsilon
     bins = agent.encoder.bins(state)
-    row = agent.fold.table.rows.get(agent.encoder.key(bins))
-    kin = agent.kin
+    key = agent.encoder.key(bins)
+    row = served.table.rows.get(key)
+    kin = agent.kin if served.version == LEARNING else None  # a version has taken in what others said when it was cut
     situation = Situation(
         row=row,
         allowed=allowed,
         baseline=agent.spec.actions.index(agent.spec.baseline(state)),
-        epsilon=epsilon,
+        epsilon=made.epsilon,
         uniforms=uniforms,
         arm=arm,
         may_explore=made.may_explore,
-        priors=() if kin is None else kin.borrowed(agent.encoder.named(bins), agent.fold.table, row),
+        priors=() if kin is None else kin.borrowed(agent.encoder.named(bins), served.table, row),
+        learned=given.arm,
+        assigned=given.assigned,
     )
-    made.choice = agent.chooser.choose(agent.fold.table, situation)
+    made.choice = served.chooser.choose(served.table, situation)
     if narrowed.refusals:
-        made.overridden = agent.chooser.overridden(agent.fold.table, situation, made.choice, narrowed.allowed)
-    if agent.budget is not None and agent.chooser.explored(agent.fold.table, situation, made.choice):
+        made.overridden = served.chooser.overridden(served.table, situation, made.choice, narrowed.allowed)
+    if agent.budget is not None and served.chooser.explored(served.table, situation, made.choice):
         agent.budget.spend()
+    if given.shadow is not None:
+        _ask_beside(agent, given.shadow, key, situation, made)
+
+
+def _ask_beside(agent: Runtime, shadow: Served, key: str, situation: Situation, made: _Made) -> None:
+    """Note what a challenger in its shadow stage would have done; that it fails harms nobody."""
+    try:
+        table = shadow.table
+        there = replace(situation, row=table.rows.get(key), epsilon=shadow.epsilon or 0.0, priors=())
+        chances, _ = shadow.chooser.probabilities(table, there, table.slot_values(there.row))
+        made.shadow = draw(chances, float(situation.uniforms[2]))
+        if made.choice.action is not None:
+            made.shadow_probability = float(chances[made.choice.action])
+    except Exception as error:  # noqa: BLE001 - what is only asked must never break what decides
+        agent.failed(error)
 
 
 def _pinned(agent: Runtime, held: Held) -> list[Refused]:
@@ -173,8 +201,10 @@ def _decision(
     trace_id: str,
     started: float,
 ) -> Decision:
-    choice = made.choice
-    action = None if choice.action is None else agent.spec.actions.actions[choice.action]
+    choice, actions = made.choice, agent.spec.actions.actions
+    action = None if choice.action is None else actions[choice.action]
+    given = made.given or Given(served=agent.learning())
+    trial = given.trial
     world = agent.world
     return Decision(
         id=name,
@@ -195,14 +225,20 @@ def _decision(
         values=choice.values,
         confidence=choice.confidence,
         priors=choice.priors,
-        epsilon=under_way.epsilon,
-        policy=agent.policy,
+        epsilon=made.epsilon,
+        policy=given.served.label,
         settings_hash=agent.settings_hash,
         table_position=agent.position,
         seed=world.seed,
         stream=agent.stream,
         may_explore=made.may_explore,
         overridden=made.overridden,
+        version=given.served.version,
+        release="" if trial is None else trial.release,
+        challenger_share=0.0 if trial is None else trial.share,
+        stage="full" if trial is None else trial.stage,
+        shadow=None if made.shadow is None else actions[made.shadow],
+        shadow_probability=made.shadow_probability,
         trace_id=trace_id,
         draw=made.draw,
         decided_at=world.clock(),

@@ -10,12 +10,15 @@ import numpy as np
 from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.guards import PINNED
 from steersman.core.settings import Settings
-from steersman.core.values import AuditEvent, Decision, Outcome
+from steersman.core.values import Arm, AuditEvent, Decision, Outcome
+from steersman.core.versions import LEARNING
 from steersman.loops.learn import refold
 from steersman.loops.runtime import Runtime, draw_key
+from steersman.loops.serving import Served
 from steersman.maths.randomness import uniforms
 from steersman.policies.encoding import describe
 from steersman.stages.decide.choose import Choice, Situation
+from steersman.stages.release.assignment import to_challenger
 
 _SETTINGS = "settings in force"
 _AUDIT_EVENTS = 10_000
@@ -91,7 +94,7 @@ def replay(agent: Runtime, decision: Decision) -> Replay:
             return replay(Runtime(agent.spec, old, agent.world, agent.guard_list), decision)
         differences.append(f"settings: made under {decision.settings_hash}, which this store does not know")
     base = agent.log.base(agent.spec.name)
-    if base is not None and decision.table_position < (base.position or 0):
+    if base is not None and decision.version == LEARNING and decision.table_position < (base.position or 0):
         differences.append("learned from: rows that retention has cut since, so that it cannot be made again")
     else:
         differences += _differences(agent, decision)
@@ -129,10 +132,11 @@ def _differences(agent: Runtime, decision: Decision) -> list[str]:
 
 
 def _again(agent: Runtime, decision: Decision) -> Choice:
-    """Choose again, from the table as the log gives it up to the decision's position."""
-    fold = refold(agent, decision.table_position)
+    """Choose again: by the version that decided, or by the table as the log gives it up to the decision's position."""
+    served = agent.serving.load(decision.version) if decision.version else _as_learned(agent, decision)
+    arm, assigned = _assignment(decision)
     now = Situation(
-        row=fold.table.rows.get(agent.encoder.key(agent.encoder.bins(decision.state))),
+        row=served.table.rows.get(agent.encoder.key(agent.encoder.bins(decision.state))),
         allowed=agent.guards.allowed([each.where for each in decision.refusals]),
         baseline=agent.spec.actions.index(agent.spec.baseline(decision.state)),
         epsilon=decision.epsilon,
@@ -140,8 +144,28 @@ def _again(agent: Runtime, decision: Decision) -> Choice:
         arm=decision.arm if decision.arm_probability == 1.0 else None,
         priors=decision.priors[1:],
         may_explore=decision.may_explore,
+        learned=arm,
+        assigned=assigned,
     )
-    return agent.chooser.choose(fold.table, now)
+    return served.chooser.choose(served.table, now)
+
+
+def _assignment(decision: Decision) -> tuple[Arm, float]:
+    """Return which learned arm the subject fell to, and how probable that was."""
+    share = decision.challenger_share
+    if decision.release and to_challenger(decision.release, decision.subject, share):
+        return "challenger", share
+    return "champion", 1.0 - share
+
+
+def _as_learned(agent: Runtime, decision: Decision) -> Served:
+    """Return the working table of then. What was in quarantine then is left out as it was then."""
+    then = Runtime(agent.spec, agent.settings, agent.world, agent.guard_list)
+    known = None if agent.world.production is None else agent.world.production.releases
+    now = None if known is None else known.at(agent.spec.name, decision.decided_at)
+    then.quarantined = frozenset() if now is None else frozenset(now.quarantined)
+    then.fold = refold(then, decision.table_position)
+    return then.learning()
 
 
 def note_settings(agent: Runtime) -> None:

@@ -10,7 +10,7 @@ from itertools import islice
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, StoreError
 from steersman.core.ports import SharedLog
 from steersman.core.values import Decision, Learned, Outcome
-from steersman.loops.learn import refold, restore
+from steersman.loops.learn import refold, restore, transition
 from steersman.loops.runtime import Runtime
 
 CHUNK = 200
@@ -118,7 +118,7 @@ def _apply(agent: Runtime, new: list[tuple[int, Decision, Outcome]]) -> None:
     with agent.lock:
         for position, decision, outcome in new:
             try:
-                agent.fold.apply(agent.recorder.transition(decision, outcome))
+                agent.fold.apply(transition(agent, decision, outcome))
             except InvalidInput:  # a row of an earlier definition
                 agent.skipped += 1
             else:

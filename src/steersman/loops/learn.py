@@ -1,6 +1,7 @@
 """Learn: the working table follows the log. Live outcomes are applied as they come; a revision folds the log again."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 from steersman.core.errors import InvalidInput, StoreError
@@ -12,9 +13,15 @@ from steersman.stages.learn.fold import Fold
 
 def learn(agent: Runtime, decision: Decision, outcome: Outcome) -> Learned:
     """Apply one first revision and return what changed, to be appended with the outcome."""
-    agent.fold.apply(agent.recorder.transition(decision, outcome))
+    agent.fold.apply(transition(agent, decision, outcome))
     replace, agent.replace_stored = agent.replace_stored, False
     return agent.fold.changes(replace=replace)
+
+
+def transition(agent: Runtime, decision: Decision, outcome: Outcome) -> Transition:
+    """Return what is learned of an outcome: nothing, but that there was a step, where a version in quarantine decided."""
+    made = agent.recorder.transition(decision, outcome)
+    return dataclasses.replace(made, reward=None) if decision.version in agent.quarantined else made
 
 
 def refold(agent: Runtime, until: int | None = None, revision: Outcome | None = None) -> Fold:
@@ -61,11 +68,11 @@ def transitions(
     for _, decision, outcome in agent.log.history(name, until, after=after, durable=durable):
         if outcome.revision == 0:
             try:
-                transition = agent.recorder.transition(decision, revisions.get(decision.id, outcome))
+                made = transition(agent, decision, revisions.get(decision.id, outcome))
             except InvalidInput:
                 agent.skipped += 1
                 continue
-            yield transition
+            yield made
 
 
 def relearn(agent: Runtime, revision: Outcome | None = None) -> Learned:
@@ -116,6 +123,25 @@ def _stored(agent: Runtime) -> tuple[Fold, int] | None:
         agent.failed(error)
         return None
     return fold, position
+
+
+def observe_quarantine(agent: Runtime) -> None:
+    """Take note of which versions are in quarantine; where that has changed, learn the log anew without them, or with them.
+
+    On a shared log whoever learns does so, and the others take it up. Raises StoreError.
+    """
+    now = agent.serving.deployment()
+    wanted = frozenset() if now is None else frozenset(now.quarantined)
+    if wanted == agent.quarantined:
+        return
+    with agent.reporting:
+        agent.quarantined = wanted
+        if agent.shared is not None:
+            agent.fence, agent.version = None, 0  # takes the table up anew, or refolds it where it learns
+            return
+        learned = relearn(agent)
+        agent.log.append((), learned)
+        agent.position = agent.log.position
 
 
 def blank(agent: str) -> Learned:

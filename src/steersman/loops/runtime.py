@@ -18,9 +18,11 @@ from steersman.core.ids import IdSource
 from steersman.core.ports import Clock, Log, Meter, SharedLog
 from steersman.core.settings import Settings
 from steersman.core.values import Decision, Outcome
+from steersman.core.versions import LEARNING
 from steersman.loops.budget import Budget
 from steersman.loops.hands import Hands
 from steersman.loops.kin import Kin
+from steersman.loops.serving import Production, Served, Serving
 from steersman.maths.randomness import Draws, Key, key_for, uniforms
 from steersman.policies.encoding import Encoder
 from steersman.policies.exploration import Explorer
@@ -44,6 +46,7 @@ class World:
     seed: int
     timer: Callable[[], float] = time.perf_counter
     meters: tuple[Meter, ...] = ()
+    production: Production | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -76,6 +79,7 @@ class Runtime:
     for the store.
     learns: whether this process may learn for it. On a log that many share (`shared`), it does while it holds the lease
     (`fence`); else it follows the stored table, which it has up to `version`.
+    quarantined: versions whose experience is not learned from.
     """
 
     def __init__(
@@ -103,7 +107,9 @@ class Runtime:
         self.safe_action = spec.actions.action(spec.safe_action)
         self.settings_hash = settings.hash
         self.policy = f"{settings.learning.method}/{settings.exploration.policy}"
+        self.quarantined: frozenset[str] = frozenset()
         self.fold = self.new_fold()
+        self._working = self._as_served()
         self.kin = None if spec.kinship is None else Kin(spec.kinship, spec, settings)
         self.shared = cast(SharedLog, world.log) if world.log.shared else None
         self.reporting: AbstractContextManager[object] = nullcontext() if self.shared else self.lock
@@ -120,6 +126,7 @@ class Runtime:
         self.draws = self._stream_of_draws()
         self.open: OrderedDict[str, Decision] = OrderedDict()
         self.episodes: OrderedDict[str, EpisodeState] = OrderedDict()
+        self.serving = Serving(spec, settings, world.production, self.learning, self.failed)
         self.hands = Hands(spec.name, world.log, world.clock, world.timer, self.failed)
         self.clamped = 0
         self.failures = 0
@@ -128,7 +135,19 @@ class Runtime:
     def new_fold(self) -> Fold:
         """Return a fold that has learned nothing."""
         key = key_for(0, f"{self.spec.name}/learn")  # no seed: what is learned depends on the log and the settings alone
-        return Fold(self.spec, self.settings, lambda count: float(uniforms(key, count, 1)[0]))
+        fold = Fold(self.spec, self.settings, lambda count: float(uniforms(key, count, 1)[0]))
+        if self.quarantined:
+            fold.carry.definition += f" without {' '.join(sorted(self.quarantined))}"
+        return fold
+
+    def learning(self) -> Served:
+        """Return what is being learned, as it stands."""
+        if self._working.table is not self.fold.table:
+            self._working = self._as_served()
+        return self._working
+
+    def _as_served(self) -> Served:
+        return Served(version=LEARNING, label=self.policy, chooser=self.chooser, table=self.fold.table, epsilon=None)
 
     def remember(self, decision: Decision) -> None:
         """Keep a decision at hand for its outcome; the oldest go first, and are then read from the log."""

@@ -42,7 +42,8 @@ class Situation(Struct, frozen=True, kw_only=True, eq=False):
     """All that a choice depends on: the table's row, what is allowed, the rule's action, ε and four uniform draws.
 
     `priors` is what others say about the state; without any, the choice rests on the table alone. Without `may_explore`
-    the champion takes what it thinks best.
+    the champion takes what it thinks best. `learned` names the arm of what was learned, which the subject got with the
+    probability `assigned`.
     """
 
     row: int | None
@@ -53,6 +54,8 @@ class Situation(Struct, frozen=True, kw_only=True, eq=False):
     arm: Arm | None = None
     priors: tuple[Belief, ...] = ()
     may_explore: bool = True
+    learned: Arm = "champion"
+    assigned: float = 1.0
 
 
 class Chooser:
@@ -85,21 +88,21 @@ class Chooser:
                 confidence=0.0,
                 priors=priors,
             )
-        arm, arm_probability = self._arm(now)
+        arm, within = self._arm(now)
         champion, reason = self.probabilities(table, now, slot_values)
         if arm == "baseline":
             action, propensity, reason = now.baseline, 1.0, "baseline rule"
         else:
             action = distributions.draw(champion, float(now.uniforms[1]))
             propensity = champion.item(action)
-        share = arm_probability if arm == "baseline" else 1.0 - arm_probability
+        share = within if arm == "baseline" else 1.0 - within
         probability = (share if action == now.baseline else 0.0) + (1.0 - share) * champion.item(action)
         return Choice(
             action=action,
             propensity=propensity,
             probability=probability,
             arm=arm,
-            arm_probability=arm_probability,
+            arm_probability=within if arm == "baseline" else within * now.assigned,
             reason=reason,
             values=values,
             confidence=self._confidence(table, now.row, action),
@@ -136,7 +139,7 @@ class Chooser:
 
     def explored(self, table: QTable, now: Situation, choice: Choice) -> bool:
         """Return whether a choice is none that the champion would have made without exploring."""
-        if choice.action is None or choice.arm != "champion":
+        if choice.action is None or choice.arm not in ("champion", "challenger"):
             return False
         greedy, _ = self.probabilities(table, replace(now, may_explore=False), np.array(choice.values))
         return not greedy[choice.action]
@@ -155,11 +158,11 @@ class Chooser:
         return bool(values.max() > values[guarded].max(initial=-np.inf))
 
     def _arm(self, now: Situation) -> tuple[Arm, float]:
-        """Return the arm and its probability; where the rule's action is refused, only the champion can act."""
+        """Return the arm and its probability for this subject; where the rule's action is refused, it cannot be the rule."""
         if now.arm is not None:
-            return (now.arm, 1.0) if now.arm != "baseline" or now.allowed[now.baseline] else ("champion", 1.0)
+            return (now.arm, 1.0) if now.arm != "baseline" or now.allowed[now.baseline] else (now.learned, 1.0)
         share = self._serving.baseline_share if now.allowed[now.baseline] else 0.0
-        return ("baseline", share) if now.uniforms[0] < share else ("champion", 1.0 - share)
+        return ("baseline", share) if now.uniforms[0] < share else (now.learned, 1.0 - share)
 
     def _confidence(self, table: QTable, row: int | None, action: int) -> float:
         if row is None:

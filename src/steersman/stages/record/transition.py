@@ -59,7 +59,7 @@ class Recorder:
             epsilon=decision.epsilon,
             decided_at=round(decision.decided_at, _DIGITS),
             at=round(outcome.reported_at, _DIGITS),
-            by_rule=decision.arm != "champion",
+            by_rule=decision.arm not in ("champion", "challenger"),
             shaping=0.0 if self._potential is None else self._shaping(self._potential, decision.state, outcome),
         )
 

@@ -1,0 +1,165 @@
+"""Serving: what is in production for an agent, looked at as often as the kill switch, and ready to choose.
+
+One row names everything (who decides, who is tried, on which share), so that no decision is made by a mixture of two.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from steersman.core.agent import AgentSpec
+from steersman.core.errors import InvalidInput
+from steersman.core.ports import Registry, Releases
+from steersman.core.settings import Settings
+from steersman.core.values import Arm
+from steersman.core.versions import BASELINE, LEARNING, Deployment, short
+from steersman.policies import artefact
+from steersman.policies.exploration import Explorer
+from steersman.policies.tabular import QTable
+from steersman.stages.decide.choose import Chooser
+from steersman.stages.release.assignment import to_challenger
+
+LOOK_S = 0.25
+_KEPT = 16
+
+
+class Production:
+    """The store's word on what is in production, for all agents of one process, and where versions are kept."""
+
+    def __init__(self, releases: Releases, registry: Registry, timer: Callable[[], float]) -> None:
+        self.releases = releases
+        self.registry = registry
+        self._timer = timer
+        self._found: dict[str, Deployment] = {}
+        self._looked_at = float("-inf")
+
+    def of(self, agent: str) -> Deployment | None:
+        """Return the last move of an agent, not older than a quarter of a second. Raises StoreError."""
+        now = self._timer()
+        if now - self._looked_at >= LOOK_S:
+            self._found = {each.agent: each for each in self.releases.current()}
+            self._looked_at = now
+        return self._found.get(agent)
+
+    def look_again(self) -> None:
+        """Ask the store at the next look."""
+        self._looked_at = float("-inf")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Served:
+    """One policy, ready to choose. epsilon: with which it explores; None leaves that to the episode."""
+
+    version: str
+    label: str
+    chooser: Chooser
+    table: QTable
+    epsilon: float | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """What a subject was given: the policy, as which arm, how probably, in which trial, and who is asked beside it."""
+
+    served: Served
+    arm: Arm = "champion"
+    assigned: float = 1.0
+    trial: Deployment | None = None
+    shadow: Served | None = None
+
+
+class Serving:
+    """What serves one agent. `learning` is asked for the working table, which others replace as a whole.
+
+    failed: is told what went wrong where production can go on.
+    """
+
+    def __init__(
+        self,
+        spec: AgentSpec,
+        settings: Settings,
+        production: Production | None,
+        learning: Callable[[], Served],
+        failed: Callable[[BaseException], str],
+    ) -> None:
+        self._spec = spec
+        self._settings = settings
+        self.production = production
+        self._learning = learning
+        self._failed = failed
+        self._loaded: OrderedDict[str, Served] = OrderedDict()
+
+    def deployment(self) -> Deployment | None:
+        """Return what is in production now; None where nothing was ever released. Raises StoreError."""
+        return None if self.production is None else self.production.of(self._spec.name)
+
+    def give(self, subject: str, arm: Arm | None) -> Given:
+        """Return what decides for a subject; an arm asked for by design takes no part in a trial.
+
+        Raises NotFound, StoreError or InvalidInput where the version in production cannot be served.
+        """
+        now = self.deployment()
+        if now is None:
+            return Given(served=self._learning())
+        champion = self.policy(now.champion)
+        if not now.under_way or arm is not None:
+            return Given(served=champion)
+        if now.stage == "shadow":
+            return Given(served=champion, trial=now, shadow=self._beside(now.challenger))
+        if to_challenger(now.release, subject, now.share):
+            return Given(served=self.policy(now.challenger), arm="challenger", assigned=now.share, trial=now)
+        return Given(served=champion, assigned=1.0 - now.share, trial=now)
+
+    def policy(self, version: str) -> Served:
+        """Return a policy by the name of its version. Raises as `give`."""
+        if version == LEARNING:
+            return self._learning()
+        found = self._loaded.get(version)
+        if found is None:
+            found = self._loaded[version] = self.load(version)
+            if len(self._loaded) > _KEPT:
+                self._loaded.popitem(last=False)
+        return found
+
+    def load(self, version: str) -> Served:
+        """Return a version made ready from what is kept of it: its name is the hash of that. Raises as `give`."""
+        if version == BASELINE:
+            return self._rule()
+        if self.production is None:
+            raise InvalidInput(f"{self._spec.name}: there is no registry here to take version {short(version)} from.")
+        frozen = artefact.unpack(self.production.registry.artefact(self._spec.name, version), version)
+        return self.ready(frozen, version)
+
+    def ready(self, frozen: artefact.Frozen, version: str) -> Served:
+        """Return a version's content ready to serve, exploring and learning rules as they were when it was cut.
+
+        The share that the baseline keeps is the one in force: it must be the same for all arms of a trial.
+        """
+        artefact.check_fits(frozen, self._spec)
+        then = Settings().with_values(frozen.settings, f"version {short(version)}")
+        settings = replace(then, serving=replace(then.serving, baseline_share=self._settings.serving.baseline_share))
+        return Served(
+            version=version,
+            label=short(version),
+            chooser=self._chooser(settings),
+            table=artefact.table(frozen, self._spec.actions),
+            epsilon=frozen.epsilon,
+        )
+
+    def _rule(self) -> Served:
+        serving = replace(self._settings.serving, cold_visits=max(self._settings.serving.cold_visits, 1))
+        table = QTable(self._spec.actions, initial_value=self._settings.learning.initial_value)
+        chooser = self._chooser(replace(self._settings, serving=serving))
+        return Served(version=BASELINE, label=BASELINE, chooser=chooser, table=table, epsilon=0.0)
+
+    def _chooser(self, settings: Settings) -> Chooser:
+        reach = self._spec.reward.high - self._spec.reward.low
+        return Chooser(Explorer(settings.exploration, reach), settings, reach)
+
+    def _beside(self, version: str) -> Served | None:
+        """Return a policy that is asked and not obeyed; that it cannot be asked harms nobody."""
+        try:
+            return self.policy(version)
+        except Exception as error:  # noqa: BLE001 - what is only asked must never break what decides
+            self._failed(error)
+            return None
