@@ -172,6 +172,13 @@ class QTable:
             float(self.updated_at[row, slot]),
         )
 
+    def put(self, states: dict[str, dict[str, int]], value: Floats, visits: NDArray[np.int64], td_variance: Floats) -> None:
+        """Put whole rows in, in the order of `states`; arrays of shape (states, estimators · width)."""
+        rows = [self.intern(key, bins) for key, bins in states.items()]
+        self.value[rows] = value
+        self.visits[rows] = visits
+        self.td_variance[rows] = td_variance
+
     def restore(self, states: dict[str, dict[str, int]], entries: Iterable[tuple[str, int, Entry]]) -> None:
         """Put stored entries back."""
         for key, bins in states.items():
