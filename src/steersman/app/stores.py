@@ -1,4 +1,4 @@
-"""Stores: where a URL leads, the key of a store's audit trail, and words to a store that another process may own."""
+"""Stores: where a URL leads, what is released there, the key of its audit trail, and words to one that another owns."""
 
 import os
 import secrets
@@ -6,10 +6,10 @@ import tempfile
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from steersman.core.errors import InvalidInput, NotFound, NotPermitted, StoreError
-from steersman.core.ports import Log
+from steersman.core.ports import Log, Registry, Releases
 from steersman.core.values import ApiKey, AuditEvent, Control
 
 DEFAULT_STORE = ".steersman/log.db"
@@ -37,6 +37,31 @@ def open_log(url: str | os.PathLike[str] | None, *, queue_rows: int, read_only: 
     from steersman.backends.sql import SqliteLog
 
     return SqliteLog(path, queue_rows=queue_rows, read_only=read_only, audit_key=partial(audit_key, url, make=True))
+
+
+class EmbeddedReleases(Registry, Releases, Protocol):
+    """A store's own registry, together with what is in production. Close it before the log."""
+
+    def close(self) -> None:
+        """Let the store go."""
+
+
+def open_releases(url: str | os.PathLike[str] | None, log: Log, *, read_only: bool = False) -> EmbeddedReleases:
+    """Return what is kept and released in the store of a log, whoever owns that.
+
+    In memory the log takes the audit events, and each call begins anew. Raises StoreVersionError for an older store.
+    """
+    if target(url) in ("memory:", "memory://"):
+        from steersman.backends.memory import MemoryReleases
+
+        return MemoryReleases(log)
+    key = b"" if read_only else audit_key(url, make=True)
+    if is_shared(url):
+        shared: EmbeddedReleases = _postgres().PostgresReleases(target(url), audit_key=key, read_only=read_only)
+        return shared
+    from steersman.backends.sql import SqliteReleases
+
+    return SqliteReleases(store_file(url, must_exist=True), audit_key=key, read_only=read_only)
 
 
 def append_in(url: str | os.PathLike[str] | None, *words: Control | ApiKey | AuditEvent, make: bool = False) -> None:

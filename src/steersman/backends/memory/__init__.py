@@ -1,5 +1,6 @@
-"""The log in memory: for tests, trials and simulations."""
+"""The log and what is released in memory: for tests, trials and simulations."""
 
 from steersman.backends.memory.log import MemoryLog
+from steersman.backends.memory.releases import MemoryReleases
 
-__all__ = ["MemoryLog"]
+__all__ = ["MemoryLog", "MemoryReleases"]

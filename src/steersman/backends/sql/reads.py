@@ -109,7 +109,7 @@ class Reads:
                 yield position, decided, row
 
     def since(self, agent: str, after: int, limit: int) -> list[tuple[int, Decision | Outcome]]:
-        """Return an agent's next durable decisions and outcomes behind a position, in log order: one statement, no snapshot."""
+        """Return an agent's next durable decisions and outcomes behind a position, in log order, by one statement."""
         with self._readers.lend() as connection:
             found = connection.execute(self._sql.since, (agent, after, limit, agent, after, limit, limit)).fetchall()
         return [(place, codec.decision(body) if decided else codec.outcome(body)) for place, decided, body in found]

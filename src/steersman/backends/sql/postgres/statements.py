@@ -13,14 +13,14 @@ from sqlalchemy.dialects import postgresql
 from steersman.backends.sql import schema
 from steersman.backends.sql.queries import Queries
 
-_DIALECT: Dialect = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+DIALECT: Dialect = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
 
 
 class Statements(Queries):
     """Adds what is written."""
 
     def __init__(self) -> None:
-        super().__init__(_DIALECT)
+        super().__init__(DIALECT)
 
     def _insert(self, table: Table, *, keys: Iterable[str] = (), version: bool = False) -> str:
         """Return an insert of arrays; with `keys`, rows that are there are replaced."""
@@ -252,7 +252,7 @@ def _events(table: Table) -> str:
 
 
 def _array(column: "Column[object]") -> str:
-    kind = "double precision" if column.info.get("instant") else column.type.compile(dialect=_DIALECT)
+    kind = "double precision" if column.info.get("instant") else column.type.compile(dialect=DIALECT)
     return f"%b::{kind}[]"
 
 

@@ -39,8 +39,11 @@ def upgrade(path: Path, revision: str = "head") -> None:
     migrate.upgrade(URL.create("sqlite", database=str(path)), revision, begin="BEGIN IMMEDIATE")
 
 
-def inspect(path: Path) -> str | None:
-    """Return the revision of the store, or None where there is nothing yet. Raises as `prepare` does."""
+def inspect(path: Path, *, pages: bool = True) -> str | None:
+    """Return the revision of the store, or None where there is nothing yet. Raises as `prepare` does.
+
+    pages: check those of a small store as well.
+    """
     if not path.exists() or not path.stat().st_size:
         return None
     with path.open("rb") as file:
@@ -53,14 +56,14 @@ def inspect(path: Path) -> str | None:
         _check_ours(path, connection, tables)
         revision = str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
         _check_revision(path, revision)
-        if path.stat().st_size <= _QUICK_CHECK_BYTES:
+        if pages and path.stat().st_size <= _QUICK_CHECK_BYTES:
             _check_pages(path, connection)
     return revision
 
 
-def check_current(path: Path) -> None:
+def check_current(path: Path, *, pages: bool = True) -> None:
     """Raise StoreVersionError for a store of an older version, StoreError where there is none, or as `prepare` does."""
-    revision = inspect(path)
+    revision = inspect(path, pages=pages)
     if revision is None:
         raise StoreError(f"there is no store at {path} to read. Name another file.")
     if revision != schema.REVISIONS[-1]:

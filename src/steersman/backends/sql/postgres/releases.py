@@ -1,0 +1,65 @@
+"""`PostgresReleases`: versions, moves and verdicts in the database of the log, for any process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from steersman.backends.sql import fork
+from steersman.backends.sql.postgres import connect, statements, store
+from steersman.backends.sql.postgres.readers import Readers
+from steersman.backends.sql.postgres.transaction import write_audit
+from steersman.backends.sql.reads import Connection
+from steersman.backends.sql.release_queries import ReleaseQueries
+from steersman.backends.sql.releases import StoredReleases
+from steersman.core.errors import InvalidInput
+from steersman.core.values import AuditEvent
+
+SQL = ReleaseQueries(statements.DIALECT)
+
+
+class PostgresReleases(StoredReleases):
+    """The `Registry` and `Releases` ports in PostgreSQL.
+
+    url: see `connect.target`. audit_key: of the audit trail. read_only: moves and keeps nothing. Raises NotFound without a
+    store, StoreVersionError for one of another version, StoreError if it cannot be used.
+    """
+
+    def __init__(self, url: str, *, audit_key: bytes = b"", read_only: bool = False) -> None:
+        self._where = connect.target(url)
+        self._audit_key = audit_key
+        try:
+            with connect.connect(self._where) as connection:
+                store.check_readable(connection, self._where)
+        except psycopg.Error as error:
+            raise connect.unusable(self._where, error) from error
+        self._pool = Readers(self._where, "")
+        super().__init__(self._pool, SQL, self._where.shown, read_only=read_only)
+        fork.track(self)
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._pool.close()
+
+    def abandon(self) -> None:
+        """Let go without touching the database, in a process that was forked."""
+        self._pool.closed = True
+        fork.leak(self._pool.connections())
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with connect.writer(self._where) as connection, connection.transaction():
+                yield connection
+        except psycopg.DataError as error:
+            raise InvalidInput(f"this cannot be stored: {str(error).splitlines()[0]}. Nothing was changed.") from error
+        except psycopg.Error as error:
+            raise connect.unusable(self._where, error) from error
+
+    def _hold(self, connection: Connection) -> None:
+        connection.execute(statements.SQL.lock_head)
+
+    def _tell(self, connection: Connection, events: tuple[AuditEvent, ...]) -> None:
+        assert isinstance(connection, psycopg.Connection)  # noqa: S101 - `_transaction` gave it
+        write_audit(connection, events, self._audit_key)
+        connection.execute("SELECT pg_notify(%s, '')", (connect.channel(self._where),))
