@@ -2,8 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy.dialects import sqlite
@@ -47,20 +46,8 @@ class SqliteReleases(StoredReleases):
         self._pool.closed = True
         fork.leak(self._pool.connections())
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with closing(connect.writer(self._path)) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                    connection.execute("COMMIT")
-                except BaseException:
-                    with suppress(sqlite3.Error):  # after SQLITE_FULL it is rolled back already
-                        connection.execute("ROLLBACK")
-                    raise
-        except (sqlite3.Error, OSError) as error:
-            raise connect.unusable(self._path, error) from error
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        return connect.transaction(self._path)
 
     def _hold(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE holds already."""

@@ -6,7 +6,6 @@ Such rows have no position in the log, so that the owner's count of positions st
 import os
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing, suppress
 from pathlib import Path
 
 from steersman.backends.sql.rows import encode
@@ -26,18 +25,7 @@ def append_unowned(path: str | os.PathLike[str], rows: Sequence[Word], audit_key
         if store.inspect(file) is None:
             raise NotFound(f"no store at {file}. Name the store whose agents are meant.")
         store.check_current(file)
-        with closing(connect.writer(file)) as connection:
-            _write(connection, rows, audit_key)
     except (sqlite3.Error, OSError) as error:
         raise connect.unusable(file, error) from error
-
-
-def _write(connection: sqlite3.Connection, rows: Sequence[Word], audit_key: bytes) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with connect.transaction(file) as connection:
         write_words(connection, rows, audit_key)
-        connection.execute("COMMIT")
-    except sqlite3.Error:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
