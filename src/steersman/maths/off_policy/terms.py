@@ -26,7 +26,9 @@ class Terms:
     @property
     def value(self) -> float:
         """The estimate."""
-        return float(self.from_means(self.columns.mean(axis=0)))
+        if self.denominator is None:
+            return float(self.numerator.mean(axis=0).sum())
+        return float(_divide(self.numerator.mean(axis=0), self.denominator.mean(axis=0)).sum())
 
     def from_means(self, means: Floats) -> Floats:
         """Return the estimates (…,) for means of the columns (…, k)."""
