@@ -50,6 +50,9 @@ class Pool(Protocol):
     def begin(self, connection: Any) -> int:
         """Begin a snapshot and return how many of this process' batches are in it."""
 
+    def ask(self, connection: Any, statement: str, parameters: tuple[object, ...]) -> list[Any]:
+        """Return the rows of an answer whose way to them depends on the parameters."""
+
     def scan(self, connection: Any, statement: str, parameters: tuple[object, ...]) -> "Scan":
         """Return the rows of a long answer, fetched as they are taken."""
 
@@ -111,7 +114,7 @@ class Reads:
     def since(self, agent: str, after: int, limit: int) -> list[tuple[int, Decision | Outcome]]:
         """Return an agent's next durable decisions and outcomes behind a position, in log order, by one statement."""
         with self._readers.lend() as connection:
-            found = connection.execute(self._sql.since, (agent, after, limit, agent, after, limit, limit)).fetchall()
+            found = self._readers.ask(connection, self._sql.since, (agent, after, limit, agent, after, limit, limit))
         return [(place, codec.decision(body) if decided else codec.outcome(body)) for place, decided, body in found]
 
     def sample(

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from steersman.backends.sql.sqlite import connect
 from steersman.backends.sql.sqlite.statements import SQL
@@ -42,6 +43,10 @@ class Readers:
         connection.execute("BEGIN")
         commits: int = connection.execute(SQL.head).fetchone()[1]
         return commits
+
+    def ask(self, connection: sqlite3.Connection, statement: str, parameters: tuple[object, ...]) -> list[Any]:
+        """Return the rows of an answer."""
+        return connection.execute(statement, parameters).fetchall()
 
     def scan(self, connection: sqlite3.Connection, statement: str, parameters: tuple[object, ...]) -> sqlite3.Cursor:
         """Return the rows of a long answer, fetched as they are taken."""

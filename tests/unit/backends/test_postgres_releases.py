@@ -1,0 +1,91 @@
+"""What only releases in PostgreSQL have: text that it cannot hold, stores of other versions, and the plans of its looks."""
+
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from steersman.backends.sql.postgres import PostgresLog, PostgresReleases, releases, store
+from steersman.backends.sql.postgres.connect import target
+from steersman.backends.sql.postgres.statements import SQL
+from steersman.core.errors import InvalidInput, NotFound, StoreError, StoreVersionError
+from steersman.testing.log_rows import AGENT, decision, outcome
+from steersman.testing.release_contract import event, move
+
+
+def plan(url: str, statement: str, parameters: tuple[object, ...] = ()) -> str:
+    """Return how a statement is carried out for its parameters."""
+    with closing(psycopg.connect(target(url).conninfo, autocommit=True, cursor_factory=psycopg.ClientCursor)) as connection:
+        return "\n".join(str(line) for (line,) in connection.execute(f"EXPLAIN {statement}", parameters))
+
+
+def test_what_is_behind_a_position_is_found_by_the_indexes_of_the_agent(store_url: str) -> None:
+    mine = decision()
+    with closing(PostgresLog(store_url)) as log:
+        log.append((mine, outcome(mine)))
+        for _ in range(10):
+            made = [decision(agent="ops/scaler") for _ in range(500)]
+            log.append([*made, *map(outcome, made)])
+        log.flush(60)
+        with closing(psycopg.connect(target(store_url).conninfo, autocommit=True)) as connection:
+            connection.execute("ANALYZE decisions, outcomes")
+        for _ in range(12):  # by then, the driver prepares what it may, and the server has one plan for all
+            assert log.since(AGENT, 0) == [(1, mine), (2, outcome(mine))]
+        with log._readers.lend() as kept:
+            assert (
+                kept.execute("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%half%'").fetchall() == []
+            )
+    found = plan(store_url, SQL.since, (AGENT, 0, 100) * 2 + (100,))
+    for table in ("decisions", "outcomes"):
+        assert f"Index Scan using ix_{table}_agent_position on {table}" in found
+    assert "Filter" not in found
+    assert "Seq Scan" not in found
+
+
+def test_what_is_in_production_is_found_by_the_index(store_url: str) -> None:
+    PostgresLog(store_url).close()
+    with closing(psycopg.connect(target(store_url).conninfo, autocommit=True)) as connection:
+        connection.execute(
+            "INSERT INTO deployments SELECT 'agent ' || a, n, to_timestamp(n), '{}' "
+            "FROM generate_series(1, 3) AS a, generate_series(1, 3000) AS n"
+        )
+        connection.execute("ANALYZE deployments")
+    found = plan(store_url, releases.SQL.current)
+    assert "Index Scan Backward using pk_deployments" in found
+    assert "Seq Scan" not in found
+    assert "Aggregate" not in found
+
+
+def test_text_that_the_server_cannot_hold_is_refused_with_the_move(store_url: str) -> None:
+    PostgresLog(store_url).close()
+    with closing(PostgresReleases(store_url)) as opened:
+        with pytest.raises(InvalidInput, match="cannot be stored"):
+            opened.move(move(1), event("nul \x00"))
+        with pytest.raises(InvalidInput, match="cannot be stored"):
+            opened.move(move(1, agent="nul \x00"))
+        assert opened.current() == []
+
+
+def test_a_server_that_does_not_answer_is_named(store_url: str) -> None:
+    PostgresLog(store_url).close()
+    with closing(PostgresReleases(store_url)) as opened:
+        with closing(psycopg.connect(target(store_url).conninfo, autocommit=True)) as connection:
+            connection.execute(f"ALTER SCHEMA {target(store_url).schema} RENAME TO gone")
+            with pytest.raises(StoreError, match="cannot use the store postgresql://"):
+                opened.move(move(1))
+            with pytest.raises(StoreError, match="cannot use the store postgresql://"):
+                opened.current()
+            connection.execute(f"ALTER SCHEMA gone RENAME TO {target(store_url).schema}")
+        assert opened.current() == []
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_store_of_an_older_version_is_refused(store_url: str, read_only: bool) -> None:
+    where = target(store_url)
+    with pytest.raises(NotFound, match="no store at"):
+        PostgresReleases(store_url, read_only=read_only)
+    with closing(psycopg.connect(where.conninfo, autocommit=True)) as connection:
+        connection.execute(f"CREATE SCHEMA {where.schema}")
+    store.upgrade(where, "0003")
+    with pytest.raises(StoreVersionError, match=r"older Steersman \(schema 0003; this one reads 0004\)"):
+        PostgresReleases(store_url, read_only=read_only)
