@@ -59,7 +59,8 @@ def fitted_q(
         raise InvalidInput(f"fitted Q: need rows, γ in [0, 1] and prior > 0; got {len(rows.reward)}, {gamma!r}, {prior!r}.")
     cells = _cells(rows, policy.shape, weights, follow=gamma > 0.0)
     values = _lean(cells.reward, cells.weight, policy.shape, prior)
-    enough = tolerance * max(float(np.abs(rows.reward).max()), 1e-300)
+    seen = rows.reward if weights is None else rows.reward[weights > 0.0]
+    enough = tolerance * max(float(np.abs(seen).max(initial=0.0)), 1e-300)
     for _ in range(sweeps if gamma > 0.0 else 0):
         before, values = values, _sweep(cells, values, policy, gamma=gamma, prior=prior)
         if float(np.abs(values - before).max()) <= enough:
