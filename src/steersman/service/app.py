@@ -87,6 +87,7 @@ class Service:
         self.begun = 0
         self.arriving = {True: 0, False: 0}
         self.streaming = 0
+        self.heavy = 0
         self.shed = 0
         self._routes = Routes(self.operations)
         self._crumbs = Crumbs()
@@ -156,8 +157,9 @@ class Service:
                 await self._look_after(tenant, tenant.metrics.observe, tenant.steersman)
 
     async def _look_around(self) -> None:
-        """Tell who watches a shared store what other processes do there."""
+        """Tell who watches what is put into production, and what other processes do to a shared store."""
         for tenant in self.tenants:
+            await self._look_after(tenant, tenant.look_at_releases)
             if tenant.shared and tenant.changes.watched:
                 await self._look_after(tenant, tenant.look_around)
 

@@ -1,11 +1,16 @@
-"""Events: which agents have changed, told to whoever watches, without remembering more than the names."""
+"""Events: which agents have changed, and what is in production now, told to whoever watches.
+
+Nothing more is remembered than the names, and the last move of each agent.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
+from msgspec.structs import replace
 
 from steersman.core.values import Decision, Outcome
+from steersman.core.versions import Deployment
 from steersman.service.operations import Call, Operation, Reply
 
 STEP_S = 0.25
@@ -16,6 +21,13 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """Agents of which something new is known."""
 
     agents: list[str]
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """What is new for one watcher. moves: the last one of each agent that was moved."""
+
+    names: set[str]
+    moves: tuple[Deployment, ...]
 
 
 class Changes:
@@ -31,6 +43,12 @@ class Changes:
         """Note that something about an agent has changed; from any thread."""
         for each in tuple(self._watchers):
             each.names.add(agent)
+
+    def moved(self, deployment: Deployment) -> None:
+        """Note that something else is in production; from any thread."""
+        for each in tuple(self._watchers):
+            each.moves[deployment.agent] = deployment
+        self.touch(deployment.agent)
 
     def decided(self, decision: Decision) -> None:
         """Note a decision."""
@@ -52,15 +70,16 @@ class Changes:
         """Whether anybody watches."""
         return bool(self._watchers)
 
-    async def subscribe(self) -> AsyncIterator[set[str]]:
-        """Yield the names of the agents that have changed since the last time, every quarter of a second; often none."""
+    async def subscribe(self) -> AsyncIterator[News]:
+        """Yield what is new since the last time, every quarter of a second; often nothing."""
         watcher = _Watcher()
         self._watchers.add(watcher)
         try:
             while True:
                 await asyncio.sleep(STEP_S)
                 names, watcher.names = watcher.names, set()
-                yield names
+                moves, watcher.moves = watcher.moves, {}
+                yield News(names=names, moves=tuple(moves.values()))
         finally:
             self._watchers.discard(watcher)
 
@@ -68,6 +87,7 @@ class Changes:
 class _Watcher:
     def __init__(self) -> None:
         self.names: set[str] = set()
+        self.moves: dict[str, Deployment] = {}
 
 
 async def _events(call: Call) -> Reply:
@@ -79,13 +99,15 @@ async def _stream(call: Call) -> AsyncIterator[bytes]:
     heartbeat_s: float = call.host.settings.heartbeat_s
     silent_s = 0.0
     yield b"retry: 2000\n\n"
-    async for names in call.host.tenant(call).changes.subscribe():
+    async for news in call.host.tenant(call).changes.subscribe():
         if call.host.closing:
             yield b"event: end\ndata: {}\n\n"
             return
         silent_s += STEP_S
-        if names:
-            yield b"event: change\ndata: " + _encode(Changed(agents=sorted(names))) + b"\n\n"
+        for each in news.moves:  # its evidence is asked for where somebody wants to see it
+            yield b"event: move\ndata: " + _encode(replace(each, evidence={})) + b"\n\n"
+        if news.names:
+            yield b"event: change\ndata: " + _encode(Changed(agents=sorted(news.names))) + b"\n\n"
             silent_s = 0.0
         elif silent_s >= heartbeat_s:
             yield b": alive\n\n"
@@ -99,7 +121,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/events",
         role="view",
-        summary="Watch which agents change, as server-sent events.",
+        summary="Watch which agents change (change), and what is put into production (move), as server-sent events.",
         handler=_events,
         answer=Changed,
         tag="events",

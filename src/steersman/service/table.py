@@ -3,12 +3,26 @@
 from importlib import import_module
 from typing import Any, Literal
 
-from steersman.service import agents, audit, controls, decisions, events, export, health, keys, openapi, outcomes, sessions
+from steersman.service import (
+    agents,
+    audit,
+    controls,
+    decisions,
+    events,
+    export,
+    health,
+    keys,
+    openapi,
+    outcomes,
+    releases,
+    sessions,
+    verdicts,
+)
 from steersman.service.operations import Operation
 
 Part = Literal["decide", "learn", "all"]
 
-_ROOMS = (decisions, outcomes, agents, controls, audit, keys, export, events, openapi, sessions)
+_ROOMS = (decisions, outcomes, agents, releases, verdicts, controls, audit, keys, export, events, openapi, sessions)
 
 
 def operations(part: Part = "all") -> tuple[Operation, ...]:

@@ -134,6 +134,8 @@ class Tenant:
         self.busy: Counter[str] = Counter()
         self._counting = threading.Lock()
         self._head = 0
+        self._moves: dict[str, int] | None = None
+        self._looking = threading.Lock()
         self._revising = [asyncio.Lock() for _ in range(_LOCKS)]
 
     def open_agent(self, name: str) -> Agent:
@@ -189,6 +191,18 @@ class Tenant:
             self._head = head
             for name in self.agents:
                 self.changes.touch(name)
+
+    def look_at_releases(self) -> None:
+        """Note for who watches what was put into production since the last look, whoever moved it."""
+        production = self.steersman.production
+        with self._looking:
+            if production is None:
+                return
+            current = production.releases.current()
+            known, self._moves = self._moves, {each.agent: each.number for each in current}
+        for each in current:
+            if known is not None and each.number != known.get(each.agent):
+                self.changes.moved(each)
 
     def outcome(self, decision_id: str) -> Outcome:
         """Return the last revision of a decision's outcome, as the log has it."""
