@@ -3,23 +3,24 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast, get_type_hints
+from typing import Any, get_type_hints
 
 from steersman.app import stores
 from steersman.app.checks import check_settings, isolated
+from steersman.app.duties import Duties
+from steersman.app.releases import open_production, sandbox
 from steersman.app.words import audit_of, audit_of_key, checked_control
 from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.catalog import Catalog, load_file
 from steersman.core.chain import Anchor, faults
-from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound, StoreError
+from steersman.core.errors import InvalidInput, NotFound, StoreError
 from steersman.core.ids import IdSource, TimeOrderedIds
-from steersman.core.ports import Clock, Log, Meter, Progress, Receipt, SharedLog
+from steersman.core.ports import Clock, Log, Meter, Progress, Receipt
 from steersman.core.settings import SettingsFile
 from steersman.core.values import ApiKey, AuditEvent, Control, ControlKind, Decision, Outcome
 from steersman.loops import exchange, learn, share
@@ -28,12 +29,9 @@ from steersman.loops.explain import note_settings
 from steersman.loops.follow import follow
 from steersman.loops.rank import Ranker
 from steersman.loops.runtime import Runtime, World
+from steersman.loops.serving import Production
 
 DEFAULT_RANKER = "personalizer/default"
-SWEEP_S = 60.0
-FOLLOW_S = 0.5
-FOLLOW_PAUSE_S = 0.005
-JOIN_S = 15.0
 CONTROL_WAIT_S = 5.0
 _RECENT = 10_000
 _BEFORE_ALL = -(2**62)
@@ -56,19 +54,28 @@ class Steersman:
         learn: bool = True,
         meters: Iterable[Meter] = (),
         audit_key: bytes = b"",
+        production: Production | None = None,
     ) -> None:
         self.log = log
+        self.production = production
         self._audit_key = audit_key
         self._learns = learn
         self.catalog = catalog or Catalog()
         self.settings_file = settings or SettingsFile()
         self._overrides = overrides or {}
-        self._world = World(log=log, clock=clock, ids=ids or TimeOrderedIds(clock), seed=seed, meters=tuple(meters))
+        self._world = World(
+            log=log,
+            clock=clock,
+            ids=ids or TimeOrderedIds(clock),
+            seed=seed,
+            meters=tuple(meters),
+            production=production,
+            sandbox=sandbox,
+        )
         self._agents: dict[str, Agent] = {}
         self.rankers: dict[str, Ranker] = {}
         self._lock = threading.RLock()
-        self._closing = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._duties = Duties(self)
 
     @classmethod
     def open(
@@ -79,6 +86,7 @@ class Steersman:
         settings: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
         seed: int = 0,
         read_only: bool = False,
+        moves: bool = False,
         clock: Clock = time.time,
         ids: IdSource | None = None,
         learn: bool = True,
@@ -90,7 +98,8 @@ class Steersman:
         the same), `postgresql://…` for one that many processes share, or "memory:". agents: definitions of your own.
         settings: a TOML file (default: `steersman.toml` here), or values by section instead of a file. seed: the same
         seed gives the same decisions. learn: whether this process may learn for a shared store; for each agent one at a
-        time does, and the others decide by what it learned. meters: who is told what agents do. Raises StoreError,
+        time does, and the others decide by what it learned. meters: who is told what agents do. moves: whether what is in
+        production can be moved although the log is only read, as where another process owns it. Raises StoreError,
         StoreVersionError, Conflict (owned by another process), or InvalidInput, each with the way out.
         """
         values = settings if isinstance(settings, Mapping) else None
@@ -114,9 +123,10 @@ class Steersman:
             learn=learn and not read_only,
             meters=meters,
             audit_key=stores.audit_key(url),
+            production=open_production(url, log, file.settings("", {}, values).release, read_only=read_only and not moves),
         )
         if not read_only:
-            steersman._start(steersman._sweep, *([steersman._follow] if log.shared else []))
+            steersman._duties.begin(watch=learn, jumps=clock is time.time)
         return steersman
 
     def agent(self, agent: str | AgentSpec) -> Agent:
@@ -141,7 +151,8 @@ class Steersman:
         note_settings(runtime)
         return runtime
 
-    def _opened(self) -> list[Agent]:
+    def opened(self) -> list[Agent]:
+        """Return the agents that are at work here."""
         with self._lock:
             return list(self._agents.values())
 
@@ -215,7 +226,7 @@ class Steersman:
         known = self.in_scope(scope) if kind == "pin" else ()  # a kill switch waits for no definition to load
         wanted = checked_control(kind, scope, active, actor, reason, choices or {}, expires_in_s, at, known=known)
         receipt = self.log.append((wanted, audit_of(wanted)))
-        for agent in self._opened():
+        for agent in self.opened():
             agent.look_again()
         for ranker in list(self.rankers.values()):
             ranker.look_again()
@@ -334,67 +345,13 @@ class Steersman:
 
     def close(self) -> None:
         """Make everything durable and release the store. Raises StoreError if something could not be made durable."""
-        self._closing.set()
-        for each in self._threads:
-            if each is not threading.current_thread():
-                each.join(JOIN_S)
-        self._follow_once_more()
-        for ranker in () if self.log.shared or not self._threads else self.rankers.values():
+        at_work = self._duties.end()
+        for ranker in () if self.log.shared or not at_work else self.rankers.values():
             with suppress(StoreError):  # opening goes on from the last time, and learns the rest again
                 ranker.store()
+        if self.production is not None:
+            self.production.close()
         self.log.close()
-
-    def _start(self, *loops: Callable[[], None]) -> None:
-        self._threads = [threading.Thread(target=each, daemon=True, name=f"steersman{each.__name__}") for each in loops]
-        for each in self._threads:
-            each.start()
-
-    def _follow(self) -> None:
-        """Follow a shared log as soon as there is news, and now and then in case none was heard."""
-        log = cast(SharedLog, self.log)
-        more = False
-        while not self._closing.is_set():
-            if not more:
-                log.watch(FOLLOW_S)
-            more = False
-            for agent in self._opened():
-                try:
-                    more |= not self._closing.is_set() and agent.follow()
-                except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again; the other agents go on
-                    agent.note_failure(error)
-            self._maintain_rankers()
-            self._closing.wait(FOLLOW_PAUSE_S)
-
-    def _maintain_rankers(self) -> None:
-        """Let rankers follow the log, close what waited too long, and store what they learned."""
-        for each in list(self.rankers.values()):
-            try:
-                each.maintain()
-            except Exception as error:  # noqa: BLE001 - tried again in a moment; the others go on
-                each.failed(error)
-
-    def _follow_once_more(self) -> None:
-        """Learn what was reported last: a program that only reports and ends has no other time for it."""
-        for agent in self._opened() if self._threads and self.log.shared and not self.log.health() else ():
-            with suppress(StoreError, DeadlineExceeded):  # whoever learns next begins where this one stopped
-                agent.follow()
-
-    def _sweep(self) -> None:
-        """Every minute, close what waited too long, exchange with kin where it is time, and cut what is past retention."""
-        while not self._closing.wait(SWEEP_S):
-            self._maintain_rankers()
-            for agent in self._opened():
-                for duty in (agent.expire, partial(agent.share, if_due=True), partial(self._cut, agent)):
-                    try:
-                        duty()
-                    except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again in a minute
-                        agent.note_failure(error)
-
-    def _cut(self, agent: Agent) -> None:
-        """Cut what is past retention, until the next minute begins."""
-        until = time.monotonic() + SWEEP_S / 2
-        while not self._closing.is_set() and time.monotonic() < until and agent.cut():
-            pass
 
     def __enter__(self) -> "Steersman":
         return self

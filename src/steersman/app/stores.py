@@ -57,7 +57,7 @@ def open_releases(url: str | os.PathLike[str] | None, log: Log, *, read_only: bo
         return MemoryReleases(log)
     key = b"" if read_only else audit_key(url, make=True)
     if is_shared(url):
-        shared: EmbeddedReleases = _postgres().PostgresReleases(target(url), audit_key=key, read_only=read_only)
+        shared: EmbeddedReleases = _postgres().PostgresReleases(target(url), log=log, audit_key=key, read_only=read_only)
         return shared
     from steersman.backends.sql import SqliteReleases
 

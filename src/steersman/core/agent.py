@@ -92,6 +92,11 @@ class AgentSpec:
                 f"agent {self.name}: irreversible names {unknown[0]!r}.{nearest(str(unknown[0]), map(str, known))}"
             )
 
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        """The least and the highest reward."""
+        return self.reward.low, self.reward.high
+
     def _check_guardrail(self, rail: Guardrail) -> None:
         found = {each.name: each for each in self.reward.measurements}.get(rail.measurement)
         if found is None:

@@ -38,6 +38,13 @@ class Learning:
     planning_steps: int = _setting(
         0, "Updates from a learned model after each outcome (Dyna-Q); 0 plans nothing.", unit="updates", low=0, high=1000
     )
+    source_share: float = _setting(
+        1.0,
+        "Largest share of a value that the outcomes of one source may make up; what it says beyond teaches nothing. 1 sets "
+        "no limit. At least alpha.",
+        low=1e-6,
+        high=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,12 +241,10 @@ class Monitoring:
 
     drift_reference: int = _setting(2_000, "Decisions that later ones are compared with.", unit="decisions", low=100)
     drift_window: int = _setting(500, "Newest decisions that are compared.", unit="decisions", low=50)
-    psi_warn: float = _setting(0.1, "Population stability index of a feature that is told.", low=0)
-    psi_act: float = _setting(0.25, "… that asks for action.", low=0)
     error_budget: float = _setting(
         0.0, "Share of failures that is allowed; exploring stops while it burns too fast. 0 sets no budget.", low=0, high=1
     )
-    error_period_s: float = _setting(2_592_000.0, "Time for which the error budget is given.", unit="s", low=60)
+    error_period_s: float = _setting(2_592_000.0, "Time for which the error budget is given.", unit="s", low=259_200)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ class Transition:
     nothing. `next_allowed` masks the actions of the next state, shape (actions,); `at` is when the outcome was
     reported (unix seconds). `by_rule` says that the choice was the baseline's or the safe one, not the learned policy's.
     `shaping` is γΦ(s′) − Φ(s) of the agent's potential, 0 without one; it is learned from, and is no reward.
+    `source` says who reported the outcome, "" where nobody is named.
     """
 
     decision_id: str
@@ -32,6 +33,7 @@ class Transition:
     at: float
     by_rule: bool = False
     shaping: float = 0.0
+    source: str = ""
 
     @property
     def signal(self) -> float:

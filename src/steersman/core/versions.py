@@ -68,7 +68,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     LEARNING or BASELINE. challenger: who is tried on the `share` of subjects that the hash of the subject under `release`
     falls to; in the shadow stage it is asked and not obeyed. release: the name of the trial, "" outside of one. step:
     of its plan, `stages`, in words. entered_at: when that step began. started_at, position: when, and where in the log,
-    the trial began: what it is compared by lies behind it. previous: the champion before, to which a rollback leads.
+    the trial began: what it is compared by lies behind it. previous: who decided before this trial, or before this move.
     held: why it does not go on, "" if it does. waits_for_person: the next step is confirmed by a person. quarantined:
     versions whose experience is not learned from. evidence: what the move was made on.
     """
@@ -105,8 +105,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict on a version as it was given, with its evidence.
 
-    kind: "evaluation" (off the log, before a release) or "outcome" (what a release or an experiment came to). body: the
-    figures, as plain values.
+    kind: "evaluation" (off the log, before a release), "outcome" (what a release or an experiment came to) or "drill" (a
+    bad version that was planted in a sandbox). body: the figures, as plain values.
     """
 
     id: str
@@ -115,7 +115,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     against: str
     at: float
     actor: str
-    kind: Literal["evaluation", "outcome"]
+    kind: Literal["evaluation", "outcome", "drill"]
     verdict: str
     reason: str
     release: str = ""

@@ -21,11 +21,15 @@ from steersman.loops import learn, report, retain
 from steersman.loops import share as share_loop
 from steersman.loops.doctor import Diagnosis, diagnose, standing
 from steersman.loops.explain import Explanation, Replay
+from steersman.loops.handle import Release
 from steersman.loops.policy import Policy, policy_table
 from steersman.loops.runtime import Runtime
 from steersman.loops.steer import Call, steered
+from steersman.loops.watching import Watching
 from steersman.stages.monitor.convergence import Convergence
+from steersman.stages.monitor.drift import Drift
 from steersman.stages.monitor.probes import prove
+from steersman.stages.monitor.signals import Signal
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,6 +40,8 @@ class Agent:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self.release = Release(runtime)
+        self._watching = Watching(runtime)
 
     @property
     def spec(self) -> AgentSpec:
@@ -162,6 +168,22 @@ class Agent:
         """Return facts about the agent and what stands out among them."""
         with self._runtime.lock:
             return diagnose(self._runtime)
+
+    def signals(self) -> tuple[Signal, ...]:
+        """Return what monitoring has to tell now: drift, rewards that shift or are odd, an error budget that burns."""
+        return self._watching.signals()
+
+    def drift(self) -> tuple[Drift, ...]:
+        """Return how each feature of the states, and each dimension of the actions, differs from its reference window."""
+        return self._watching.drifts()
+
+    def rebase(self) -> None:
+        """Take the states, actions and rewards of now as the normal from now on; drift is told against them."""
+        self._watching.rebase()
+
+    def watch(self) -> None:
+        """Take in what is new for `signals`, and pause exploring while the error budget burns; an open store does so."""
+        self._watching.tick()
 
     def probe_guards(self) -> dict[str, bool]:
         """Return whether each guard that declares a probe refuses it in time, by name."""

@@ -33,6 +33,14 @@ def cut(agent: Runtime, *, actor: str, reason: str = "") -> PolicyVersion:
     return keep(agent, place, frozen, position=position, outcomes=outcomes, actor=actor, reason=reason)
 
 
+def blank(agent: Runtime, *, actor: str) -> str:
+    """Keep a version that has learned nothing, and return its name: the baseline's rule, exploring as settings say."""
+    fold = agent.new_fold()
+    nothing = artefact.freeze(agent.spec, agent.settings, fold.table, fold.epsilon)
+    kept = keep(agent, production(agent), nothing, position=0, outcomes=0, actor=actor, reason="nothing was learned yet")
+    return kept.id
+
+
 def keep(
     agent: Runtime,
     place: Production,

@@ -38,7 +38,10 @@ _OPEN_EPISODES = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What is injected: time, ids, randomness. A test or a simulation brings its own."""
+    """What is injected: time, ids, randomness. A test or a simulation brings its own.
+
+    sandbox: makes a world of its own, in memory, in which nothing that happens reaches this one.
+    """
 
     log: Log
     clock: Clock
@@ -47,6 +50,7 @@ class World:
     timer: Callable[[], float] = time.perf_counter
     meters: tuple[Meter, ...] = ()
     production: Production | None = None
+    sandbox: "Callable[[Clock], World] | None" = None
 
 
 @dataclass(kw_only=True, slots=True)

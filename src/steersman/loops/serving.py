@@ -26,20 +26,35 @@ _KEPT = 16
 class Production:
     """The store's word on what is in production, for all agents of one process, and where versions are kept."""
 
-    def __init__(self, releases: Releases, registry: Registry, timer: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        releases: Releases,
+        registry: Registry,
+        timer: Callable[[], float],
+        *,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
         self.releases = releases
         self.registry = registry
+        self.close = close
         self._timer = timer
         self._found: dict[str, Deployment] = {}
         self._looked_at = float("-inf")
 
     def of(self, agent: str) -> Deployment | None:
         """Return the last move of an agent, not older than a quarter of a second. Raises StoreError."""
+        return self._look().get(agent)
+
+    def under_way(self) -> list[Deployment]:
+        """Return the trials that are under way. Raises StoreError."""
+        return [each for each in self._look().values() if each.under_way]
+
+    def _look(self) -> dict[str, Deployment]:
         now = self._timer()
         if now - self._looked_at >= LOOK_S:
             self._found = {each.agent: each for each in self.releases.current()}
             self._looked_at = now
-        return self._found.get(agent)
+        return self._found
 
     def look_again(self) -> None:
         """Ask the store at the next look."""

@@ -220,7 +220,7 @@ def test_a_change_of_settings_learns_the_log_again_and_old_decisions_still_repla
 
 def test_the_sweep_expires_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
 
-    from steersman.app import steersman as app
+    from steersman.app import duties as app
 
     monkeypatch.setattr(app, "SWEEP_S", 0.02)
     settings = {"episodes": {"reward_wait_s": 0.05}}

@@ -25,9 +25,9 @@ class Step:
     lasts_s: float
 
     def __str__(self) -> str:
-        what = "shadow" if self.stage == "shadow" else f"{100 * self.share:g}%"
+        what = "shadow" if self.stage == "shadow" else f"{_plain(100 * self.share)}%"
         unit = next(each for each in ("d", "h", "m", "s") if self.lasts_s % _SECONDS[each] == 0 or each == "s")
-        return f"{what} {self.lasts_s / _SECONDS[unit]:g}{unit}"
+        return f"{what} {_plain(self.lasts_s / _SECONDS[unit])}{unit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,11 @@ def _check(text: str, found: Sequence[Step]) -> None:
             f"release.stages {text!r}: shares must rise, between 0 and 100 %, and there must be one: a version that nobody "
             "was given cannot be shown to be no worse."
         )
+
+
+def _plain(number: float) -> str:
+    """Return a number without an exponent, so that a plan reads back as it was written."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def in_words(plan: Sequence[Step]) -> str:

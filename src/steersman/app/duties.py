@@ -1,0 +1,143 @@
+"""Duties: what an open store does by itself, in threads of its own: follow the log, sweep, and watch what is on trial."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Protocol, cast
+
+from steersman.app.releases import Jumps
+from steersman.core.catalog import Catalog
+from steersman.core.errors import DeadlineExceeded, SteersmanError, StoreError
+from steersman.core.ports import Log, SharedLog
+from steersman.loops.agent import Agent
+from steersman.loops.rank import Ranker
+from steersman.loops.serving import Production
+
+SWEEP_S = 60.0
+FOLLOW_S = 0.5
+FOLLOW_PAUSE_S = 0.005
+WATCH_S = 0.25
+WATCH_ROUNDS = 20
+JOIN_S = 15.0
+
+
+class Host(Protocol):
+    """Whose duties these are."""
+
+    log: Log
+    catalog: Catalog
+    production: Production | None
+
+    @property
+    def rankers(self) -> Mapping[str, Ranker]:
+        """The rankers at work, by name."""
+
+    def agent(self, agent: str) -> Agent:
+        """Return an agent by name."""
+
+    def opened(self) -> list[Agent]:
+        """Return the agents that are at work."""
+
+
+class Duties:
+    """The threads of one open store."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._closing = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def begin(self, *, watch: bool, jumps: bool) -> None:
+        """Begin; watch: trials too. jumps: look out for a clock that jumps."""
+        loops: list[tuple[str, Callable[[], None]]] = [("sweep", self._sweep)]
+        if self._host.log.shared:
+            loops.append(("follow", self._follow))
+        if watch:
+            loops.append(("watch", partial(self._watch, Jumps() if jumps else None)))
+        self._threads = [threading.Thread(target=each, daemon=True, name=f"steersman_{name}") for name, each in loops]
+        for each in self._threads:
+            each.start()
+
+    def end(self) -> bool:
+        """End; return whether there was anything at work."""
+        self._closing.set()
+        for each in self._threads:
+            if each is not threading.current_thread():
+                each.join(JOIN_S)
+        self._follow_once_more()
+        return bool(self._threads)
+
+    def _follow(self) -> None:
+        """Follow a shared log as soon as there is news, and now and then in case none was heard."""
+        log = cast(SharedLog, self._host.log)
+        more = False
+        while not self._closing.is_set():
+            if not more:
+                log.watch(FOLLOW_S)
+            more = False
+            for agent in self._host.opened():
+                try:
+                    more |= not self._closing.is_set() and agent.follow()
+                except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again; the other agents go on
+                    agent.note_failure(error)
+            self._maintain_rankers()
+            self._closing.wait(FOLLOW_PAUSE_S)
+
+    def _maintain_rankers(self) -> None:
+        """Let rankers follow the log, close what waited too long, and store what they learned."""
+        for each in list(self._host.rankers.values()):
+            try:
+                each.maintain()
+            except Exception as error:  # noqa: BLE001 - tried again in a moment; the others go on
+                each.failed(error)
+
+    def _follow_once_more(self) -> None:
+        """Learn what was reported last: a program that only reports and ends has no other time for it."""
+        log = self._host.log
+        for agent in self._host.opened() if self._threads and log.shared and not log.health() else ():
+            with suppress(StoreError, DeadlineExceeded):  # whoever learns next begins where this one stopped
+                agent.follow()
+
+    def _watch(self, jumps: Jumps | None) -> None:
+        """Look at what is in production as often as at the kill switch, and make the moves that are due."""
+        rounds = 0
+        while not self._closing.wait(WATCH_S):
+            rounds += 1
+            jumped_s = 0.0 if jumps is None else jumps.look()
+            for agent in self._watched():
+                try:
+                    if jumped_s:
+                        agent.release.clock_jumped(jumped_s)
+                    agent.release.tick()
+                    if rounds % WATCH_ROUNDS == 0:
+                        agent.watch()
+                except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again; the other agents go on
+                    agent.note_failure(error)
+
+    def _watched(self) -> list[Agent]:
+        """Return the agents at work, and those of which a trial is under way."""
+        production = self._host.production
+        with suppress(SteersmanError):  # whoever asks for the agent is told
+            moves = [] if production is None else production.under_way()
+            for name in {each.agent for each in moves} & set(self._host.catalog.names()):
+                self._host.agent(name)
+        return self._host.opened()
+
+    def _sweep(self) -> None:
+        """Every minute, close what waited too long, exchange with kin where it is time, and cut what is past retention."""
+        while not self._closing.wait(SWEEP_S):
+            self._maintain_rankers()
+            for agent in self._host.opened():
+                for duty in (agent.expire, partial(agent.share, if_due=True), partial(self._cut, agent)):
+                    try:
+                        duty()
+                    except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again in a minute
+                        agent.note_failure(error)
+
+    def _cut(self, agent: Agent) -> None:
+        """Cut what is past retention, until the next minute begins."""
+        until = time.monotonic() + SWEEP_S / 2
+        while not self._closing.is_set() and time.monotonic() < until and agent.cut():
+            pass

@@ -1,0 +1,175 @@
+"""Evidence: the newest outcomes of the log, and what each of three policies would have done in their place."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steersman.core.errors import InvalidInput
+from steersman.core.guards import PINNED
+from steersman.core.transition import Transition
+from steersman.core.values import Decision, Outcome, Refused
+from steersman.core.versions import BASELINE
+from steersman.loops.learn import transition
+from steersman.loops.runtime import Runtime
+from steersman.loops.serving import Served
+from steersman.stages.decide.choose import Situation
+from steersman.stages.evaluate.evidence import Evidence
+
+Floats = NDArray[np.float64]
+_ROWS_EACH = 4  # positions of the log for one outcome: its decision, itself, and room for revisions and other agents
+_NOTHING_DRAWN = np.zeros(4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """Evidence, with what a gate asks beside it.
+
+    unmasked_best: (n,), the candidate's best action by value alone. guarded: (n, A), what guards allowed, whatever people
+    pinned. position: of the log's last outcome in it.
+    """
+
+    evidence: Evidence
+    unmasked_best: NDArray[np.int64]
+    guarded: NDArray[np.bool_]
+    position: int
+
+
+@dataclass(kw_only=True)
+class _Row:
+    decision: Decision
+    made: Transition
+    guarded: NDArray[np.bool_]
+    allowed: NDArray[np.bool_]
+    baseline: int
+
+
+def gather(agent: Runtime, candidate: str, incumbent: str) -> Gathered:
+    """Return the evidence on two versions from the agent's newest outcomes. Raises NotFound, StoreError or InvalidInput.
+
+    Left out, and counted: rows of another definition, without a reward, or whose action was not drawn with a known
+    probability or was exchanged for another after it was drawn.
+    """
+    left_out: Counter[str] = Counter()
+    position, pairs = newest(agent)
+    rows = [row for decision, outcome in pairs for row in _row(agent, decision, outcome, left_out)]
+    policies = {"candidate": candidate, "incumbent": incumbent, "baseline": BASELINE}
+    chances = {name: _chances(agent, agent.serving.policy(version), rows) for name, version in policies.items()}
+    numbers: dict[str, int] = {}
+    episodes: dict[str, int] = {}
+    evidence = Evidence(
+        reward=np.array([row.made.reward or 0.0 for row in rows]),
+        propensity=np.array([row.decision.action_probability or 0.0 for row in rows]),
+        action=_whole([row.made.action for row in rows]),
+        state=_whole([numbers.setdefault(row.made.key, len(numbers)) for row in rows]),
+        allowed=_table(agent, [row.allowed for row in rows]),
+        episode=_whole([episodes.setdefault(row.made.episode, len(episodes)) for row in rows]),
+        step=_whole([row.made.step for row in rows]),
+        next_state=_whole([_next(numbers, row.made) for row in rows]),
+        terminated=np.array([row.made.terminated for row in rows], dtype=np.bool_),
+        decided_at=np.array([row.made.decided_at for row in rows]),
+        left_out=dict(left_out),
+        low=agent.spec.reward.low,
+        high=agent.spec.reward.high,
+        gamma=agent.settings.learning.gamma,
+        **chances,
+    )
+    guarded = _table(agent, [row.guarded for row in rows])
+    best = _unmasked(agent, agent.serving.policy(candidate), rows)
+    return Gathered(evidence=evidence, unmasked_best=best, guarded=guarded, position=position)
+
+
+def newest(agent: Runtime) -> tuple[int, list[tuple[Decision, Outcome]]]:
+    """Return the newest outcomes with their last revisions, oldest first, and the position of the last one."""
+    wanted, end = agent.settings.evaluation.rows, agent.log.durable_position
+    reach = wanted * _ROWS_EACH
+    while True:
+        found: dict[str, tuple[Decision, Outcome]] = {}
+        position = 0
+        after = max(end - reach, 0)
+        for position, decision, outcome in agent.log.history(agent.spec.name, after=after, durable=True):  # noqa: B007
+            found[decision.id] = (decision, outcome)
+        if len(found) >= wanted or not after:
+            return position, list(found.values())[-wanted:]
+        reach *= _ROWS_EACH
+
+
+def _row(agent: Runtime, decision: Decision, outcome: Outcome, left_out: Counter[str]) -> Iterator[_Row]:
+    why = _unusable(decision, outcome)
+    if not why:
+        try:
+            made = transition(agent, decision, outcome)
+        except InvalidInput:
+            why = "made under another definition"
+        else:
+            why = "" if made.reward is not None else "of a version in quarantine"
+    if why:
+        left_out[why] += 1
+        return
+    guarded = agent.guards.allowed([each.where for each in _guards(decision)])
+    yield _Row(
+        decision=decision,
+        made=made,
+        guarded=guarded,
+        allowed=agent.guards.allowed([each.where for each in decision.refusals]),
+        baseline=agent.spec.actions.index(agent.spec.baseline(decision.state)),
+    )
+
+
+def _unusable(decision: Decision, outcome: Outcome) -> str:
+    """Return why an outcome is no evidence for another policy; "" where it is."""
+    if decision.action_probability is None:
+        return "without a propensity"
+    if outcome.executed is not None and outcome.executed != decision.executed:
+        return "with another action than was drawn"
+    return "without a reward" if outcome.reward is None or outcome.kind != "reported" else ""
+
+
+def _guards(decision: Decision) -> tuple[Refused, ...]:
+    return tuple(each for each in decision.refusals if each.guard != PINNED)
+
+
+def _next(numbers: dict[str, int], made: Transition) -> int:
+    return -1 if made.next_key is None else numbers.setdefault(made.next_key, len(numbers))
+
+
+def _chances(agent: Runtime, served: Served, rows: list[_Row]) -> Floats:
+    """Return a policy's probability of each action, shape (n, A). Equal situations are asked about once."""
+    known: dict[tuple[object, ...], Floats] = {}
+    table = served.table
+    found = np.zeros((len(rows), len(agent.spec.actions)))
+    for index, row in enumerate(rows):
+        epsilon = row.decision.epsilon if served.epsilon is None else served.epsilon
+        place = (row.made.key, row.allowed.tobytes(), row.baseline, epsilon)
+        if place not in known:
+            at = table.rows.get(row.made.key)
+            now = Situation(row=at, allowed=row.allowed, baseline=row.baseline, epsilon=epsilon, uniforms=_NOTHING_DRAWN)
+            known[place], _ = served.chooser.probabilities(table, now, table.slot_values(at))
+        found[index] = known[place]
+    return found
+
+
+def _unmasked(agent: Runtime, candidate: Served, rows: list[_Row]) -> NDArray[np.int64]:
+    """Return what the candidate holds for best where no guard would stand in its way; the rule's action where it is cold."""
+    known: dict[tuple[str, int], int] = {}
+    everything = np.ones(len(agent.spec.actions), dtype=np.bool_)
+    table = candidate.table
+    for row in rows:
+        if (row.made.key, row.baseline) not in known:
+            at = table.rows.get(row.made.key)
+            now = Situation(
+                row=at, allowed=everything, baseline=row.baseline, epsilon=0.0, uniforms=_NOTHING_DRAWN, may_explore=False
+            )
+            chances, _ = candidate.chooser.probabilities(table, now, table.slot_values(at))
+            known[row.made.key, row.baseline] = int(np.argmax(chances))
+    return _whole([known[row.made.key, row.baseline] for row in rows])
+
+
+def _whole(values: list[int]) -> NDArray[np.int64]:
+    return np.array(values, dtype=np.int64)
+
+
+def _table(agent: Runtime, rows: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    return np.array(rows, dtype=np.bool_).reshape(len(rows), len(agent.spec.actions))
