@@ -3,7 +3,24 @@
 import typer
 
 from steersman import __version__
-from steersman.cli import check, controls, decisions, health, keys, personalizer, qe, store, telemetry, up
+from steersman.cli import (
+    check,
+    controls,
+    decisions,
+    drift,
+    drill,
+    evaluate,
+    experiments,
+    health,
+    keys,
+    personalizer,
+    qe,
+    release,
+    store,
+    telemetry,
+    up,
+    versions,
+)
 
 app = typer.Typer(
     name="steersman",
@@ -27,5 +44,22 @@ def options(
     """Policies that learn from what happened next, and never let a worse one take over."""
 
 
-for group in (qe, decisions, health, store, controls, check, up, keys, telemetry, personalizer):
+for group in (
+    qe,
+    decisions,
+    health,
+    store,
+    controls,
+    versions,
+    evaluate,
+    release,
+    experiments,
+    drift,
+    drill,
+    check,
+    up,
+    keys,
+    telemetry,
+    personalizer,
+):
     group.register(app)

@@ -1,7 +1,6 @@
 """agents, doctor: who decides here, where their learning stands, and what stands out."""
 
 import math
-import textwrap
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ from steersman.cli.output import (
     console,
     plain,
     say,
+    say_point,
     show_facts,
     show_json,
     show_table,
@@ -131,14 +131,10 @@ def _show(found: Diagnosis) -> None:
         show_table("", ("", "measure", "is", "should be", "what it is"), [_line(each) for each in convergence["measures"]])
     else:
         say("")
-    _say_point("→", convergence["advice"])
+    say_point("→", convergence["advice"])
     for text in findings or ["Nothing stands out."]:
-        _say_point("•", text)
+        say_point("•", text)
     say("")
-
-
-def _say_point(mark: str, text: str) -> None:
-    say(textwrap.fill(text, console().width, initial_indent=f"{mark} ", subsequent_indent="  ", break_on_hyphens=False))
 
 
 def _line(measure: dict[str, Any]) -> tuple[str, str, str, str, str]:

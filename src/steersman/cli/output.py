@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -91,6 +92,13 @@ def show_facts(facts: Mapping[str, object]) -> None:
 def say(text: str) -> None:
     """Print a line of the result."""
     console().print(_escaped(text), soft_wrap=True)
+
+
+def say_point(mark: str, text: str) -> None:
+    """Print a paragraph behind a mark, no wider than the console."""
+    indent = " " * (len(mark) + 1)
+    width = console().width
+    say(textwrap.fill(text, width, initial_indent=f"{mark} ", subsequent_indent=indent, break_on_hyphens=False))
 
 
 def _cell(value: object) -> str:
