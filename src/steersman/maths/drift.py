@@ -121,21 +121,23 @@ class Comparison:
 def compare(reference: Sequence[Moments], current: Sequence[Moments]) -> Comparison | None:
     """Compare the means of two windows, each given as the moments of its blocks; None for fewer than two values in either.
 
-    d = m_c − m_r with the standard error of Welch (1947), √(D·(s²_r/n_r + s²_c/n_c)). Values that come in clusters inflate
-    it by D = max(1, mean square between blocks / mean square within), Fisher (1925), known with one degree of freedom for
-    each block less one for each window. Where each window is one block, D = 1 and the degrees are those of Welch.
+    d = m_c − m_r with the standard error of Welch (1947), √(s²_r/n_r + s²_c/n_c), or √(b·(1/n_r + 1/n_c)) where that is
+    larger, as it is for values in clusters: b is the mean square between blocks of a window, Σ n·(m − m_w)²/(blocks −
+    windows), Fisher (1925). Its degrees of freedom are those of the error; where each window is one block, Welch's.
     """
     windows = [[block for block in each if block[0]] for each in (reference, current)]
     whole = [_merged(each) for each in windows]
     if min(each[0] for each in whole) < 2:
         return None
     parts = [variance(each) / each[0] for each in whole]
-    inflation, freedom = _clustering(windows, whole)
-    if freedom <= 0:
-        squares = sum(part * part / (each[0] - 1) for part, each in zip(parts, whole, strict=True))
-        freedom = sum(parts) ** 2 / squares if squares else whole[0][0] + whole[1][0] - 2.0
-    error = math.sqrt(inflation * sum(parts))
-    return Comparison(before=whole[0][1], after=whole[1][1], error=error, freedom=freedom)
+    square, freedom = sum(parts), float(sum(len(each) - 1 for each in windows))
+    if freedom > 0.0:
+        between = sum(n * (mean - m[1]) ** 2 for each, m in zip(windows, whole, strict=True) for n, mean, _ in each)
+        square = max(square, between / freedom * sum(1.0 / each[0] for each in whole))
+    else:
+        parts_square = sum(part * part / (each[0] - 1) for part, each in zip(parts, whole, strict=True))
+        freedom = square * square / parts_square if parts_square else whole[0][0] + whole[1][0] - 2.0
+    return Comparison(before=whole[0][1], after=whole[1][1], error=math.sqrt(square), freedom=freedom)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,32 +216,31 @@ class Adwin:
         """Look for the border whose difference exceeds its bound most, and drop all before it."""
         if self._low == self._high or self._pairs < _FEWEST_PAIRS:
             return None
-        oldest_first = [bucket for row in reversed(self._rows) for bucket in row]
-        whole = _merged(oldest_first)
-        log = math.log(2.0 * len(oldest_first) / self._delta)
-        widest = max(self._high - whole[1], whole[1] - self._low)
-        before, best = EMPTY, (1.0, -1, EMPTY, EMPTY, 0.0)
-        for place, bucket in enumerate(oldest_first):
-            before = merge(before, bucket)
-            after = _without(whole, before)
-            if min(before[0], after[0]) < _LEAST:
-                continue
-            bound = self._bound(before, after, log, widest)
-            excess = abs(after[1] - before[1]) / bound if bound > 0.0 else 0.0
-            if excess > best[0]:
-                best = (excess, place, before, after, bound)
-        _, place, before, after, bound = best
-        if place < 0:
+        counts, means, squares = np.array([bucket for row in reversed(self._rows) for bucket in row]).T
+        total = float(counts.sum())
+        origin = float(counts @ means) / total
+        before = np.cumsum(counts)[:-1]
+        after = total - before
+        sums = np.cumsum(counts * (means - origin))[:-1]
+        falls = sums * (1.0 / before + 1.0 / after)
+        spread = float(squares.sum() + counts @ (means - origin) ** 2)
+        within = np.maximum(spread - sums * falls, 0.0) / (total - 2.0)
+        bounds = self._bounds(before, after, within, max(self._high - origin, origin - self._low))
+        excess = np.where(np.minimum(before, after) >= _LEAST, np.abs(falls) / bounds, 0.0)
+        cut = int(np.argmax(excess))
+        if excess[cut] <= 1.0:
             return None
-        self._forget(place + 1)
-        return Shift(before=before[1], after=after[1], count=after[0], bound=bound)
+        self._forget(cut + 1)
+        mean = origin + sums[cut] / before[cut]
+        return Shift(before=mean, after=mean - falls[cut], count=int(after[cut]), bound=float(bounds[cut]))
 
-    def _bound(self, before: Moments, after: Moments, log: float, widest: float) -> float:
-        within = (before[2] + after[2]) / (before[0] + after[0] - 2)
-        clustering = self._pair_square * _EVERY / (2.0 * within) if within > 0.0 else 1.0
-        inflation = max(clustering * (1.0 + math.sqrt(3.0 / self._pairs)), 1.0)
-        rate = 1.0 / before[0] + 1.0 / after[0]
-        return math.sqrt(2.0 * inflation * within * rate * log) + widest * log / (3.0 * min(before[0], after[0]))
+    def _bounds(self, before: Floats, after: Floats, within: Floats, widest: float) -> Floats:
+        """Return the bound of each border (K − 1,), from the counts on both sides and the variance within them."""
+        log = math.log(2.0 * (len(before) + 1) / self._delta)
+        clustered = self._pair_square * _EVERY / 2.0 * (1.0 + math.sqrt(3.0 / self._pairs))
+        rate = 1.0 / before + 1.0 / after
+        noise: Floats = np.sqrt(2.0 * np.maximum(within, clustered) * rate * log)
+        return noise + widest * log / (3.0 * np.minimum(before, after))
 
     def _forget(self, buckets: int) -> None:
         """Drop the oldest buckets, and most of the weight of what told about clusters."""
@@ -281,24 +282,3 @@ def _merged(blocks: Sequence[Moments]) -> Moments:
     for each in blocks:
         whole = merge(whole, each)
     return whole
-
-
-def _without(whole: Moments, part: Moments) -> Moments:
-    """Return the moments of what is left of a whole without a part: `merge`, solved for one side."""
-    count = whole[0] - part[0]
-    if not count:
-        return EMPTY
-    mean = (whole[0] * whole[1] - part[0] * part[1]) / count
-    delta = mean - part[1]
-    return count, mean, max(whole[2] - part[2] - delta * delta * count * part[0] / whole[0], 0.0)
-
-
-def _clustering(windows: Sequence[Sequence[Moments]], whole: Sequence[Moments]) -> tuple[float, float]:
-    """Return the inflation of the variance by clusters, ≥ 1, and the degrees of freedom it is known with."""
-    freedom = sum(len(blocks) - 1 for blocks in windows)
-    spare = sum(block[0] - 1 for blocks in windows for block in blocks)
-    if freedom <= 0 or spare <= 0:
-        return 1.0, 0.0
-    between = sum(n * (mean - all_[1]) ** 2 for blocks, all_ in zip(windows, whole, strict=True) for n, mean, _ in blocks)
-    within = sum(block[2] for blocks in windows for block in blocks) / spare
-    return (max(between / freedom / within, 1.0) if within > 0.0 else 1.0), float(freedom)
