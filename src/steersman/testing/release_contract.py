@@ -1,4 +1,7 @@
-"""What every store of releases must do. Derive a test class from `ReleaseContract` and say how to open one."""
+"""What every registry and every store of releases must do.
+
+Derive a test class from `RegistryContract`, with a fixture `releases` that is empty, or from `ReleaseContract`.
+"""
 # ruff: noqa: S101, D102 - these are tests: they assert, and the name of each is its sentence
 
 import threading
@@ -11,7 +14,7 @@ from msgspec.structs import replace
 from steersman.app.stores import EmbeddedReleases
 from steersman.core.chain import faults
 from steersman.core.errors import Conflict, InvalidInput, NotFound, StoreError
-from steersman.core.ports import Log
+from steersman.core.ports import Log, Registry
 from steersman.core.values import AuditEvent
 from steersman.core.versions import BASELINE, Deployment, Judgement, PolicyVersion, address
 from steersman.testing.log_rows import AGENT, decision, learned, outcome
@@ -77,47 +80,22 @@ def event(subject: str) -> AuditEvent:
     return AuditEvent(at=1.0, actor="someone", event="promoted", subject=subject, detail="")
 
 
-class ReleaseContract(ABC):
-    """Versions are never changed, one move follows another, and a move and the words on it are there together or not."""
-
-    @abstractmethod
-    def open_log(self) -> Log:
-        """Open the log of the store under test, as the test left it."""
-
-    @abstractmethod
-    def open(self, log: Log, *, read_only: bool = False) -> EmbeddedReleases:
-        """Open what is released in the store, as another process would; the first time, it is empty."""
+class RegistryContract(ABC):
+    """Versions are never changed, and an artefact is the one that its name says."""
 
     @abstractmethod
     def tamper(self, agent: str, version: str, artefact: bytes) -> None:
         """Put another artefact in the place of a version's, past everything that guards it."""
 
-    @pytest.fixture
-    def log(self) -> Iterator[Log]:
-        """An open log, closed after the test."""
-        log = self.open_log()
-        yield log
-        log.close()
-
-    @pytest.fixture
-    def releases(self, log: Log) -> Iterator[EmbeddedReleases]:
-        """What is released beside the log, closed after the test."""
-        releases = self.open(log)
-        yield releases
-        releases.close()
-
-    # versions
-
-    def test_an_empty_store_has_nothing(self, releases: EmbeddedReleases) -> None:
-        assert (releases.versions(AGENT), releases.current(), releases.moves(AGENT), releases.judgements(AGENT)) == ([],) * 4
-        assert releases.at(AGENT, 1e9) is None
+    def test_an_empty_registry_has_no_version(self, releases: Registry) -> None:
+        assert releases.versions(AGENT) == []
         for name in ("", "ab", BASELINE):
             with pytest.raises(NotFound, match="has no version"):
                 releases.version(AGENT, name)
             with pytest.raises(NotFound, match="has no version"):
                 releases.artefact(AGENT, name)
 
-    def test_a_version_is_kept_as_it_was_and_again_changes_nothing(self, releases: EmbeddedReleases) -> None:
+    def test_a_version_is_kept_as_it_was_and_again_changes_nothing(self, releases: Registry) -> None:
         artefact = bytes(range(256)) * 1_000
         releases.keep(version(artefact), artefact)
         releases.keep(replace(version(artefact), reason="another", cut_at=5_000.0), artefact)
@@ -126,19 +104,19 @@ class ReleaseContract(ABC):
         releases.keep(version(b""), b"")
         assert releases.artefact(AGENT, address(b"")) == b""
 
-    def test_the_same_artefact_may_be_a_version_of_two_agents(self, releases: EmbeddedReleases) -> None:
+    def test_the_same_artefact_may_be_a_version_of_two_agents(self, releases: Registry) -> None:
         for agent in (AGENT, OTHER):
             releases.keep(version(b"x", agent=agent), b"x")
         assert [releases.version(agent, address(b"x")).agent for agent in (AGENT, OTHER)] == [AGENT, OTHER]
 
-    def test_a_version_of_another_name_than_its_hash_is_refused(self, releases: EmbeddedReleases) -> None:
+    def test_a_version_of_another_name_than_its_hash_is_refused(self, releases: Registry) -> None:
         with pytest.raises(InvalidInput, match=address(b"y")):
             releases.keep(version(b"x"), b"y")
         with pytest.raises(InvalidInput):
             releases.keep(replace(version(b"x"), epsilon=BAD[0]), b"x")
         assert releases.versions(AGENT) == []
 
-    def test_versions_are_listed_newest_first(self, releases: EmbeddedReleases) -> None:
+    def test_versions_are_listed_newest_first(self, releases: Registry) -> None:
         made = [version(bytes([digit]), cut_at=1_000.0 + digit) for digit in range(5)]
         for digit in (3, 0, 4, 1, 2):
             releases.keep(made[digit], bytes([digit]))
@@ -146,7 +124,7 @@ class ReleaseContract(ABC):
         assert releases.versions(AGENT) == made[::-1]
         assert releases.versions(AGENT, limit=2) == made[:2:-1]
 
-    def test_a_version_is_found_by_the_beginning_of_its_name(self, releases: EmbeddedReleases) -> None:
+    def test_a_version_is_found_by_the_beginning_of_its_name(self, releases: Registry) -> None:
         for number in range(40):
             releases.keep(version(b"%d" % number), b"%d" % number)
         ids = [each.id for each in releases.versions(AGENT)]
@@ -164,13 +142,43 @@ class ReleaseContract(ABC):
         with pytest.raises(NotFound):
             releases.artefact(AGENT, ids[0][:12])
 
-    def test_an_artefact_that_was_tampered_with_is_refused(self, releases: EmbeddedReleases) -> None:
+    def test_an_artefact_that_was_tampered_with_is_refused(self, releases: Registry) -> None:
         releases.keep(version(b"good"), b"good")
         self.tamper(AGENT, address(b"good"), b"evil")
         with pytest.raises(StoreError, match="not the one that was kept"):
             releases.artefact(AGENT, address(b"good"))
 
+
+class ReleaseContract(RegistryContract):
+    """One move follows another, and a move and the words on it are there together or not."""
+
+    @abstractmethod
+    def open_log(self) -> Log:
+        """Open the log of the store under test, as the test left it."""
+
+    @abstractmethod
+    def open(self, log: Log, *, read_only: bool = False) -> EmbeddedReleases:
+        """Open what is released in the store, as another process would; the first time, it is empty."""
+
+    @pytest.fixture
+    def log(self) -> Iterator[Log]:
+        """An open log, closed after the test."""
+        log = self.open_log()
+        yield log
+        log.close()
+
+    @pytest.fixture
+    def releases(self, log: Log) -> Iterator[EmbeddedReleases]:
+        """What is released beside the log, closed after the test."""
+        releases = self.open(log)
+        yield releases
+        releases.close()
+
     # moves
+
+    def test_an_empty_store_has_nothing(self, releases: EmbeddedReleases) -> None:
+        assert (releases.current(), releases.moves(AGENT), releases.judgements(AGENT)) == ([], [], [])
+        assert releases.at(AGENT, 1e9) is None
 
     def test_a_move_is_there_as_it_was_with_the_words_on_it(self, log: Log, releases: EmbeddedReleases) -> None:
         full = replace(

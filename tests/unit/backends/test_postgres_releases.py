@@ -1,14 +1,18 @@
 """What only releases in PostgreSQL have: text that it cannot hold, stores of other versions, and the plans of its looks."""
 
+import time
+from collections.abc import Callable
 from contextlib import closing
 
 import psycopg
 import pytest
 
-from steersman.backends.sql.postgres import PostgresLog, PostgresReleases, releases, store
+from steersman.backends.sql.postgres import PostgresLog, PostgresReleases, connect, store
 from steersman.backends.sql.postgres.connect import target
-from steersman.backends.sql.postgres.statements import SQL
-from steersman.core.errors import InvalidInput, NotFound, StoreError, StoreVersionError
+from steersman.backends.sql.postgres.listener import Listener
+from steersman.backends.sql.postgres.statements import RELEASES, SQL
+from steersman.core.errors import Conflict, InvalidInput, NotFound, StoreError, StoreVersionError
+from steersman.core.versions import Deployment
 from steersman.testing.log_rows import AGENT, decision, outcome
 from steersman.testing.release_contract import event, move
 
@@ -50,10 +54,75 @@ def test_what_is_in_production_is_found_by_the_index(store_url: str) -> None:
             "FROM generate_series(1, 3) AS a, generate_series(1, 3000) AS n"
         )
         connection.execute("ANALYZE deployments")
-    found = plan(store_url, releases.SQL.current)
+    found = plan(store_url, RELEASES.current)
     assert "Index Scan Backward using pk_deployments" in found
     assert "Seq Scan" not in found
     assert "Aggregate" not in found
+
+
+def heard(opened: PostgresReleases, expected: list[Deployment]) -> bool:
+    """Return whether a process hears what is in production, within the time that a trial waits for it at most."""
+    deadline = time.monotonic() + 10
+    while opened.current() != expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return opened.current() == expected
+
+
+def test_beside_a_log_moves_made_here_are_seen_at_once_and_others_are_heard_of(store_url: str) -> None:
+    with (
+        closing(PostgresLog(store_url)) as log,
+        closing(PostgresReleases(store_url, log=log)) as here,
+        closing(PostgresReleases(store_url)) as elsewhere,
+    ):
+        assert here.current() == []
+        here.move(move(1))
+        assert here.current() == elsewhere.current() == [move(1)]
+        elsewhere.move(move(2))
+        elsewhere.move(move(1, agent="a/first"))
+        assert heard(here, [move(1, agent="a/first"), move(2)])
+        here.move(move(3))
+        assert here.current() == [move(1, agent="a/first"), move(3)]
+        with pytest.raises(Conflict):
+            here.move(move(3))
+
+
+def test_beside_a_log_nobody_who_asks_what_is_in_production_waits_for_the_network(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(PostgresLog(store_url)) as log, closing(PostgresReleases(store_url, log=log)) as here:
+        here.move(move(1))
+        deadline = time.monotonic() + 10
+
+        def gone(*_: object) -> None:
+            raise psycopg.OperationalError("the network is gone")
+
+        with monkeypatch.context() as cut:
+            cut.setattr(Listener, "_look", gone)
+            cut.setattr(connect, "connect", gone)
+            while refused(log.production) == "":
+                assert time.monotonic() < deadline
+            assert "s ago: the network is gone" in refused(here.current)
+        assert back(log)
+        assert heard(here, [move(1)])
+
+
+def refused(ask: Callable[[], object]) -> str:
+    """Return why a question is not answered; "" where it is."""
+    try:
+        ask()
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def back(log: PostgresLog) -> bool:
+    """Return whether a log can be read again after an outage."""
+    deadline = time.monotonic() + 10
+    while log.health() or log._listener.outage():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def test_text_that_the_server_cannot_hold_is_refused_with_the_move(store_url: str) -> None:

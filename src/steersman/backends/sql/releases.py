@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from steersman.backends.sql.reads import Connection, Pool
 from steersman.backends.sql.release_queries import ReleaseQueries
+from steersman.backends.sql.rows import deployment as deployment_of
 from steersman.core.errors import Conflict, InvalidInput, NotFound, StoreError, nearest
 from steersman.core.values import AuditEvent
 from steersman.core.versions import Deployment, Judgement, PolicyVersion, address, short
@@ -104,7 +105,7 @@ class StoredReleases(ABC):
         with self._transaction() as connection:
             self._hold(connection)
             last = connection.execute(self._sql.moves, (deployment.agent, 1)).fetchone()
-            _check_follows(deployment, last and msgspec.json.decode(last[0], type=Deployment))
+            _check_follows(deployment, last and deployment_of(last[0]))
             connection.execute(self._sql.add_move, columns)
             self._tell(connection, events)
 

@@ -23,10 +23,12 @@ from steersman.core.values import (
     Outcome,
     Window,
 )
+from steersman.core.versions import Deployment
 
 _encoder = msgspec.json.Encoder()
 _decision = msgspec.json.Decoder(Decision)
 _outcome = msgspec.json.Decoder(Outcome)
+_deployment = msgspec.json.Decoder(Deployment)
 _LARGEST = 2**63 - 1
 
 Columns = tuple[Any, ...]
@@ -141,6 +143,11 @@ def decision(body: str) -> Decision:
 def outcome(body: str) -> Outcome:
     """Return an outcome from its body."""
     return _outcome.decode(body)
+
+
+def deployment(body: str) -> Deployment:
+    """Return a move from its body."""
+    return _deployment.decode(body)
 
 
 def episode(columns: Columns) -> EpisodeRecord:

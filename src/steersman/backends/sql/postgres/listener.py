@@ -1,7 +1,7 @@
 """What other processes did: a thread that listens, and looks by itself where nothing was heard.
 
-It keeps the controls at hand, so that no decision waits for the network, and holds this process' stream: a lock in
-the server that ends with the connection.
+It keeps the controls and what is in production at hand, so that no decision waits for the network, and holds this process'
+stream: a lock in the server that ends with the connection.
 """
 
 import threading
@@ -14,9 +14,10 @@ import psycopg
 from steersman.backends.sql import rows as codec
 from steersman.backends.sql.postgres import connect
 from steersman.backends.sql.postgres.connect import Connection, Target
-from steersman.backends.sql.postgres.statements import SQL
+from steersman.backends.sql.postgres.statements import RELEASES, SQL
 from steersman.core.errors import StoreError
 from steersman.core.values import Control
+from steersman.core.versions import Deployment
 
 LOOK_S = 0.1
 STALE_S = 0.25
@@ -41,6 +42,7 @@ class Listener(threading.Thread):
         self._news = 0
         self._told = 0
         self._controls: list[Control] = []
+        self._production: list[Deployment] = []
         self._looked_at = float("-inf")
         self.stream = -1
         self.error = ""
@@ -70,10 +72,18 @@ class Listener(threading.Thread):
 
     def controls(self) -> list[Control]:
         """Return the latest word of each kind for each scope. Raises StoreError when the last look is too long ago."""
+        self._check_fresh()
+        return self._controls
+
+    def production(self) -> list[Deployment]:
+        """Return the last move of each agent. Raises StoreError when the last look is too long ago."""
+        self._check_fresh()
+        return self._production
+
+    def _check_fresh(self) -> None:
         age_s = time.monotonic() - self._looked_at
         if age_s > STALE_S:
             raise StoreError(f"the store {self._where.shown} was last read {age_s:.1f} s ago: {self.error or 'it is slow'}")
-        return self._controls
 
     @property
     def looked_at(self) -> float:
@@ -139,8 +149,9 @@ class Listener(threading.Thread):
     def _look(self, connection: Connection) -> None:
         began = time.monotonic()
         controls = [codec.control(each) for each in connection.execute(SQL.controls)]
+        production = [codec.deployment(str(body)) for (body,) in connection.execute(RELEASES.current)]
         seen = connection.execute("SELECT position, commits FROM log_head").fetchone()
-        self._controls, self._looked_at = controls, began
+        self._controls, self._production, self._looked_at = controls, production, began
         if seen != self._seen:
             with self._changed:
                 self._seen = seen

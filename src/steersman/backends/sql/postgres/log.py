@@ -31,6 +31,7 @@ from steersman.core.values import (
     Learned,
     Outcome,
 )
+from steersman.core.versions import Deployment
 
 
 class PostgresLog(Answers):
@@ -171,6 +172,10 @@ class PostgresLog(Answers):
             else:
                 latest[place] = said.control
         return [latest[place] for place in sorted(latest)]
+
+    def production(self) -> list[Deployment]:
+        """Return the last move of each agent, as the listener saw it a moment ago. Raises StoreError if it cannot."""
+        return self._listener.production()
 
     def cut(self, base: Learned) -> QueueReceipt:
         """Put what was learned up to a position in the place of the agent's rows up to there, for good."""

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from steersman.backends.sql import schema
 from steersman.backends.sql.queries import Queries
+from steersman.backends.sql.release_queries import ReleaseQueries
 
 DIALECT: Dialect = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
 
@@ -266,3 +267,4 @@ def _quoted(name: str) -> str:
 
 
 SQL = Statements()
+RELEASES = ReleaseQueries(DIALECT)
