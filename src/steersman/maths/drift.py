@@ -180,6 +180,11 @@ class Adwin:
         return sum(bucket[0] for row in self._rows for bucket in row)
 
     @property
+    def mean(self) -> float:
+        """The mean of the values of the window; 0 without values."""
+        return _merged([bucket for row in self._rows for bucket in row])[1]
+
+    @property
     def buckets(self) -> int:
         """How many buckets they lie in."""
         return sum(map(len, self._rows))

@@ -69,7 +69,9 @@ class RewardWatch:
     def _follow(self, reward: float, at: float) -> None:
         shift = self._adwin.add(reward)
         self._since_shift += 1
-        if shift:
+        if shift and self.shift:  # a change often comes in steps, and part of it may be taken back
+            self.shift, self._since_shift = replace(shift, before=self.shift.before), 0
+        elif shift:
             self.shift, self._shift_at, self._since_shift = shift, at, 0
         elif self._since_shift >= self._blocks.reference_size:
             self.shift = None  # by now this is the normal
@@ -109,10 +111,13 @@ class RewardWatch:
         return Metric(name=name, better=better, reference=reference, current=current)
 
     def _fall(self) -> Signal | None:
-        """Return the signal of a fall that stands."""
-        if self.shift is None or self.shift.before - self.shift.after < _FALL_WARN * self._width:
+        """Return the signal of a fall that stands, by the mean of all rewards since."""
+        if self.shift is None:
             return None
-        fall = self.shift.after - self.shift.before
+        before, after = self.shift.before, self._adwin.mean
+        fall = after - before
+        if -fall < _FALL_WARN * self._width:
+            return None
         return Signal(
             agent=self._agent,
             kind="reward shift",
@@ -121,7 +126,7 @@ class RewardWatch:
             figure=fall,
             threshold=-_FALL_WARN * self._width,
             since=self._shift_at,
-            sentence=f"The mean reward of {self._agent} fell from {self.shift.before:.3g} to {self.shift.after:.3g}.",
+            sentence=f"The mean reward of {self._agent} fell from {before:.3g} to {after:.3g}.",
             what_to_do="See what changed about then: a version of the policy, the states (drift), a measurement, the "
             "surroundings. Roll back if it was the policy; otherwise let it learn, exploring more if it may.",
         )

@@ -196,6 +196,15 @@ def test_a_fall_of_rewards_is_told_soon_and_is_no_news_later() -> None:
     assert told(watch) == []
 
 
+def test_a_fall_that_is_taken_back_in_part_is_told_by_what_is_left_of_it() -> None:
+    watch = fold(steady(), rows(np.random.default_rng(1), 300, reward=gauss(-0.5)))
+    assert watch.signals(NOW)[0].figure == pytest.approx(-0.5, abs=0.05)
+    fold(watch, rows(np.random.default_rng(2), 300, reward=gauss(-0.2)))
+    assert watch.signals(NOW)[0].figure == pytest.approx(-0.2, abs=0.05)
+    fold(watch, rows(np.random.default_rng(3), 300))
+    assert told(watch) == []
+
+
 def test_a_rise_of_rewards_is_no_alarm_and_can_be_seen() -> None:
     watch = fold(steady(), rows(np.random.default_rng(1), 600, reward=gauss(0.3)))
     assert told(watch) == []
