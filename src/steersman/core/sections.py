@@ -41,7 +41,7 @@ class Learning:
     source_share: float = _setting(
         1.0,
         "Largest share of a value that the outcomes of one source may make up; what it says beyond teaches nothing. 1 sets "
-        "no limit. At least alpha.",
+        "no limit. Take at least alpha, and twice an even share, or chance alone silences sources.",
         low=1e-6,
         high=1,
     )

@@ -22,6 +22,7 @@ from steersman.stages.learn.kernel import td_step
 from steersman.stages.learn.methods import Trajectory, Update, method
 from steersman.stages.learn.practice import Replay, Replayed, half_step, practices
 from steersman.stages.learn.schedule import Schedule, ScheduleState
+from steersman.stages.learn.sources import shares
 from steersman.stages.learn.windows import OpenWindow, Windows
 
 _OPEN_EPISODES = 100_000
@@ -62,7 +63,8 @@ class Carry(msgspec.Struct, kw_only=True):
     """The part of a fold that is neither table nor episode record: its definition, counts, the exploration schedule.
 
     `ends` holds the number of steps of open episodes whose last step is known while earlier ones are not. `zeros` names
-    the open episodes that were rewarded and stand at a total of 0, which the total does not tell.
+    the open episodes that were rewarded and stand at a total of 0, which the total does not tell. `quarantined` counts
+    outcomes that taught nothing because their source had said enough.
     """
 
     schedule: ScheduleState
@@ -74,6 +76,7 @@ class Carry(msgspec.Struct, kw_only=True):
     states_refused: int = 0
     states_pruned: int = 0
     nonzero_rewards: int = 0
+    quarantined: int = 0
     last_at: float = 0.0
     window: OpenWindow = msgspec.field(default_factory=OpenWindow)
 
@@ -119,6 +122,7 @@ class Fold:
         self._slots = [(base + each * self.table.width).tolist() for each in range(self._method.estimators)]
         self._alpha_scale = learning.alpha_scale if learning.alpha_schedule == "visits" else 0.0
         self._practices = practices(spec, settings, self.table, self._explorer)
+        self._shares = shares(spec, learning)
         self.windows = Windows(spec, settings, self.table)
         self.carry = Carry(schedule=self._schedule.start(), definition=definition(spec, settings))
         self.episodes: dict[str, OpenEpisode] = {}
@@ -139,8 +143,8 @@ class Fold:
 
     @property
     def keeps_memory(self) -> bool:
-        """Whether it remembers transitions, or a model made of them, that only a refold can bring back."""
-        return bool(self._practices)
+        """Whether it remembers transitions, a model or shares made of them, that only a refold can bring back."""
+        return bool(self._practices) or self._shares is not None
 
     @property
     def replayed(self) -> Replayed | None:
@@ -156,11 +160,12 @@ class Fold:
             self._close_window()
         self.windows.outcome(self.carry.window, transition)
         seen = self._without_guesses(transition)
+        quarantined = self.carry.quarantined
         if seen.reward is not None or self._method.needs_trajectory:
             coin = self._coin(self.carry.transitions) if self._needs_coin else 0.0
             for update in self._method.updates(self.table, seen, episode.trajectory, coin):
                 self._learn(update.transition, update.target, update.estimator)
-        if seen.reward is not None:
+        if seen.reward is not None and quarantined == self.carry.quarantined:
             for each in self._practices:
                 each.after(seen, self.carry.transitions, self._practise)
         self._advance(episode, transition)
@@ -191,6 +196,9 @@ class Fold:
             return
         table, learning = self.table, self._settings.learning
         slots = self._slots[estimator][transition.action]
+        if not self._has_a_say(transition, row, slots):
+            self.carry.quarantined += 1
+            return
         before = table.value[row].tolist()
         error = td_step(
             table.value,
@@ -213,6 +221,20 @@ class Fold:
         self.carry.updates += 1
         self.carry.nonzero_rewards += reward != 0.0
 
+    def _has_a_say(self, transition: Transition, row: int, slots: list[int], part: float = 1.0) -> bool:
+        """Count an update, with a part of the step size, to its source; return false where that has too large a share."""
+        if self._shares is None:
+            return True
+        steps = [part * self._step(row, slot) for slot in slots]
+        return self._shares.take(transition.key, slots, transition.source, steps)
+
+    def _step(self, row: int, slot: int) -> float:
+        """Return the step size of the next update of an entry, as the kernel takes it."""
+        learning = self._settings.learning
+        if not self._alpha_scale:
+            return learning.alpha
+        return max(learning.alpha_floor, learning.alpha / (1.0 + self.table.visits.item(row, slot) / self._alpha_scale))
+
     def _practise(self, update: Update, share: float) -> float | None:
         """Move an entry that has evidence of its own; None where there is none, or no longer."""
         key, table, learning = update.transition.key, self.table, self._settings.learning
@@ -220,6 +242,8 @@ class Fold:
         if row is None:
             return None
         slots = self._slots[update.estimator][update.transition.action]
+        if self._shares is not None and not self._has_a_say(update.transition, row, slots, 0.5 * share):
+            return None
         error = half_step(
             table.value,
             table.visits,
@@ -252,6 +276,8 @@ class Fold:
             self._removed.add(key)
             for each in self._practices:
                 each.forget(key)
+            if self._shares is not None:
+                self._shares.forget(key)
         if keys:
             gone = set(keys)
             self._dirty = {each for each in self._dirty if each[0] not in gone}
