@@ -102,6 +102,7 @@ def test_beside_a_log_nobody_who_asks_what_is_in_production_waits_for_the_networ
             while refused(log.production) == "":
                 assert time.monotonic() < deadline
             assert "s ago: the network is gone" in refused(here.current)
+            assert "cannot be reached: the network is gone" in refused(lambda: here.moves(AGENT))
         assert back(log)
         assert heard(here, [move(1)])
 

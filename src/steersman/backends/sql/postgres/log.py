@@ -145,6 +145,10 @@ class PostgresLog(Answers):
         """Return "" when the log is writing, else what keeps it from writing."""
         return "" if self._queue is None else self._queue.health()
 
+    def outage(self) -> str:
+        """Return "" or why the store cannot be reached, as far as is known."""
+        return self._listener.outage()
+
     def sample(self, agent: str, shares: Sequence[float]) -> list[tuple[Decision, Outcome]]:
         """Return a decision with its last outcome for each share of the agent's span of positions."""
         return self._reads.sample(agent, shares, list)

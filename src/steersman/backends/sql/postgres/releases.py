@@ -38,6 +38,8 @@ class PostgresReleases(StoredReleases):
         except psycopg.Error as error:
             raise connect.unusable(self._where, error) from error
         self._pool = Readers(self._where, "")
+        if log is not None:
+            self._pool.outage = log.outage
         super().__init__(self._pool, RELEASES, self._where.shown, read_only=read_only)
         fork.track(self)
 
