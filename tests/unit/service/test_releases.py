@@ -172,7 +172,7 @@ def test_a_verdict_is_given_with_its_evidence_and_kept(client: httpx.Client) -> 
     judged = client.post("/v1/evaluations/lab/small", json={"against": "baseline"}).json()
     assert judged["verdict"] in ("better", "worse", "cannot tell")
     assert set(judged["body"]["evaluation"]["standings"]) == {"candidate", "incumbent", "baseline"}
-    assert [each["name"] for each in judged["body"]["gate"]["checks"]][0] == "evidence"
+    assert judged["body"]["gate"]["checks"][0]["name"] == "evidence"
     kept = client.get("/v1/evaluations/lab/small", params={"kind": "evaluation", "limit": "1"}).json()["judgements"]
     assert kept == [judged]
     assert client.get("/v1/evaluations/lab/small", params={"kind": "opinion"}).status_code == 400
