@@ -105,9 +105,8 @@ def drill(agent: Runtime, *, actor: str, share: float, decisions: int) -> Drill:
     means = _means(agent, past)
     bad = _inverted(agent, champion, past, means)
     caught = _run(agent, champion, bad, past, share=share, decisions=decisions)
-    control = _run(
-        agent, champion, replace(champion, epsilon=_other(champion.epsilon)), past, share=share, decisions=decisions
-    )
+    same, enough = replace(champion, epsilon=_other(champion.epsilon)), max(_LEAST_CONTROL, 4 * caught.decisions)
+    control = _run(agent, champion, same, past, share=share, decisions=min(decisions, enough))
     found = replace(caught, planted=_cost(agent, past, means), false_alarm=control.detected)
     judge.keep(
         agent,

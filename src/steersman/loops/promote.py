@@ -78,7 +78,10 @@ def start(
     frozen = _frozen(agent, now.champion if champion is None else champion, actor)
     tried = _frozen(agent, challenger, actor)
     if tried == frozen:
-        raise InvalidInput(f"{agent.spec.name}: {short(tried)} would be compared with itself. Name another version.")
+        raise InvalidInput(
+            f"{agent.spec.name}: {short(tried)} is what decides now, and cannot be compared with itself. Name another one, "
+            f"or keep it as it is: steersman rollback {agent.spec.name} --to {short(tried)}."
+        )
     if tried in now.quarantined:
         raise Conflict(f"{agent.spec.name}: {short(tried)} is in quarantine. Release it from there first.")
     at = agent.world.clock()

@@ -188,7 +188,7 @@ class _Session:
             CycleRow(
                 cycle=change.cycle,
                 change=change.text,
-                arm="learned" if decision.arm == "champion" else decision.arm,
+                arm="learned" if decision.arm in ("champion", "challenger") else decision.arm,
                 decision_id=decision.id,
                 action=dict(decision.action),
                 measurements=attempt.measurements,
