@@ -1,6 +1,6 @@
 """What an enemy among those who report can do to the values, beside the bound on it: f·(hi − lo)/(1 − γ).
 
-    python benchmarks/poisoning.py [--outcomes 20000] [--seeds 5]
+    python benchmarks/poisoning.py [--outcomes 4000] [--seeds 3]
 
 The enemy owns a share of the legal outcomes and lies as badly as it can, about the reward or about everything. f is its
 step-size-weighted share in an entry; each entry is held against the bound from its own shares. Then the enemy floods, with
@@ -25,8 +25,8 @@ ROUNDING = 1e-9
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--outcomes", type=int, default=20_000)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--outcomes", type=int, default=4_000)
+    parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     beyond = 0
     print(f"{options.seeds} × {options.outcomes} outcomes, rewards in [{LOW:g}, {HIGH:g}], shifts in ranges of values")

@@ -12,10 +12,9 @@ from msgspec.structs import replace
 
 from steersman.backends.mlflow import MlflowRegistry
 from steersman.core.errors import InvalidInput, NotFound, StoreError
-from steersman.core.ports import Registry
 from steersman.core.versions import BASELINE, LEARNING, address
 from steersman.testing.log_rows import AGENT
-from steersman.testing.release_contract import ReleaseContract, version
+from steersman.testing.release_contract import RegistryContract, version
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow on SQLAlchemy 2.1
 
@@ -50,15 +49,8 @@ def _aliases(client: MlflowClient) -> dict[str, str]:
     return {name: str(number) for name, number in client.get_registered_model(AGENT.replace("/", "~")).aliases.items()}
 
 
-class TestMlflowRegistry:
-    """The part of the contract that is about versions."""
-
-    test_kept = ReleaseContract.test_a_version_is_kept_as_it_was_and_again_changes_nothing
-    test_two_agents = ReleaseContract.test_the_same_artefact_may_be_a_version_of_two_agents
-    test_another_hash = ReleaseContract.test_a_version_of_another_name_than_its_hash_is_refused
-    test_newest_first = ReleaseContract.test_versions_are_listed_newest_first
-    test_beginnings = ReleaseContract.test_a_version_is_found_by_the_beginning_of_its_name
-    test_tampering = ReleaseContract.test_an_artefact_that_was_tampered_with_is_refused
+class TestMlflowRegistry(RegistryContract):
+    """MLflow keeps the contract of a registry."""
 
     @pytest.fixture(autouse=True)
     def _place(self, tmp_path: Path) -> None:
@@ -67,16 +59,6 @@ class TestMlflowRegistry:
     def tamper(self, agent: str, version: str, artefact: bytes) -> None:
         (file,) = self.folder.rglob("policy.safetensors")
         file.write_bytes(artefact)
-
-
-def test_it_is_a_registry(releases: MlflowRegistry) -> None:
-    kept: Registry = releases
-    assert kept.versions(AGENT) == []
-    for name in ("", "ab", BASELINE):
-        with pytest.raises(NotFound, match="has no version"):
-            kept.version(AGENT, name)
-        with pytest.raises(NotFound, match="has no version"):
-            kept.artefact(AGENT, name)
 
 
 def test_another_process_finds_what_was_kept(url: str, releases: MlflowRegistry) -> None:
