@@ -7,14 +7,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from steersman.app.stores import EmbeddedReleases
+from steersman.app.stores import EmbeddedReleases, audit_key, open_log, open_releases
 from steersman.backends.memory import MemoryLog, MemoryReleases
 from steersman.backends.sql import SqliteLog, SqliteReleases
 from steersman.backends.sql.postgres import PostgresLog, PostgresReleases, connect
+from steersman.core.chain import faults
 from steersman.core.errors import StoreError
 from steersman.core.ports import Log
 from steersman.testing.log_rows import AGENT
-from steersman.testing.release_contract import ReleaseContract, judgement, move, version
+from steersman.testing.release_contract import ReleaseContract, event, judgement, move, version
 
 
 class TestMemoryReleases(ReleaseContract):
@@ -97,3 +98,15 @@ def test_who_only_reads_moves_nothing(kind: str, tmp_path: Path, request: pytest
         reader.judge(judgement("a"))
     assert (reader.versions(AGENT), reader.current(), reader.judgements(AGENT)) == ([], [], [])
     reader.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres"])
+def test_the_releases_of_a_store_are_opened_by_its_url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    urls = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path / 'log.db'}"}
+    url = urls.get(kind) or request.getfixturevalue("store_url")
+    log = open_log(url, queue_rows=100)
+    with closing(log), closing(open_releases(url, log)) as releases:
+        releases.move(move(1), event("first"))
+        assert releases.current() == [move(1)]
+        assert [each.subject for each in log.trail()] == ["first"]
+        assert list(faults(audit_key(url), log.trail())) == []
