@@ -39,7 +39,7 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
         found["metric"],
         *("" if each is None else f"{each:.4g}" for each in means),
         f"{found['difference']:+.4g}" if known else "",
-        f"{found['low']:.4g} to {found['high']:.4g}" if known else "",
+        f"{found['low']:.3g} to {found['high']:.3g}" if known else "",
         _evidence(found["e_worse"]),
         _evidence(found["e_not_worse"]),
         found["verdict"],
