@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from steersman.core.errors import InvalidInput
 from steersman.maths.off_policy import bandit
-from steersman.maths.off_policy.sums import Sums, estimates, of_rows
+from steersman.maths.off_policy.sums import Sums, estimates, of_log, of_rows
 from steersman.maths.off_policy.terms import Terms
 from steersman.maths.off_policy.weights import clip, effective_size, importance_weights
 
@@ -114,22 +114,34 @@ def test_estimates_from_means_of_columns_equal_those_from_rows() -> None:
 
 
 def test_sums_give_the_same_estimates_and_noise_as_rows() -> None:
-    found = estimates(of_rows(WEIGHTS, REWARD, PREDICTED, VALUE))
+    found = estimates(of_rows(WEIGHTS, REWARD, PREDICTED, VALUE, limit=1.0))
     expected = {
         "ips": bandit.ips(WEIGHTS, REWARD),
         "snips": bandit.snips(WEIGHTS, REWARD),
         "direct": bandit.direct(VALUE),
         "doubly robust": bandit.doubly_robust(WEIGHTS, REWARD, PREDICTED, VALUE),
+        "switch": bandit.switch_dr(WEIGHTS, REWARD, PREDICTED, VALUE, limit=1.0),
     }
     for name, terms in expected.items():
         assert found[name] == pytest.approx((terms.value, terms.standard_error)), name
     assert of_rows(WEIGHTS, REWARD, PREDICTED, VALUE).effective_size() == pytest.approx(effective_size(WEIGHTS))
 
 
-@given(
-    st.lists(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(0, 50)), max_size=8), min_size=1, max_size=6), st.randoms()
-)
-def test_sums_merge_in_any_order_to_the_same(batches: list[list[tuple[float, float]]], order: object) -> None:
+def test_a_log_in_blocks_gives_the_same_sums_as_its_rows_at_once() -> None:
+    rng = np.random.default_rng(0)
+    count = 40_000
+    target, model = rng.dirichlet(np.ones(3), count), rng.random((count, 3))
+    action, propensity, reward = rng.integers(0, 3, count), rng.uniform(0.2, 1.0, count), rng.random(count)
+    weights, rows = importance_weights(target, action, propensity), np.arange(count)
+    whole = of_rows(weights, reward, model[rows, action], (target * model).sum(axis=1), limit=1.0)
+    found = of_log(target, action, propensity, reward, model=model, limit=1.0)
+    plain = of_log(target, action, propensity, reward)
+    assert estimates(found) == {name: pytest.approx(each) for name, each in estimates(whole).items()}
+    assert estimates(plain) == {name: pytest.approx(estimates(whole)[name]) for name in ("ips", "snips")}
+
+
+@given(st.lists(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(0, 50)), max_size=8), min_size=1, max_size=6))
+def test_sums_merge_in_any_order_to_the_same(batches: list[list[tuple[float, float]]]) -> None:
     parts = [Sums.of(np.array(batch, dtype=float).reshape(-1, 2)) for batch in batches]
     whole = Sums.of(np.concatenate([np.array(batch, dtype=float).reshape(-1, 2) for batch in batches]))
     shuffled = [parts[index] for index in np.random.default_rng(len(batches)).permutation(len(parts))]
@@ -150,4 +162,4 @@ def test_sums_of_different_columns_are_not_merged() -> None:
 def test_sums_of_too_little_have_no_noise_that_one_could_tell() -> None:
     one = of_rows(np.array([1.0]), np.array([1.0]), np.array([0.5]), np.array([0.5]))
     assert all(error == math.inf for _, error in estimates(one).values())
-    assert Sums.of(np.zeros((0, 4))).merge(one).mean == pytest.approx(one.mean)
+    assert Sums.of(np.zeros((0, 5))).merge(one).mean == pytest.approx(one.mean)

@@ -37,9 +37,14 @@ def importance_weights(target: Floats, action: Ints, propensity: Floats) -> Floa
     """
     if len(propensity) and not (float(propensity.min()) > 0.0 and float(propensity.max()) <= 1.0):
         raise InvalidInput("importance weights: each propensity must lie in (0, 1]; leave rows without one out.")
-    flat = action + np.arange(0, target.size, target.shape[1])
-    weights: Floats = target.ravel()[flat] / propensity
+    weights = of_executed(target, action)
+    weights /= propensity
     return weights
+
+
+def of_executed(table: Floats, action: Ints) -> Floats:
+    """Return the values (n,) of the executed actions from those of all, (n, A)."""
+    return table.ravel().take(action + np.arange(0, table.size, table.shape[1]))
 
 
 def clip(weights: Floats, limit: float) -> Clipped:

@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from steersman.core.sections import Evaluation as Settings
 from steersman.maths.intervals import bias_corrected, confidence_sequence, empirical_bernstein
 from steersman.maths.off_policy.audits import unseen_mass
 from steersman.maths.off_policy.weights import effective_size
 from steersman.stages.evaluate.evidence import Name
 from steersman.stages.evaluate.resampled import Resampled
-from steersman.stages.evaluate.standards import Settings
 from steersman.stages.evaluate.weigh import Frame, Weighed
 
 Floats = NDArray[np.float64]

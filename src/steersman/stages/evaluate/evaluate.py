@@ -6,13 +6,13 @@ from statistics import NormalDist
 
 import numpy as np
 
+from steersman.core.sections import Evaluation as Settings
 from steersman.maths.off_policy.audits import MeanWeight, Support, even_weights, mean_weight, support
 from steersman.maths.off_policy.trajectory import Blend, magic
 from steersman.maths.off_policy.weights import effective_size
 from steersman.stages.evaluate.differences import Difference, Verdict, difference
 from steersman.stages.evaluate.evidence import NAMES, Evidence, Name
 from steersman.stages.evaluate.resampled import Resampled, resampled
-from steersman.stages.evaluate.standards import Settings
 from steersman.stages.evaluate.weigh import Frame, Weighed, frame, weigh
 
 

@@ -108,7 +108,7 @@ def _check_choices(given: Evidence) -> None:
     for name in NAMES:
         table = given.policy(name)
         if len(table) and not float(table.min()) >= 0.0:
-            raise InvalidInput(f"evidence: a probability of {name} is {table.min()!r}; none may be below 0 or not a number.")
+            raise InvalidInput(f"evidence: a probability of {name} is {table.min()}; none may be below 0 or not a number.")
         total = table @ np.ones(width)
         _refuse(total, np.abs(total - 1.0) <= _SUM, f"the sum of the probabilities of {name}", "1 ± 1e-6")
 

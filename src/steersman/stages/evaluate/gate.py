@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersman.core.errors import InvalidInput
+from steersman.core.sections import Evaluation as Settings
 from steersman.maths.off_policy.weights import effective_size
 from steersman.stages.evaluate.differences import Difference
 from steersman.stages.evaluate.evaluate import Evaluation
 from steersman.stages.evaluate.evidence import Evidence, Name
 from steersman.stages.evaluate.forecasts import Accuracy, forecast_accuracy
-from steersman.stages.evaluate.standards import Settings
 from steersman.stages.evaluate.weigh import frame, weigh
 
 Ints = NDArray[np.int64]

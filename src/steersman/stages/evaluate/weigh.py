@@ -10,7 +10,7 @@ from steersman.maths.off_policy import bandit, trajectory
 from steersman.maths.off_policy.fitted_q import Transitions, crossfit
 from steersman.maths.off_policy.terms import Terms
 from steersman.maths.off_policy.trajectory import Grid, Modelled, grid
-from steersman.maths.off_policy.weights import Clipped, clip, importance_weights
+from steersman.maths.off_policy.weights import Clipped, clip, importance_weights, of_executed
 from steersman.stages.evaluate.evidence import Evidence, Name
 
 Floats = NDArray[np.float64]
@@ -177,7 +177,7 @@ def _model(shared: Frame, target: Floats, gamma: float) -> tuple[Floats, Floats,
     table = _mean_policy(state, target, shared.states)
     values = crossfit(shared.rows, table, fold, gamma=gamma)
     own = values[fold, state]
-    predicted = own[np.arange(len(fold)), shared.rows.action]
+    predicted = of_executed(own, shared.rows.action)
     value = np.einsum("na,na->n", target, own)
     if gamma == 0.0:
         return predicted, value, np.zeros(len(fold))
