@@ -16,8 +16,6 @@ from steersman.core.versions import BASELINE, LEARNING, address
 from steersman.testing.log_rows import AGENT
 from steersman.testing.release_contract import RegistryContract, version
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # MLflow on SQLAlchemy 2.1
-
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
