@@ -23,6 +23,7 @@ from steersman.core import errors
 from steersman.core.settings import Settings
 from steersman.core.values import Decision, Entry, Outcome, Window
 from steersman.loops.agent import Agent, Episode
+from steersman.loops.handle import Release
 from steersman.packs.qe import test_executor as qe
 from steersman.packs.qe.demo import DemoOptions
 from steersman.packs.qe.run import RunOptions
@@ -161,7 +162,7 @@ def test_every_row_is_in_the_reference(rows: Any) -> None:
     assert [each for each in rows() if not any(line.startswith(each) for line in LINES)] == []
 
 
-@pytest.mark.parametrize("kind", [Steersman, Agent, Episode, Team, ReplayBuffer])
+@pytest.mark.parametrize("kind", [Steersman, Agent, Release, Episode, Team, ReplayBuffer])
 def test_every_method_is_in_the_reference(kind: type) -> None:
     assert [each for each in method_rows(kind) if not any(line.startswith(each) for line in LINES)] == []
 
