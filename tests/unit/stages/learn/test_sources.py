@@ -78,6 +78,16 @@ def test_nobody_is_taken_for_less_than_its_share_and_memory_is_bounded(said: lis
         assert max(exact.values()) <= 0.35 + 1e-12
 
 
+def test_a_source_that_is_no_longer_told_apart_keeps_what_it_had() -> None:
+    shares = Shares(0.5)
+    for source in ("a", *map(str, range(KNOWN_APART))):
+        assert shares.take("s", [0], source, [0.25])
+    left = 0.25 * 0.75**KNOWN_APART
+    assert shares.share("s", 0, "a") == shares.share("s", 0, "nobody yet") == pytest.approx(left)
+    assert shares.take("s", [0], "a", [0.25])
+    assert shares.share("s", 0, "a") == pytest.approx(0.25 + 0.75 * left)
+
+
 def test_what_a_source_says_beyond_its_share_counts_as_a_step_and_teaches_nothing() -> None:
     fold = _fold()
     for number in range(10):
