@@ -20,8 +20,8 @@ _RARE = 10
 class Support:
     """Shares of a policy's decisions, in [0, 1].
 
-    never: on actions that were never drawn, or beside the only one that could be. rarely: on actions drawn fewer than ten
-    times, never left out. unseen: on actions not drawn in that very state, which is no lack if they could have been.
+    never: on actions that were never drawn, or beside the only one that could be. rarely: on actions drawn one to
+    nine times. unseen: on actions not drawn in that very state, which is no lack if they could have been.
     """
 
     never: float

@@ -46,7 +46,7 @@ def fitted_q(
     gamma: float = 0.0,
     weights: Floats | None = None,
     prior: float = 1.0,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-5,
     sweeps: int = 1000,
 ) -> Floats:
     """Return Q (S, A): the fixed point of Q(s, a) = mean of r + γ·Σ_b π(b|s′)·Q(s′, b) over the rows of (s, a).

@@ -90,6 +90,8 @@ def judged(found: Difference, settings: Settings) -> Difference:
     short = _shortage(found, settings)
     if short is not None:
         return replace(found, short=True, reason=short, more=_more(found, settings))
+    if found.low == found.high == 0.0:
+        return replace(found, reason=f"It decides as the {found.other} does: no outcome can tell them apart.", more=None)
     interval = f"[{found.low:.4g}, {found.high:.4g}]"
     if found.low > 0.0:
         return replace(
@@ -133,20 +135,27 @@ def _more(found: Difference, settings: Settings) -> int | None:
     return max(needed - found.outcomes, 0)
 
 
+def unseen_reach(size: float, level: float) -> float:
+    """Return how far, in widths of the range, a mean of so many outcomes can be off that saw no variance at all; at most 1.
+
+    z·√(k/(4·n·(n + k))): the variance is not known but for k = 12 values of the widest one. Near the exact bound 3.7/n of
+    the probability of an event that was not seen in n outcomes.
+    """
+    if size <= 0.0:
+        return 1.0
+    return min(NormalDist().inv_cdf((1.0 + level) / 2.0) * math.sqrt(_PRIOR / (4.0 * size * (size + _PRIOR))), 1.0)
+
+
 def _unseen(shared: Frame, first: Weighed, second: Weighed, level: float) -> float:
     """Return how much, in widths of the range, events may matter that too few outcomes have not shown yet.
 
-    z·√(k/(4·n·(n + k))), the reach of a mean of n values whose variance is not known but for k = 12 values of the widest one
-    (near the exact bound 3.7/n of an event not seen in n), for the share of decisions in which the policies differ; n: the
-    effective size of the outcomes that tell them apart.
+    The `unseen_reach` of the outcomes that tell the policies apart, for the share of decisions in which these differ.
     """
     apart = first.units - second.units
     size = min(effective_size(np.maximum(apart, 0.0)), effective_size(np.maximum(-apart, 0.0)))
     decision = 0.5 * float(np.abs(_apart(shared, first, second)).sum()) / len(shared.units)
     differ = decision if shared.grid is None else min(decision * shared.steps, 1.0)
-    normal = NormalDist().inv_cdf((1.0 + level) / 2.0)
-    reach = normal * math.sqrt(_PRIOR / (4.0 * size * (size + _PRIOR))) if size > 0.0 else 1.0
-    return differ * min(reach, 1.0)
+    return differ * unseen_reach(size, level)
 
 
 def _apart(shared: Frame, first: Weighed, second: Weighed) -> Floats:

@@ -1,5 +1,6 @@
 """Evaluate: the estimates of three policies from one log, their differences, and what one may say about the candidate."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
@@ -10,7 +11,7 @@ from steersman.core.sections import Evaluation as Settings
 from steersman.maths.off_policy.audits import MeanWeight, Support, even_weights, mean_weight, support
 from steersman.maths.off_policy.trajectory import Blend, magic
 from steersman.maths.off_policy.weights import effective_size
-from steersman.stages.evaluate.differences import Difference, Verdict, difference
+from steersman.stages.evaluate.differences import Difference, Verdict, difference, unseen_reach
 from steersman.stages.evaluate.evidence import NAMES, Evidence, Name
 from steersman.stages.evaluate.resampled import Resampled, resampled
 from steersman.stages.evaluate.weigh import Frame, Weighed, frame, weigh
@@ -22,7 +23,8 @@ class Estimate:
 
     low, high: interval over independent units (bootstrap BCa; of "magic" normal, with the noise of "weighted doubly
     robust" and the bias it may have). "direct" has the noise of "doubly robust", which is that of a model by cells (Hahn
-    1998), and does not know of what cells with few rows borrow. bias: what cutting weights may have changed at most.
+    1998), and does not know of what cells with few rows borrow. Below the least effective size, intervals are widened by
+    what so few outcomes cannot have shown. bias: what cutting weights may have changed at most.
     """
 
     estimator: str
@@ -160,8 +162,15 @@ def _estimate(shared: Frame, policy: Weighed, name: str, drawn: Resampled, setti
     value = policy.terms[name].value
     noisy = "doubly robust" if name == "direct" else name
     low, high = drawn.interval(policy.name, noisy, settings.level)
-    moved = value - policy.terms[noisy].value
-    return Estimate(estimator=name, value=value, low=low + moved, high=high + moved, bias=_bias(shared, policy, name))
+    center, size = policy.terms[noisy].value, effective_size(policy.units)
+    unseen = 0.0 if size >= settings.min_ess else unseen_reach(size, settings.level) * shared.evidence.reach * shared.horizon
+    return Estimate(
+        estimator=name,
+        value=value,
+        low=value - math.hypot(center - low, unseen),
+        high=value + math.hypot(high - center, unseen),
+        bias=_bias(shared, policy, name),
+    )
 
 
 def _bias(shared: Frame, policy: Weighed, name: str) -> float:

@@ -21,7 +21,7 @@ _ROWS = ("propensity", "action", "state", "episode", "step", "next_state", "term
 _TABLES = (*NAMES, "allowed")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
     """Outcomes of n decisions among A actions, with what each policy would have done.
 

@@ -59,7 +59,7 @@ def gate(evaluation: Evaluation, evidence: Evidence, unmasked_best: Ints, settin
         _not_worse(evaluation, "incumbent"),
         _not_worse(evaluation, "baseline"),
         _forecasts(forecast_accuracy(evidence, level=settings.level), settings),
-        _regression(evidence, settings),
+        _regression(evaluation, evidence, settings),
         _safety(evidence, unmasked_best, settings),
     )
     return Gate(checks=checks)
@@ -122,7 +122,7 @@ def _forecasts(found: Accuracy, settings: Settings) -> Check:
     )
 
 
-def _regression(evidence: Evidence, settings: Settings) -> Check:
+def _regression(evaluation: Evaluation, evidence: Evidence, settings: Settings) -> Check:
     """Value of the candidate on the older half of the decisions over that of the incumbent, both from the range's low end.
 
     (V_c − lo)/(V_i − lo) with V per decision, 1 where the incumbent earns the least possible and so does the candidate.
@@ -133,9 +133,8 @@ def _regression(evidence: Evidence, settings: Settings) -> Check:
     if len(episodes) < 2:
         return _unknown(name, settings.regression, "There are no old tasks to try the candidate on.")
     shared = frame(old)
-    estimator = "snips" if shared.grid is None else "weighted per decision"
     candidate, incumbent = (weigh(shared, each, settings.clip) for each in ("candidate", "incumbent"))
-    values = [each.terms[estimator].value / shared.horizon - evidence.low for each in (candidate, incumbent)]
+    values = [each.terms[evaluation.estimator].value / shared.horizon - evidence.low for each in (candidate, incumbent)]
     score = _ratio(max(values[0], 0.0), max(values[1], 0.0), evidence.reach)
     if min(effective_size(candidate.units), effective_size(incumbent.units)) < settings.min_ess / 2.0:
         return _unknown(name, settings.regression, "Too few outcomes on old tasks speak for the candidate or the incumbent.")

@@ -21,7 +21,7 @@ _STATES = 4_096
 """States with values of their own, the most frequent ones; all others share one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
     """What is the same for all policies: rows as transitions between few states, folds, and the grid of episodes.
 
@@ -60,13 +60,14 @@ class Frame:
         return float(np.mean((self.grid.row >= 0) @ self.discounts))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Weighed:
     """A policy's weights and estimators.
 
     raw: π/p of the rows, (n,), not cut. rows: the same, cut; along an episode their products are cut too. units: the weight
     of each unit, cut: its last product in an episode, its mean in a bandit. cut: what cutting took away, (n,) for a bandit,
-    (E, T) discounted along episodes. terms: an estimator by its name.
+    (E, T) discounted along episodes. mass: its mean, in decisions. terms: an estimator by its name. model: what the
+    estimators of episodes were made of.
     """
 
     name: Name
@@ -76,7 +77,7 @@ class Weighed:
     cut: Floats
     mass: float
     terms: Mapping[str, Terms]
-    model: trajectory.Modelled | None = None
+    model: Modelled | None = None
 
 
 def frame(evidence: Evidence) -> Frame:

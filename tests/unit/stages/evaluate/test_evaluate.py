@@ -45,6 +45,8 @@ def test_a_candidate_that_is_the_incumbent_is_not_worse_and_cannot_be_told_from_
     assert (difference.low, difference.value, difference.high) == (0.0, 0.0, 0.0)
     assert found.verdict == "cannot tell"
     assert difference.not_worse
+    assert found.reason == "It decides as the incumbent does: no outcome can tell them apart."
+    assert found.more is None
 
 
 def test_too_few_outcomes_cannot_tell_and_say_how_many_are_missing(world: "World") -> None:
@@ -88,6 +90,8 @@ def test_a_policy_of_which_ten_thousand_rows_show_next_to_nothing_cannot_tell_ho
     )
     found = judge(evidence)
     assert found.standings["candidate"].effective < 5.0
+    told = found.standings["candidate"].estimates["snips"]
+    assert told.high - told.low > 0.5
     assert found.verdict == "cannot tell"
     assert found.more is None
 
