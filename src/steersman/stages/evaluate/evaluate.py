@@ -12,7 +12,7 @@ from steersman.maths.off_policy.audits import MeanWeight, Support, even_weights,
 from steersman.maths.off_policy.trajectory import Blend, magic
 from steersman.maths.off_policy.weights import effective_size
 from steersman.stages.evaluate.differences import Difference, Verdict, difference, unseen_reach
-from steersman.stages.evaluate.evidence import NAMES, Evidence, Name
+from steersman.stages.evaluate.evidence import NAMES, Evidence, Name, complete
 from steersman.stages.evaluate.resampled import Resampled, resampled
 from steersman.stages.evaluate.weigh import Frame, Weighed, frame, weigh
 
@@ -24,7 +24,8 @@ class Estimate:
     low, high: interval over independent units (bootstrap BCa; of "magic" normal, with the noise of "weighted doubly
     robust" and the bias it may have). "direct" has the noise of "doubly robust", which is that of a model by cells (Hahn
     1998), and does not know of what cells with few rows borrow. Below the least effective size, intervals are widened by
-    what so few outcomes cannot have shown. bias: what cutting weights may have changed at most.
+    what so few outcomes cannot have shown. bias: what cutting weights may have changed at most; along episodes, as long as
+    a model is right to within the reward range.
     """
 
     estimator: str
@@ -77,8 +78,10 @@ def evaluate(evidence: Evidence, settings: Settings, rng: np.random.Generator) -
     """Return what the log says of the candidate, beside the incumbent and the baseline.
 
     Sequential evidence (γ > 0 and episodes of several steps) is valued by episodes, any other by decisions. The verdict is
-    that of the difference to the incumbent, and "cannot tell" wherever propensities do not look true.
+    that of the difference to the incumbent, and "cannot tell" wherever propensities do not look true. Episodes that lack a
+    step are left out.
     """
+    evidence = complete(evidence)
     units = len(np.unique(evidence.episode))
     if units < 2:
         return _nothing(evidence, units, settings)

@@ -15,6 +15,8 @@ Bools = NDArray[np.bool_]
 Name = Literal["candidate", "incumbent", "baseline"]
 
 NAMES: tuple[Name, ...] = ("candidate", "incumbent", "baseline")
+GAPS = "of an episode that lacks a step"
+"""Why rows of an episode are left out of which an earlier step is not there."""
 _SUM = 1e-6
 """How far the probabilities of a row may sum to something else than 1."""
 _ROWS = ("propensity", "action", "state", "episode", "step", "next_state", "terminated", "decided_at")
@@ -77,6 +79,23 @@ class Evidence:
         """Return the evidence of some rows, in the order given."""
         parts: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("reward", *_ROWS, *_TABLES)}
         return replace(self, **parts)
+
+
+def complete(evidence: Evidence) -> Evidence:
+    """Return the evidence without rows of episodes that lack a step, and count these as left out; a bandit's as it is.
+
+    The weight of a later step is the product of all before it: where one is missing, nobody knows it.
+    """
+    if not evidence.sequential:
+        return evidence
+    _, place, count = np.unique(evidence.episode, return_inverse=True, return_counts=True)
+    longest = np.zeros(len(count), dtype=np.int64)
+    np.maximum.at(longest, place, evidence.step)
+    whole = np.flatnonzero((longest == count - 1)[place])
+    if len(whole) == len(evidence):
+        return evidence
+    left_out = {**evidence.left_out, GAPS: len(evidence) - len(whole)}
+    return replace(evidence.take(whole), left_out=left_out)
 
 
 def _check_shapes(given: Evidence) -> None:

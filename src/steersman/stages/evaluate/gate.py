@@ -10,7 +10,7 @@ from steersman.core.sections import Evaluation as Settings
 from steersman.maths.off_policy.weights import effective_size
 from steersman.stages.evaluate.differences import Difference
 from steersman.stages.evaluate.evaluate import Evaluation
-from steersman.stages.evaluate.evidence import Evidence, Name
+from steersman.stages.evaluate.evidence import Evidence, Name, complete
 from steersman.stages.evaluate.forecasts import Accuracy, forecast_accuracy
 from steersman.stages.evaluate.weigh import frame, weigh
 
@@ -128,6 +128,7 @@ def _regression(evaluation: Evaluation, evidence: Evidence, settings: Settings) 
     (V_c − lo)/(V_i − lo) with V per decision, 1 where the incumbent earns the least possible and so does the candidate.
     """
     name = "regression score"
+    evidence = complete(evidence)
     episodes = _older(evidence)
     old = evidence.take(np.flatnonzero(np.isin(evidence.episode, episodes)))
     if len(episodes) < 2:

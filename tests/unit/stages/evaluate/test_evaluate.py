@@ -8,7 +8,7 @@ import pytest
 
 from steersman.core.sections import Evaluation as Settings
 from steersman.stages.evaluate.evaluate import Evaluation, evaluate
-from steersman.stages.evaluate.evidence import Evidence
+from steersman.stages.evaluate.evidence import GAPS, Evidence
 
 if TYPE_CHECKING:
     from tests.unit.stages.evaluate.conftest import World
@@ -151,6 +151,15 @@ def test_episodes_are_valued_by_their_discounted_returns(world: "World") -> None
     for name, each in estimates.items():
         assert each.low - 0.02 <= value <= each.high + 0.02, name
     assert found.verdict == "better"
+
+
+def test_an_episode_that_lacks_a_step_is_left_out_and_counted(world: "World") -> None:
+    whole = world.episodes(400, 16, world.better)
+    rows = np.flatnonzero((whole.episode >= 100) | (whole.step != 1))  # the first hundred lack their second step
+    found = judge(replace(whole.take(rows), left_out={"without a propensity": 100}))
+    assert found.units == 300
+    assert found.left_out == {"without a propensity": 100, GAPS: 200}
+    assert found.standings == judge(whole.take(np.flatnonzero(whole.episode >= 100))).standings
 
 
 def test_rows_of_one_episode_are_one_unit_of_noise(world: "World") -> None:
