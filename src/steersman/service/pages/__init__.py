@@ -5,13 +5,27 @@ from the ledger, from agents at work and from single rows of the log; no page sc
 """
 
 from steersman.service.operations import Operation
-from steersman.service.pages import agent, assets, audit, debug, decision, keys, login, on_call, overview
+from steersman.service.pages import (
+    agent,
+    assets,
+    audit,
+    debug,
+    decision,
+    keys,
+    login,
+    on_call,
+    overview,
+    release,
+    releases,
+)
 from steersman.service.pages.shell import problem_page
 
 OPERATIONS: tuple[Operation, ...] = (
     overview.PAGE,
     agent.PAGE,
     decision.PAGE,
+    releases.PAGE,
+    release.PAGE,
     on_call.PAGE,
     debug.PAGE,
     audit.PAGE,

@@ -68,7 +68,7 @@ def action_entropy(recent: Sequence[Decision], actions: int) -> float:
 
 def by_arm(figures: Sequence[Figures]) -> dict[Arm, Summary]:
     """Return what each arm amounts to, for those that decided."""
-    arms: tuple[Arm, ...] = ("champion", "baseline", "safe")
+    arms: tuple[Arm, ...] = ("champion", "challenger", "baseline", "safe")
     every = {arm: summary(each for each in figures if each.arm == arm) for arm in arms}
     return {arm: each for arm, each in every.items() if each.decisions or each.rewarded}
 
@@ -107,6 +107,7 @@ def _view(call: Call) -> Reply:
         recent_count=len(recent),
         entropy=action_entropy(recent, len(spec.actions)),
         controls=_controls(call, name),
+        deployed=agent.release.now,
         choices=spec.actions.dimensions,
         safe=spec.actions.action(spec.safe_action),
     )

@@ -20,12 +20,13 @@ class Spark:
 
 @dataclass(frozen=True, kw_only=True)
 class Whisker:
-    """An interval around its mean, and the axis' zero, from 0 to 100."""
+    """An interval around its mean, the axis' zero (None where it is not on it) and a margin, from 0 to 100."""
 
-    zero: float
+    zero: float | None
     low: float
     high: float
     mean: float
+    margin: float | None = None
 
 
 def spark(values: Sequence[float], *, width: float = 96.0, height: float = 28.0) -> Spark | None:
@@ -46,12 +47,24 @@ def spark(values: Sequence[float], *, width: float = 96.0, height: float = 28.0)
 
 def whisker(difference: Difference, scale: float, axis: tuple[float, float]) -> Whisker:
     """Return the interval of a difference on an axis between two shares of `scale`; what lies beyond its ends is cut."""
+    return band(difference.low / scale, difference.high / scale, difference.mean / scale, axis)
+
+
+def band(low: float, high: float, mean: float, axis: tuple[float, float], *, margin: float | None = None) -> Whisker:
+    """Return an interval on an axis, cut at its ends, with a margin that it is held against."""
+    return Whisker(
+        low=placed(low, axis),
+        high=placed(high, axis),
+        mean=placed(mean, axis),
+        zero=placed(0.0, axis) if axis[0] <= 0.0 <= axis[1] else None,
+        margin=None if margin is None else placed(margin, axis),
+    )
+
+
+def placed(value: float, axis: tuple[float, float]) -> float:
+    """Return where a value lies on an axis, from 2 to 98; what lies beyond its ends lies there."""
     low, high = axis
-
-    def place(value: float) -> float:
-        return round(2.0 + 96.0 * (min(max(value / scale, low), high) - low) / (high - low), 2)
-
-    return Whisker(low=place(difference.low), high=place(difference.high), mean=place(difference.mean), zero=place(0.0))
+    return round(2.0 + 96.0 * (min(max(value, low), high) - low) / (high - low), 2)
 
 
 def axis_of(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from steersman.service.operations import Call, Reply
 from steersman.service.pages import marks
 from steersman.service.pages.changes import changes, in_force, windows_of
 from steersman.service.pages.shell import SPANS, chosen_span, html, page, read_up
+from steersman.service.releases import in_production
 from steersman.stages.monitor.convergence import Convergence
 from steersman.stages.monitor.performance import (
     Difference,
@@ -138,6 +139,7 @@ def _view(call: Call) -> Reply:
         spans=SPANS,
         reading=reading,
         lines=[(each, each.whisker(axis)) for each in lines],
+        trials={each.agent: each for each in in_production(call) if each.under_way},
         headline=headline(lines),
         changes=changes(call, ledger) if reading is None else [],
         controls=in_force(call),

@@ -10,6 +10,7 @@ import jinja2
 
 from steersman.core.errors import Conflict, InvalidInput, NotFound, NotPermitted, SteersmanError
 from steersman.core.values import Role
+from steersman.core.versions import short
 from steersman.service.ledger import Ledger, ledger_of
 from steersman.service.operations import Call, Caller, Operation, Reply
 from steersman.service.pages import words
@@ -20,7 +21,12 @@ SPANS = {"1": "24 hours", "7": "7 days", "30": "30 days"}
 _SPAN = "7"
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 """Without a referrer, a browser would send its forms as from nowhere, and the service would refuse them."""
-_MENU = (("overview", "/", "Overview"), ("on-call", "/on-call", "On call"), ("debug", "/debug", "Debug"))
+_MENU = (
+    ("overview", "/", "Overview"),
+    ("releases", "/releases", "Releases"),
+    ("on-call", "/on-call", "On call"),
+    ("debug", "/debug", "Debug"),
+)
 _MORE = (("audit", "/audit", "Audit"),)
 _NUMBERS = ("number", "exact", "signed", "percent", "signed_percent", "whole", "milliseconds")
 _FILTERS = (*_NUMBERS, "span", "moment", "iso", "cut")
@@ -36,8 +42,10 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.loopcontrols"],
     )
-    made.filters.update({name: getattr(words, name) for name in _FILTERS}, act=words.action, sentence=words.sentence)
-    made.globals.update(asset=address, apart=words.apart, NONE=words.NONE)
+    made.filters.update(
+        {name: getattr(words, name) for name in _FILTERS}, act=words.action, sentence=words.sentence, version=short
+    )
+    made.globals.update(asset=address, apart=words.apart, NONE=words.NONE, ARMS=words.ARMS, ends=words.ends)
     return made
 
 

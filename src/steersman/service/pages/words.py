@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from steersman.stages.monitor.performance import Difference
 
 NONE = "–"
+ARMS = {"champion": "learned", "challenger": "challenger", "baseline": "baseline", "safe": "safe action"}
+"""What the arms of a decision are called."""
 _STEPS = ((60.0, "s"), (3600.0, "min"), (86_400.0, "h"), (math.inf, "d"))
 
 
@@ -42,6 +44,14 @@ def apart(difference: Difference) -> tuple[str, str, str]:
         for each in (difference.mean, difference.low, difference.high)
     )
     return mean, low if math.isfinite(difference.low) else "−∞", high
+
+
+def ends(low: float | None, high: float | None) -> str:
+    """Return an interval, with no more decimals than its width deserves: −0.02 to 0.11."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return NONE
+    decimals = min(max(1 - math.floor(math.log10(high - low)), 0), 9) if high > low else 3
+    return f"{fixed(low, decimals)} to {fixed(high, decimals)}"
 
 
 def signed(value: float | None, digits: int = 2) -> str:

@@ -110,6 +110,7 @@ function take(answer, text) {
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(text, "text/html");
   morph(document.getElementById("main"), fresh.getElementById("main"));
+  for (const each of all("dialog:not([open]) [data-live]")) morph(each, fresh.getElementById(each.id) ?? each);
   draw();
 }
 
@@ -257,7 +258,9 @@ function open(id) {
 
 async function send(form, work) {
   const button = form.querySelector("[type=submit]");
+  const title = button.textContent;
   button.disabled = true;
+  if (form.dataset.busy) button.textContent = form.dataset.busy;
   try {
     await work();
     form.reset();
@@ -267,7 +270,27 @@ async function send(form, work) {
     fail(form, error);
   } finally {
     button.disabled = false;
+    button.textContent = title;
   }
+}
+
+// A form that posts its fields as they are named; what is left empty is left out.
+function post(form) {
+  const body = {};
+  for (const each of form.elements) {
+    if (each.name && each.value !== "") body[each.name] = each.dataset.number === undefined ? each.value : Number(each.value);
+  }
+  return send(form, async () => {
+    const said = await ask("POST", form.dataset.post, body);
+    toast(form.dataset.done || said.sentence || `${said.verdict[0].toUpperCase()}${said.verdict.slice(1)}: ${said.reason}`);
+  });
+}
+
+// What a button says of the thing that its dialog is about.
+function about(dialog, { to, name, fill }) {
+  if (to) dialog.querySelector("form").dataset.post = to;
+  if (fill) dialog.querySelector("[name=version]").value = fill;
+  if (name) for (const each of all("[data-name]", dialog)) each.textContent = name;
 }
 
 const DONE = { kill: "Stopped. The safe action is served from now on.", pause: "Exploration is paused.", pin: "Pinned." };
@@ -369,7 +392,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button || button.disabled) return;
   const { open: dialog, close, release: kind, replay: decision, verify: chain, revoke, copy } = button.dataset;
-  if (dialog) open(dialog);
+  if (dialog) about(open(dialog), button.dataset);
   if (close !== undefined) button.closest("dialog").close();
   if (kind) release(button);
   if (decision) replay(button);
@@ -381,9 +404,10 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  const { control: kind, createKey, revokeKey } = form.dataset;
-  if (kind === undefined && createKey === undefined && revokeKey === undefined) return;
+  const { control: kind, createKey, revokeKey, post: address } = form.dataset;
+  if ([kind, createKey, revokeKey, address].every((each) => each === undefined)) return;
   event.preventDefault();
+  if (address !== undefined) post(form);
   if (kind) control(form);
   if (createKey !== undefined) make_key(form);
   if (revokeKey !== undefined) send(form, () => ask("DELETE", `/v1/keys/${encodeURIComponent(form.elements.id.value)}`));
