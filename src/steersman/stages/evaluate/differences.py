@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersman.core.sections import Evaluation as Settings
-from steersman.maths.intervals import bias_corrected, confidence_sequence, empirical_bernstein
+from steersman.maths.intervals import bias_corrected
 from steersman.maths.off_policy.audits import unseen_mass
 from steersman.maths.off_policy.weights import effective_size
 from steersman.stages.evaluate.evidence import Name
+from steersman.stages.evaluate.exact import Interval, anytime, certain
 from steersman.stages.evaluate.resampled import Resampled
 from steersman.stages.evaluate.weigh import Frame, Weighed
 
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "cannot tell"]
-Interval = tuple[float, float]
 
 _PRIOR = 12.0
 """Outcomes that the widest variance which a range allows counts for, as where arms are compared live."""
@@ -69,14 +69,13 @@ def difference(shared: Frame, first: Weighed, second: Weighed, drawn: Resampled,
     low, high = bias_corrected(value, replicates, without, level=settings.level)
     unseen = _unseen(shared, first, second, settings.level) * scale
     hidden = _hidden(shared, first, second) * scale
-    certain, anytime = _exact(shared, first, second, settings)
     found = Difference(
         other=second.name,
         value=value,
         low=value - math.hypot(value - low, unseen) - hidden,
         high=value + math.hypot(high - value, unseen) + hidden,
-        certain=certain,
-        anytime=anytime,
+        certain=certain(shared, first, second, settings),
+        anytime=anytime(shared, first, second, settings),
         hidden=hidden,
         effective=min(effective_size(first.units), effective_size(second.units)),
         margin=settings.margin * scale,
@@ -173,28 +172,3 @@ def _hidden(shared: Frame, first: Weighed, second: Weighed) -> float:
     if shared.grid is None:
         return unseen + float(np.mean(cut))
     return unseen * shared.steps + float(np.mean(cut.sum(axis=1))) / shared.horizon
-
-
-def _exact(shared: Frame, first: Weighed, second: Weighed, settings: Settings) -> tuple[Interval, Interval]:
-    """Return intervals of the mean of the difference of weights times reward, which needs no model and no resampling.
-
-    In a bandit rewards count from the middle of their range, which changes no mean, for the mean weight is 1. Where its
-    episodes hold several rows, each episode counts the same.
-    """
-    values, bound = _plain(shared, first, second, settings.clip)
-    order = np.argsort(shared.evidence.decided_at[shared.first], kind="stable")
-    certain = empirical_bernstein(values, -bound, bound, level=settings.level)
-    lows, highs = confidence_sequence(values[order], -bound, bound, level=settings.level)
-    return certain, (float(lows[-1]), float(highs[-1]))
-
-
-def _plain(shared: Frame, first: Weighed, second: Weighed, limit: float) -> tuple[Floats, float]:
-    """Return a value for each unit, and what none of them can exceed in size, for no weight exceeds `limit`."""
-    evidence = shared.evidence
-    if first.model is not None and second.model is not None:
-        values = ((first.model.rho - second.model.rho) * first.model.reward) @ shared.discounts
-        return values, limit * max(abs(evidence.low), abs(evidence.high)) * float(shared.discounts.sum())
-    middle = 0.5 * (evidence.low + evidence.high)
-    rows = (first.rows - second.rows) * (evidence.reward - middle)
-    sums = np.bincount(shared.units, rows, shared.count) / np.bincount(shared.units, minlength=shared.count)
-    return sums, 0.5 * limit * evidence.reach * (1.0 + 1e-9)
