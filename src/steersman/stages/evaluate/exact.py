@@ -1,8 +1,8 @@
 """Exact intervals of a difference of values: wider than a bootstrap's, and right without a model and without resampling.
 
 They are intervals of the mean of (w − w′)·r, w and w′ the weights of two policies. In a bandit, rewards count from the
-middle of their range, which changes no mean, for weights are 1 on average; where its episodes hold several rows, each episode
-counts the same. Weights are cut at a limit, so that no value exceeds what is known beforehand.
+middle of their range, which changes no mean, for weights are 1 on average; where its episodes hold several rows, each
+episode counts the same. Weights are cut at a limit, so that no value exceeds what is known beforehand.
 """
 
 import numpy as np
