@@ -12,6 +12,7 @@ from steersman.loops.agent import Agent
 from steersman.service.operations import Call, Reply
 from steersman.service.pages.changes import in_force, windows_of
 from steersman.service.pages.overview import line
+from steersman.service.pages.release import since
 from steersman.service.pages.shell import SPANS, chosen_span, html, page, read_up
 from steersman.stages.monitor.performance import Hour, Summary, entropy, hours, interval, summary
 
@@ -83,10 +84,11 @@ def _view(call: Call) -> Reply:
             raise
         return _undefined(call, name, recent)
     ledger, reading = read_up(call)
-    days, since = chosen_span(call, ledger)
+    days, hour = chosen_span(call, ledger)
     spec = agent.spec
-    figures = ledger.figures(name, since_hour=since)
-    shown = line(call, ledger, name, since)
+    figures = ledger.figures(name, since_hour=hour)
+    shown = line(call, ledger, name, hour)
+    deployed = agent.release.now
     return html(
         call,
         "agent.html",
@@ -107,7 +109,8 @@ def _view(call: Call) -> Reply:
         recent_count=len(recent),
         entropy=action_entropy(recent, len(spec.actions)),
         controls=_controls(call, name),
-        deployed=agent.release.now,
+        deployed=deployed,
+        since=since(deployed, agent.release.moves()),
         choices=spec.actions.dimensions,
         safe=spec.actions.action(spec.safe_action),
     )
@@ -116,8 +119,8 @@ def _view(call: Call) -> Reply:
 def _undefined(call: Call, name: str, recent: Sequence[Decision]) -> Reply:
     """Return the page of an agent that decided, and whose definition is not known to this service."""
     ledger, reading = read_up(call)
-    days, since = chosen_span(call, ledger)
-    figures = ledger.figures(name, since_hour=since)
+    days, hour = chosen_span(call, ledger)
+    figures = ledger.figures(name, since_hour=hour)
     return html(
         call,
         "agent_undefined.html",

@@ -13,7 +13,7 @@ from steersman.service.pages.shell import html, page
 from steersman.service.pages.trials import comparison, timeline
 
 _SHOWN = 100
-_LINES = 12
+_LINES = 5
 _NO_TIME = "at: expected a time such as 2026-11-28T14:00, got {text!r}."
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 
@@ -37,6 +37,16 @@ def at_of(text: str) -> float:
         return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
     except ValueError as error:
         raise InvalidInput(_NO_TIME.format(text=text)) from error
+
+
+def since(now: Deployment, moves: Sequence[Deployment]) -> float:
+    """Return when the champion began to decide, as far as moves (newest first) go back."""
+    at = now.at
+    for each in moves:
+        if each.champion != now.champion:
+            break
+        at = each.at
+    return at
 
 
 def choices(versions: Sequence[PolicyVersion], now: Deployment) -> list[str]:
@@ -75,6 +85,7 @@ def _view(call: Call) -> Reply:
         spec=agent.spec,
         settings=settings.release,
         deployed=now,
+        since=since(now, moves),
         moves=moves,
         versions=[(each, parts(each.id, now)) for each in versions],
         choices=choices(versions, now),

@@ -45,7 +45,9 @@ def _templates() -> jinja2.Environment:
     made.filters.update(
         {name: getattr(words, name) for name in _FILTERS}, act=words.action, sentence=words.sentence, version=short
     )
-    made.globals.update(asset=address, apart=words.apart, NONE=words.NONE, ARMS=words.ARMS, ends=words.ends)
+    made.globals.update(
+        asset=address, apart=words.apart, NONE=words.NONE, ARMS=words.ARMS, ends=words.ends, within=words.within
+    )
     return made
 
 

@@ -36,14 +36,24 @@ def fixed(value: float, decimals: int) -> str:
 
 def apart(difference: Difference) -> tuple[str, str, str]:
     """Return a difference, its lower and its upper bound, with signs and no more decimals than its width deserves."""
-    width = difference.high - difference.low
+    return within(difference.mean, difference.low, difference.high)
+
+
+def within(value: float, low: float, high: float) -> tuple[str, str, str]:
+    """Return a value and the ends of its interval, with signs and no more decimals than its width deserves."""
+    width = high - low
     known = 0.0 < width < math.inf
     decimals = min(max(1 - math.floor(math.log10(width)), 0), 9) if known else 2
-    mean, low, high = (
-        ("+" if each > 0.0 else "") + (fixed(each, decimals) if math.isfinite(each) else "∞")
-        for each in (difference.mean, difference.low, difference.high)
-    )
-    return mean, low if math.isfinite(difference.low) else "−∞", high
+    said, lower, upper = (_signed(each, decimals) for each in (value, low, high))
+    return said, lower if math.isfinite(low) else "−∞", upper
+
+
+def _signed(value: float, decimals: int) -> str:
+    if not math.isfinite(value):
+        return "+∞"
+    text = fixed(value, decimals)
+    zero = not text.strip("−0.")
+    return text.removeprefix("−") if zero else f"+{text}" if value > 0.0 else text
 
 
 def ends(low: float | None, high: float | None) -> str:
