@@ -9,7 +9,7 @@ _SHOWN_UP_TO = 1e6
 
 def show_comparison(report: dict[str, Any]) -> None:
     """Print a report of a trial or an experiment, given as plain values."""
-    columns = ("metric", "challenger", "champion", "difference", "interval", "e worse", "e not worse", "says")
+    columns = ("metric", "challenger", "champion", "difference", "interval", "worse?", "not worse?", "says")
     show_table(_title(report), columns, [_row(each) for each in report["metrics"]])
     say_point("→", report["recommendation"])
     if report["mismatch"]:
@@ -38,7 +38,7 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
     return (
         found["metric"],
         *("" if each is None else f"{each:.4g}" for each in means),
-        f"{found['difference']:+.4g}" if known else "",
+        f"{found['difference']:+.3g}" if known else "",
         f"{found['low']:.3g} to {found['high']:.3g}" if known else "",
         _evidence(found["e_worse"]),
         _evidence(found["e_not_worse"]),

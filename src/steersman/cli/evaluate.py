@@ -99,7 +99,7 @@ def ledger(
     with agent_beside(agent, store, settings) as found:
         kept = found.release.ledger()
     if json:
-        show_json(kept)
+        show_json({**plain(kept), "sentence": kept.sentence})
         return
     say(kept.sentence)
     if kept.lines:

@@ -180,7 +180,7 @@ def _what(move: Deployment) -> str:
     if move.under_way:
         onward = f" to {100 * move.share:g} %" if move.move == "advanced" else ""
         return f"{move.move}: {short(move.challenger)}{onward}"
-    return f"{move.move}: {short(move.champion)}"
+    return f"{move.move}{' to' if move.move == 'rolled back' else ':'} {short(move.champion)}"
 
 
 def _time(text: str) -> float:

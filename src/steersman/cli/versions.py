@@ -51,22 +51,14 @@ def versions(
     else:
         show_table(
             "",
-            ("version", "cut at (UTC)", "by", "states", "outcomes", "made from", "is"),
+            ("version", "cut at (UTC)", "by", "states", "outcomes", "in production then", "is"),
             [_row(each, now) for each in kept],
         )
 
 
 def _row(version: PolicyVersion, now: Deployment) -> tuple[object, ...]:
-    made_from = short(version.parent)
-    return (
-        short(version.id),
-        moment(version.cut_at),
-        version.actor,
-        version.states,
-        version.outcomes,
-        made_from,
-        _role(version, now),
-    )
+    made = (short(version.id), moment(version.cut_at), version.actor, version.states, version.outcomes)
+    return *made, short(version.parent), _role(version, now)
 
 
 def _role(version: PolicyVersion, now: Deployment) -> str:
