@@ -34,6 +34,8 @@ _SHARES: Floats = np.array([3.0, 3.0, 2.0, 1.0, 0.5, 0.5]) / 10.0
 """What part of the wealth goes to each: most to those that matter within some thousand units."""
 _ALL_IN = 0.95
 """Share of the wealth that the worst payoff may take."""
+_AT_ONCE = 50
+"""Factors that are multiplied before a log is taken: each lies in [0.05, 1/w], so no product of fifty leaves a double."""
 _PRIOR_UNITS = 4.0
 """Units that the widest spread which the range allows counts for, before any other is seen."""
 _LOG_ODDS: Floats = np.array([sign * 0.05 * 2.0**power for power in range(6) for sign in (-1.0, 1.0)])
@@ -169,9 +171,8 @@ def observe(wager: Wager, units: Payoffs) -> Floats:
     worst = np.where(wager.side > 0.0, -units.low - wager.margin, units.high + wager.margin)
     gain = np.where(units.known, wager.side * (units.x + wager.margin), 0.0)
     stakes = np.minimum(_along(_STAKES, gain) / units.spread, _ALL_IN / worst)
-    path = wager.wealth[:, None] + np.cumsum(np.log1p(stakes * gain), axis=1)
-    wager.wealth[...] = path[:, -1]
-    return _log_mean(path, _SHARES)
+    factors = 1.0 + stakes * gain
+    return np.concatenate([_grown(wager.wealth, factors[:, at : at + _AT_ONCE]) for at in range(0, len(gain), _AT_ONCE)])
 
 
 def bound(bounds: Bounds, units: Payoffs) -> None:
@@ -196,6 +197,14 @@ def count(ratio: Ratio, units: Units) -> Floats:
     path = ratio.wealth[:, None] + np.cumsum(odds * units.challenger - np.log1p(units.share * np.expm1(odds)), axis=1)
     ratio.wealth[...] = path[:, -1]
     return _log_mean(path, np.full(len(_LOG_ODDS), 1.0 / len(_LOG_ODDS)))
+
+
+def _grown(wealth: Floats, factors: Floats) -> Floats:
+    """Let wealth (6, *S) grow in place by factors (6, n, *S); return the log of the mean wealth after each, (n, *S)."""
+    grown, top = np.cumprod(factors, axis=1), wealth.max(axis=0)
+    path: Floats = top + np.log(np.tensordot(_SHARES, np.exp(wealth - top)[:, None] * grown, 1))
+    wealth += np.log(grown[:, -1])
+    return path
 
 
 def _before(start: Floats, values: Floats) -> Floats:

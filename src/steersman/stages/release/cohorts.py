@@ -5,14 +5,14 @@ then counts as missing. A unit keeps the arm and the share of its first decision
 is left out in both arms alike, and whoever was seen before is never a unit again. This is what keeps the probability of the
 challenger what it is said to be.
 
-Memory is bounded: open units by `capacity`, their decisions by `_MOST` each, and subjects that were seen by a Bloom filter
-of 2 MiB. It never lets a subject in twice; it takes a new one for an old one in 0.2 % of cases at a million subjects and
-2 % at two million, by a hash that knows nothing of arms. Every left-out row is counted by its reason in `left_out`.
+Memory is bounded: units that wait by `capacity`, their decisions by `_MOST` each, and those that were seen by Bloom filters
+of 2 MiB. A subject is never let in twice; a new one is taken for an old one in 0.2 % of cases at a million subjects and in
+2 % at two million, by a hash that knows nothing of arms. What is left out is counted by its reason in `left_out`.
 """
 
 import hashlib
 import heapq
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -35,7 +35,7 @@ class _Open:
     subject: str
     arm: UnitArm
     share: float
-    first_at: float
+    ends_at: float
     decisions: list[str] = field(default_factory=list)
     overridden: int = 0
     outcomes: dict[str, tuple[int, Scores | None]] = field(default_factory=dict)
@@ -54,8 +54,7 @@ class Cohorts:
         self._units: dict[str, _Open] = {}
         self._by_decision: dict[str, _Open] = {}
         self._ripening: list[tuple[float, str]] = []
-        self._ripe: deque[Unit] = deque()
-        self._seen = _Seen()
+        self._seen, self._followed = _Seen(), _Seen()
         self.left_out: Counter[str] = Counter()
 
     @property
@@ -65,7 +64,6 @@ class Cohorts:
 
     def decided(self, decision: Decision) -> None:
         """Take a decision in, if the trial drew its arm."""
-        self._ripen(decision.decided_at)
         if decision.release != self._release:
             return
         if decision.arm not in ("champion", "challenger"):
@@ -81,9 +79,9 @@ class Cohorts:
         A later revision replaces an earlier one, if it was reported within the unit's wait.
         """
         unit = self._by_decision.get(outcome.decision_id)
-        if unit is None or outcome.kind == "expired":
+        if outcome.kind == "expired" or (unit is None and not self._followed.has(outcome.decision_id)):
             return None
-        if outcome.reported_at - unit.first_at > self._wait_s:
+        if unit is None or outcome.reported_at > unit.ends_at:
             self.left_out["late"] += 1
             return None
         revision, _ = unit.outcomes.get(outcome.decision_id, (-1, None))
@@ -94,19 +92,16 @@ class Cohorts:
 
     def due(self, now: float) -> Iterator[Unit]:
         """Yield the units whose wait ended before `now`, oldest first, then by subject; all rows up to then must be in."""
-        self._ripen(now)
-        while self._ripe:
-            yield self._ripe.popleft()
-
-    def _ripen(self, now: float) -> None:
         while self._ripening and self._ripening[0][0] < now:
             unit = self._units.pop(heapq.heappop(self._ripening)[1])
             for each in unit.decisions:
                 del self._by_decision[each]
-            self._ripe.append(self._scored(unit))
+            yield self._scored(unit)
 
     def _follow(self, decision: Decision, arm: UnitArm) -> None:
-        unit = self._units.get(decision.subject) or self._begin(decision, arm)
+        unit = self._units.get(decision.subject)
+        if unit is None or decision.decided_at > unit.ends_at:
+            unit = self._begin(decision, arm)
         if unit is None:
             return
         if (arm, decision.challenger_share) != (unit.arm, unit.share):
@@ -117,6 +112,7 @@ class Cohorts:
             unit.decisions.append(decision.id)
             unit.overridden += decision.overridden
             self._by_decision[decision.id] = unit
+            self._followed.add(decision.id)
 
     def _begin(self, decision: Decision, arm: UnitArm) -> _Open | None:
         """Return a new unit, unless the subject was one before or there are too many."""
@@ -127,9 +123,11 @@ class Cohorts:
         if len(self._units) >= self._capacity:
             self.left_out["too many at once"] += 1
             return None
-        unit = _Open(subject=decision.subject, arm=arm, share=decision.challenger_share, first_at=decision.decided_at)
+        unit = _Open(
+            subject=decision.subject, arm=arm, share=decision.challenger_share, ends_at=decision.decided_at + self._wait_s
+        )
         self._units[decision.subject] = unit
-        heapq.heappush(self._ripening, (decision.decided_at + self._wait_s, decision.subject))
+        heapq.heappush(self._ripening, (unit.ends_at, decision.subject))
         return unit
 
     def _scores(self, outcome: Outcome) -> Scores:

@@ -177,7 +177,7 @@ class Comparison:
             challenger_units=challenger[0],
             champion_mean=champion[1] if champion[0] else None,
             challenger_mean=challenger[1] if challenger[0] else None,
-            difference=width * float(self._total[place]) / units if units else None,
+            difference=min(max(width * float(self._total[place]) / units, low), high) if units else None,
             low=low,
             high=high,
             e_worse=evidence(float(self._peak[place])),

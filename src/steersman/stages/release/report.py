@@ -52,8 +52,8 @@ class Compared(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """One metric: challenger less champion, in its own units.
 
     difference: mean of the payoffs, so right under ramps too, where the arms' means are not comparable. low, high: hold
-    it with probability 1 − α whenever one looks. e_worse: the most that was ever held against "not worse than the
-    margin"; e_not_worse: what is held now against "worse by the margin". welch_p, cohens_d: of the means, at one look.
+    it with probability 1 − α whenever one looks, and cut it off. e_worse: the most that was ever held against "not worse
+    than the margin"; e_not_worse: what is held now against "worse by the margin". welch_p, cohens_d: at one look.
     """
 
     metric: str
