@@ -64,6 +64,13 @@ def clustered(rng: np.random.Generator, challenger: Flags, _: Floats) -> Floats:
     return np.clip(of_subject + noise, 0.0, 1.0)[..., None]
 
 
+def in_tens(rng: np.random.Generator, challenger: Flags, _: Floats) -> Floats:
+    """Ten decisions of a subject in a row, each with a score of its own."""
+    of_subject = rng.normal(0.5, 0.2, (len(challenger) // 10, challenger.shape[1]))
+    noise = rng.normal(0.0, 0.2, challenger.shape)
+    return np.clip(np.repeat(of_subject, 10, axis=0) + noise, 0.0, 1.0)[..., None]
+
+
 def delayed(rng: np.random.Generator, challenger: Flags, _: Floats) -> Floats:
     """Failures take six times as long to be known as successes; what is late is missing, and arrival is scored as well."""
     success = rng.random(challenger.shape) < 0.8
@@ -91,9 +98,8 @@ def one_share(units: Units) -> Units:
 
 
 def decisions(units: Units) -> Units:
-    """The mistake of taking ten decisions of a subject for ten units."""
-    scores, challenger, share = units
-    return Units(np.repeat(scores, 10, axis=0), np.repeat(challenger, 10, axis=0), np.repeat(share, 10, axis=0))
+    """The mistake of taking ten decisions of a subject, who has one arm, for ten units."""
+    return units._replace(challenger=np.repeat(units.challenger[::10], 10, axis=0))
 
 
 SAME = (
@@ -107,7 +113,7 @@ SAME = (
     World(name="three guardrails", draw=guarded, metrics=3),
 )
 PLANTED = (
-    World(name="decisions for subjects (planted)", draw=clustered, planted=decisions),
+    World(name="decisions for subjects (planted)", draw=in_tens, planted=decisions),
     World(name="one share for a ramp (planted)", draw=drifting, shares=(0.01, 0.1, 0.5), planted=one_share),
 )
 
