@@ -8,18 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from steersman.core.agent import AgentSpec
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.ports import Registry, Releases
 from steersman.core.settings import Settings
 from steersman.core.values import Arm
 from steersman.core.versions import BASELINE, LEARNING, Deployment, short
+from steersman.loops.hands import POLL_S, UNKNOWN_AFTER_S
 from steersman.policies import artefact
 from steersman.policies.exploration import Explorer
 from steersman.policies.tabular import QTable
 from steersman.stages.decide.choose import Chooser
 from steersman.stages.release.assignment import to_challenger
 
-LOOK_S = 0.25
+LOOK_S = POLL_S
 _KEPT = 16
 
 
@@ -42,7 +43,11 @@ class Production:
         self._looked_at = float("-inf")
 
     def of(self, agent: str) -> Deployment | None:
-        """Return the last move of an agent, not older than a quarter of a second. Raises StoreError."""
+        """Return the last move of an agent, as of a quarter of a second ago.
+
+        While the store cannot be read, what was known goes on for as long as the kill switch is taken for known. Raises
+        StoreError after that.
+        """
         return self._look().get(agent)
 
     def under_way(self) -> list[Deployment]:
@@ -52,8 +57,12 @@ class Production:
     def _look(self) -> dict[str, Deployment]:
         now = self._timer()
         if now - self._looked_at >= LOOK_S:
-            self._found = {each.agent: each for each in self.releases.current()}
-            self._looked_at = now
+            try:
+                self._found = {each.agent: each for each in self.releases.current()}
+                self._looked_at = now
+            except StoreError:
+                if now - self._looked_at > UNKNOWN_AFTER_S:
+                    raise
         return self._found
 
     def look_again(self) -> None:
