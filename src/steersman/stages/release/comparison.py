@@ -22,6 +22,7 @@ __all__ = ["ARRIVAL", "Comparison", "Metric", "Report", "Unit"]
 
 _FEWEST = 30
 """Units of an arm below which nothing good is said, whatever the settings."""
+_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,16 +111,14 @@ class Comparison:
 
         Raises InvalidInput, and lets none in, for a score outside its range or a share outside (0, 1).
         """
-        if not units:
-            return
-        arrays = self._arrays(units, self.metrics)
-        payoffs = betting.payoffs(self._scale, arrays)
-        self._peak = np.maximum(self._peak, betting.observe(self._worse, payoffs).max(axis=0))
-        self._now = betting.observe(self._not_worse, payoffs)[-1]
-        self._total += payoffs.x.sum(axis=0)
-        betting.bound(self._bounds, payoffs)
-        coins = betting.Units(scores=arrays.scores[:, 0], challenger=arrays.challenger[:, 0], share=arrays.share[:, 0])
-        self._ratio_peak = max(self._ratio_peak, float(betting.count(self._ratio, coins).max()))
+        for part in self._parts(units, self.metrics):
+            payoffs = betting.payoffs(self._scale, part)
+            self._peak = np.maximum(self._peak, betting.observe(self._worse, payoffs).max(axis=0))
+            self._now = betting.observe(self._not_worse, payoffs)[-1]
+            self._total += payoffs.x.sum(axis=0)
+            betting.bound(self._bounds, payoffs)
+            coins = betting.Units(scores=part.scores[:, 0], challenger=part.challenger[:, 0], share=part.share[:, 0])
+            self._ratio_peak = max(self._ratio_peak, float(betting.count(self._ratio, coins).max()))
         for unit in units:
             self._add(unit)
 
@@ -129,8 +128,8 @@ class Comparison:
         Sound whenever one looks if both arms' outcomes come as fast: a challenger that is quick to fail and slow to succeed
         looks worse here than after the same wait.
         """
-        if units:
-            payoffs = betting.payoffs(self._early_scale, self._arrays(units, self.metrics[:-1]))
+        for part in self._parts(units, self.metrics[:-1]):
+            payoffs = betting.payoffs(self._early_scale, part)
             self._broken = np.maximum(self._broken, betting.observe(self._breaker, payoffs).max(axis=0))
 
     def report(self) -> Report:
@@ -143,18 +142,18 @@ class Comparison:
             min_units=self._min_units,
         )
 
-    def _arrays(self, units: Sequence[Unit], metrics: Sequence[Metric]) -> betting.Units:
-        """Return units as arrays (n, k), checked."""
+    def _parts(self, units: Sequence[Unit], metrics: Sequence[Metric]) -> list[betting.Units]:
+        """Return units as arrays (n, k), all of them checked, in parts that keep memory small."""
         for unit in units:
             if not 0.0 < unit.share < 1.0:
                 raise InvalidInput(
                     f"comparison: share {unit.share!r} must lie between 0 and 1; leave out what was not drawn."
                 )
-        return betting.Units(
-            scores=np.array([[metric.scaled(_score(unit, metric)) for metric in metrics] for unit in units]),
-            challenger=np.array([[unit.arm == "challenger"] for unit in units]),
-            share=np.array([[unit.share] for unit in units]),
-        )
+        scores = np.array([[metric.scaled(_score(unit, metric)) for metric in metrics] for unit in units])
+        challenger = np.array([[unit.arm == "challenger"] for unit in units])
+        share = np.array([[unit.share] for unit in units])
+        parts = [slice(start, start + _AT_ONCE) for start in range(0, len(units), _AT_ONCE)]
+        return [betting.Units(scores=scores[rows], challenger=challenger[rows], share=share[rows]) for rows in parts]
 
     def _add(self, unit: Unit) -> None:
         for metric, arms in zip(self.metrics, self._moments, strict=True):

@@ -66,7 +66,7 @@ def test_evidence_is_that_of_the_bets_on_scaled_scores() -> None:
 
 
 def test_it_makes_no_difference_how_units_are_cut_into_calls() -> None:
-    at_once, one_by_one, units = Comparison([REWARD]), Comparison([REWARD]), list(islice(trial(1.0, -1.0), 60))
+    at_once, one_by_one, units = Comparison([REWARD]), Comparison([REWARD]), list(islice(trial(1.0, -1.0), 1_100))
     at_once.score(*units)
     at_once.score()
     for each in units:
