@@ -91,14 +91,21 @@ def meter() -> PrometheusMeter:
 
 
 def shown(meter: PrometheusMeter) -> Samples:
-    """Return what is exposed: values by name and labels, those of tenant, version and stage left out."""
+    """Return what is exposed: values by name and labels, those of tenant, version and (of decisions) stage left out."""
     text = meter.exposition()[0].decode()
-    hidden = ("tenant", "version", "stage")
     return {
-        (sample.name, tuple(sorted((k, v) for k, v in sample.labels.items() if k not in hidden))): sample.value
+        (
+            sample.name,
+            tuple(sorted(each for each in sample.labels.items() if each[0] not in hidden(family.name))),
+        ): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def hidden(name: str) -> set[str]:
+    """Return the labels that a test does not look at."""
+    return {"tenant", "version"} if name == "steersman_release_stage" else {"tenant", "version", "stage"}
 
 
 def value(meter: PrometheusMeter, name: str, **labels: str) -> float | None:
@@ -294,7 +301,11 @@ def steersman() -> Iterator[Steersman]:
         baseline=spec.baseline,
         safe_action="rest",
         guards=(GUARD,),
-        settings={"learning": {"gamma": 0.0}, "convergence": {"window_outcomes": 20, "windows": 3}},
+        settings={
+            "learning": {"gamma": 0.0},
+            "convergence": {"window_outcomes": 20, "windows": 3},
+            "monitoring": {"drift_reference": 100, "drift_window": 100},
+        },
         cost="cost",
         false_block="wrong",
     )
@@ -307,7 +318,7 @@ def run(steersman: Steersman, meter: PrometheusMeter, count: int) -> None:
     agent = steersman.agent("lab/whole")
     for number in range(count):
         made: Decision = agent.decide({"load": (number * 37) % 100, "backlog": number % 200, "weekend": False})
-        agent.report(made, {"reward": 0.5, "cost": 1.0, "wrong": number % 2}, terminated=True).wait(10)
+        agent.report(made, {"reward": 0.4 + 0.1 * (number % 3), "cost": 1.0, "wrong": number % 2}, terminated=True).wait(10)
         said: Outcome = steersman.outcomes(made.id)[-1]
         meter.decided(made)
         meter.recorded(made, said)
@@ -320,6 +331,9 @@ def with_everything(steersman: Steersman) -> PrometheusMeter:
     meter = PrometheusMeter(timer=lambda: float(next(now)))
     meter.observe(steersman)
     run(steersman, meter, 200)
+    release = steersman.agent("lab/whole").release
+    release.evaluate(actor="ada")
+    release.rollback("baseline", actor="ada")
     meter.decided(replace(decision(agent="lab/whole"), refusals=(Refused(where={}, guard="x", reason="guard failed …"),)))
     meter.served("decide", 200, 0.004)
     meter.observe(steersman)
@@ -370,6 +384,46 @@ def test_gauges_are_read_from_agents(steersman: Steersman) -> None:
     steersman.kill("lab", actor="a test")
     meter.observe(steersman)
     assert value(meter, "controls_active", **labels, kind="kill") == 1
+
+
+def test_releases_are_told_while_they_go_on_and_after(steersman: Steersman) -> None:
+    now = iter(range(0, 1_000, 10))
+    meter, labels = PrometheusMeter(timer=lambda: float(next(now))), {"agent": "lab/whole"}
+    run(steersman, meter, 200)
+    meter.observe(steersman)
+    assert value(meter, "release_number", **labels) == 0
+    assert value(meter, "release_stage", **labels, stage="full") == 1
+    assert value(meter, "last_rollback_timestamp_seconds", **labels) is None
+    assert value(meter, "evaluation_value", **labels, policy="candidate") is None
+    release = steersman.agent("lab/whole").release
+    back = release.rollback("baseline", actor="ada")
+    release.start(actor="ada", plan="30% 1h", despite="a test")
+    release.hold(actor="ada", reason="a test")
+    meter.observe(steersman)
+    assert [value(meter, f"release_{each}", **labels) for each in ("number", "held", "share_ratio")] == [3, 1, 0.3]
+    assert value(meter, "release_stage", **labels, stage="canary") == 1
+    assert value(meter, "release_harm_evidence", **labels) == 1.0
+    assert value(meter, "last_rollback_timestamp_seconds", **labels) == pytest.approx(back.at)
+    [judged] = release.judgements()
+    standing = judged.body["evaluation"]["standings"]["baseline"]
+    estimate = standing["estimates"][judged.body["evaluation"]["estimator"]]
+    for each in ("value", "low", "high"):
+        assert value(meter, f"evaluation_{each}", **labels, policy="baseline") == estimate[each]
+    assert value(meter, "evaluation_effective_outcomes", **labels, policy="baseline") == standing["effective"]
+    release.abort(actor="ada")
+    meter.observe(steersman)
+    assert [value(meter, f"release_{each}", **labels) for each in ("number", "held", "share_ratio")] == [4, 0, 0]
+    assert (value(meter, "release_stage", **labels, stage="canary"), value(meter, "rollbacks", **labels)) == (0, 1)
+
+
+def test_drift_is_that_of_what_drifts_most(steersman: Steersman) -> None:
+    now = iter(range(0, 1_000, 10))
+    meter = PrometheusMeter(timer=lambda: float(next(now)))
+    run(steersman, meter, 200)
+    meter.observe(steersman)
+    psi = [each.psi for each in steersman.agent("lab/whole").drift() if each.of == "feature"]
+    assert len(psi) == 3
+    assert value(meter, "drift_psi", agent="lab/whole", of="feature") == max(psi)
 
 
 def test_what_is_not_known_is_absent(steersman: Steersman) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, get_args
 
 from steersman.backends.metrics.recent import Recent
+from steersman.backends.metrics.releases import Drifted, Released, Told, release_gauges
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import SteersmanError
 from steersman.core.ports import Log
@@ -50,7 +51,11 @@ class _AtWork(Protocol):
     @property
     def spec(self) -> AgentSpec: ...
     def diagnose(self) -> _Diagnosed: ...
+    @property
+    def release(self) -> Released: ...
     def probe_guards(self) -> Mapping[str, bool]: ...
+    def drift(self) -> Sequence[Drifted]: ...
+    def signals(self) -> Sequence[Told]: ...
 
 
 class _Catalog(Protocol):
@@ -94,12 +99,13 @@ def gauges(steersman: Steered, recent: Mapping[str, Recent]) -> Iterator[Sample]
             continue
         try:
             agent = steersman.agent(name)
-            told = agent.diagnose()
+            told, released = agent.diagnose(), [*release_gauges(name, agent)]
         except SteersmanError:
             continue
         yield from _of_definition(agent.spec)
         yield from _of_learning(name, told)
         yield from _of_guards(name, agent)
+        yield from released
         if name in recent:
             yield from _of_choices(agent.spec, recent[name])
 

@@ -1,10 +1,10 @@
 """The dashboards: for who answers for it, for who is on call, and for who looks for the cause.
 
-Where several agents would make a panel crowded, the variables `agent`, `stage` and `tenant` choose. What is not measured
-is not drawn: drift and off-policy estimates have no panel.
+Where several agents would make a panel crowded, the variables `agent`, `stage` and `tenant` choose.
 """
 
 from steersman.backends.metrics.grafana import Dashboard, Panel, Query, rendered
+from steersman.backends.metrics.release_panels import RELEASES
 from steersman.backends.metrics.table import SLO_S
 
 _CHOSEN = 'tenant=~"$tenant", agent=~"$agent"'
@@ -362,7 +362,7 @@ _DEBUG = Dashboard(
         ),
     ),
 )
-DASHBOARDS = (_EXECUTIVE, _ON_CALL, _DEBUG)
+DASHBOARDS = (_EXECUTIVE, _ON_CALL, _DEBUG, RELEASES)
 
 
 def dashboards() -> dict[str, bytes]:

@@ -87,6 +87,10 @@ def _safe(killed: int) -> Values:
     }
 
 
+def _signalled(kind: str, level: str) -> Values:
+    return {f'steersman_signals{{kind="{kind}",level="{level}"}}': "1x60"}
+
+
 def _requests(failed: str) -> Values:
     name = "steersman_http_request_duration_seconds_count"
     return {f'{name}{{operation="decide",status="2xx"}}': "0+100x30", f'{name}{{operation="decide",status="5xx"}}': failed}
@@ -203,6 +207,42 @@ CASES: tuple[Case, ...] = (
         at="80m",
         fires=_collapsed("still learning"),
         quiet=(_collapsed("converged"),),
+    ),
+    Case(
+        alert="SteersmanRolledBack",
+        labels=_AGENT,
+        at="80m",
+        fires={"steersman_last_rollback_timestamp_seconds": "3600x90"},
+        quiet=({"steersman_last_rollback_timestamp_seconds": "600x90"}, {}),
+    ),
+    Case(
+        alert="SteersmanReleaseHeld",
+        labels=_AGENT,
+        at="30h",
+        fires={"steersman_release_held": "1x40"},
+        quiet=({"steersman_release_held": "1x15 0 1x24"}, {"steersman_release_held": "0x40"}),
+        step="1h",
+    ),
+    Case(
+        alert="SteersmanSampleRatioMismatch",
+        labels=_AGENT,
+        at="20m",
+        fires={"steersman_release_sample_mismatch": "1x30"},
+        quiet=({"steersman_release_sample_mismatch": "0x30"},),
+    ),
+    Case(
+        alert="SteersmanDrift",
+        labels=_AGENT,
+        at="40m",
+        fires=_signalled("drift", "act"),
+        quiet=(_signalled("drift", "warn"), _signalled("reward", "act")),
+    ),
+    Case(
+        alert="SteersmanRewardAnomaly",
+        labels=_AGENT,
+        at="40m",
+        fires=_signalled("reward", "act"),
+        quiet=(_signalled("reward", "warn"), _signalled("drift", "act")),
     ),
     Case(alert="SteersmanSafeActionsOnly", labels=_SERIES, at="20m", fires=_safe(0), quiet=(_safe(1),)),
     Case(

@@ -8,6 +8,7 @@ evidence, and the short one, so that it ends soon after the cause.
 import msgspec
 
 from steersman.backends.metrics.alerting import Alert, Group, Record
+from steersman.backends.metrics.release_rules import RELEASES
 from steersman.backends.metrics.table import SLO_S
 
 RULES_FILE = "steersman-rules.yml"
@@ -322,4 +323,4 @@ _SERVICE = Group(
         ),
     ),
 )
-GROUPS = (_LATENCY, _GUARDS, _REWARDS, _LEARNING, _SERVICE)
+GROUPS = (_LATENCY, _GUARDS, _REWARDS, _LEARNING, RELEASES, _SERVICE)
