@@ -54,7 +54,11 @@ factored = AgentSpec(
     reward=REWARD,
     baseline=lambda state: {"workers": 4, "cache": "cold"},
     safe_action={"workers": 1, "cache": "cold"},
-    settings=SETTINGS,
+    settings={
+        **SETTINGS,
+        "release": {"min_units": 30, "cohort_wait_s": 0.0},
+        "monitoring": {"drift_reference": 600, "drift_window": 200},
+    },
     cost="cost",
 )
 

@@ -24,6 +24,7 @@ from steersman.stages.decide.offers import Offer, Request
 
 HERE = Path(__file__).parent
 AGENTS = HERE / "agents.py"
+PAST = runpy.run_path(str(HERE / "past.py"))
 SCREENSHOTS = HERE.parents[1] / ".artifacts" / "screenshots"
 PHONE = ViewportSize(width=390, height=844)
 DESK = ViewportSize(width=1280, height=800)
@@ -119,19 +120,14 @@ def fill(store: Path) -> None:
     """Let the agents learn for two days, in a few seconds."""
     now, rng = time.time(), np.random.default_rng(7)
     at = [now]
-    with Steersman.open(store, agents=load_file(AGENTS), settings={}, clock=lambda: at[0]) as steersman:
-        for name in ("lab/small", "lab/factored"):
-            agent = steersman.agent(name)
-            good = {"action": "heavy", "workers": 16, "cache": "warm"}
-            for step in range(DECISIONS):
-                at[0] = now - 2.0 * _DAY_S * (1.0 - step / DECISIONS)
-                state: dict[str, Any] = {"load": float(rng.uniform(0, 100)), "weekend": bool(rng.random() < 0.3)}
-                if name == "lab/factored":
-                    state = {"language": str(rng.choice(["python", "go", "rust"]))}
-                decision = agent.decide(state)
-                score = 0.5 * sum(decision.action[dim] == good[dim] for dim in decision.action) - 0.2 + rng.normal(0, 0.1)
-                agent.report(decision, {"score": float(np.clip(score, -1, 1)), "cost": float(rng.uniform(1, 2))})
-        at[0] = now
+    with Steersman.open(store, agents=load_file(AGENTS), settings={}, clock=lambda: at[0], learn=False) as steersman:
+        agent = steersman.agent("lab/small")
+        for step in range(DECISIONS):
+            at[0] = now - 2.0 * _DAY_S * (1.0 - step / DECISIONS)
+            decision = agent.decide({"load": float(rng.uniform(0, 100)), "weekend": bool(rng.random() < 0.3)})
+            score = 0.5 * (decision.choice == "heavy") - 0.2 + rng.normal(0, 0.1)
+            agent.report(decision, {"score": float(np.clip(score, -1, 1)), "cost": float(rng.uniform(1, 2))})
+        PAST["live"](steersman, at, now)
         offers = [Offer(id="pasta", features=[{"taste": "salty", "note": "x" * 9_000}])]
         steersman.ranker().rank(Request(offers=offers, context=[{"time": "morning"}], event="event 1")).receipt.wait()
 
