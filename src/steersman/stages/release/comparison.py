@@ -3,6 +3,9 @@
 The unit is what was randomised, a subject, with the probability of the challenger at that moment. Each metric has a test of
 "worse by more than the margin" and one of "not worse by the margin"; both are exact for scores in the declared range (see
 `maths.betting`). What the evidence is held against stands in `release.report`.
+
+A missing score is left out of its own metric. Where both arms miss equally often nothing is lost by that; where they do
+not, what is known of one arm is not comparable with what is known of the other, and `arrival` is there to tell.
 """
 
 import math
