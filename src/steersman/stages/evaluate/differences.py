@@ -74,8 +74,8 @@ def difference(shared: Frame, first: Weighed, second: Weighed, drawn: Resampled,
         value=value,
         low=value - math.hypot(value - low, unseen) - hidden,
         high=value + math.hypot(high - value, unseen) + hidden,
-        certain=certain(shared, first, second, settings),
-        anytime=anytime(shared, first, second, settings),
+        certain=certain(shared, first, second, level=settings.level),
+        anytime=anytime(shared, first, second, level=settings.level),
         hidden=hidden,
         effective=min(effective_size(first.units), effective_size(second.units)),
         margin=settings.margin * scale,
@@ -168,7 +168,10 @@ def _hidden(shared: Frame, first: Weighed, second: Weighed) -> float:
     """
     evidence = shared.evidence
     unseen = unseen_mass(_apart(shared, first, second), evidence.action, evidence.propensity)
-    cut = np.abs(first.cut - second.cut)
-    if shared.grid is None:
-        return unseen + float(np.mean(cut))
-    return unseen * shared.steps + float(np.mean(cut.sum(axis=1))) / shared.horizon
+    return unseen * (1.0 if shared.grid is None else shared.steps) + hidden_by_cutting(shared, first.cut, second.cut)
+
+
+def hidden_by_cutting(shared: Frame, first: Floats, second: Floats) -> float:
+    """Return the most, in widths of the range, that cutting weights can have changed in the difference; see `cut_away`."""
+    cut = np.abs(first - second)
+    return float(np.mean(cut)) if shared.grid is None else float(np.mean(cut.sum(axis=1))) / shared.horizon

@@ -10,11 +10,11 @@ import numpy as np
 from steersman.core.sections import Evaluation as Settings
 from steersman.maths.off_policy.audits import MeanWeight, Support, even_weights, mean_weight, support
 from steersman.maths.off_policy.trajectory import Blend, magic
-from steersman.maths.off_policy.weights import effective_size
-from steersman.stages.evaluate.differences import Difference, Verdict, difference, unseen_reach
+from steersman.maths.off_policy.weights import effective_size, importance_weights
+from steersman.stages.evaluate.differences import Difference, Verdict, difference, hidden_by_cutting, unseen_reach
 from steersman.stages.evaluate.evidence import NAMES, Evidence, Name, complete
 from steersman.stages.evaluate.resampled import Resampled, resampled
-from steersman.stages.evaluate.weigh import Frame, Weighed, frame, weigh
+from steersman.stages.evaluate.weigh import Frame, Weighed, cut_away, frame, weigh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,8 @@ class Evaluation:
     """The whole answer; without standings and differences where there is not enough to estimate anything.
 
     units: independent ones, episodes. scale: width of the range of values, reward range × mean Σγ^t. estimator: by which
-    policies are compared, and why. even: the mean weight of even chances, which audits propensities alone.
+    policies are compared, and why. limit: that of weights; None where none was cut, for that would have hidden too much.
+    even: the mean weight of even chances, which audits propensities alone.
     """
 
     outcomes: int
@@ -69,6 +70,7 @@ class Evaluation:
     left_out: Mapping[str, int]
     estimator: str = ""
     why: str = ""
+    limit: float | None = None
     even: MeanWeight | None = None
     standings: Mapping[Name, Standing] = field(default_factory=dict)
     differences: Mapping[Name, Difference] = field(default_factory=dict)
@@ -86,7 +88,8 @@ def evaluate(evidence: Evidence, settings: Settings, rng: np.random.Generator) -
     if units < 2:
         return _nothing(evidence, units, settings)
     shared = frame(evidence)
-    policies = {name: weigh(shared, name, settings.clip) for name in NAMES}
+    limit = _limit(shared, settings)
+    policies = {name: weigh(shared, name, limit) for name in NAMES}
     chosen, why = _choice(policies["candidate"], policies["incumbent"])
     drawn = resampled(list(policies.values()), chosen, rng, resamples=settings.bootstrap)
     others: tuple[Name, ...] = ("incumbent", "baseline")
@@ -105,6 +108,7 @@ def evaluate(evidence: Evidence, settings: Settings, rng: np.random.Generator) -
         left_out=dict(evidence.left_out),
         estimator=chosen,
         why=why,
+        limit=limit if math.isfinite(limit) else None,
         even=even,
         standings=standings,
         differences=differences,
@@ -122,6 +126,17 @@ def _nothing(evidence: Evidence, units: int, settings: Settings) -> Evaluation:
         more=max(settings.min_outcomes - len(evidence), 1),
         left_out=dict(evidence.left_out),
     )
+
+
+def _limit(shared: Frame, settings: Settings) -> float:
+    """Return the largest weight: no limit where the usual one would hide half the margin or more.
+
+    Then noise tells how little is known, which more outcomes can lower, and not a bound that no number of them does.
+    """
+    evidence = shared.evidence
+    raw = [importance_weights(evidence.policy(name), evidence.action, evidence.propensity) for name in NAMES[:2]]
+    first, second = (cut_away(shared, each, settings.clip) for each in raw)
+    return settings.clip if hidden_by_cutting(shared, first, second) < 0.5 * settings.margin else math.inf
 
 
 def _choice(first: Weighed, second: Weighed) -> tuple[str, str]:

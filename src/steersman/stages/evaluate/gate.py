@@ -1,5 +1,6 @@
 """Gate: the checks that a candidate must pass before it is released at all, each with its figure and a sentence."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,7 +135,8 @@ def _regression(evaluation: Evaluation, evidence: Evidence, settings: Settings) 
     if len(episodes) < 2:
         return _unknown(name, settings.regression, "There are no old tasks to try the candidate on.")
     shared = frame(old)
-    candidate, incumbent = (weigh(shared, each, settings.clip) for each in ("candidate", "incumbent"))
+    limit = math.inf if evaluation.limit is None else evaluation.limit
+    candidate, incumbent = (weigh(shared, each, limit) for each in ("candidate", "incumbent"))
     values = [each.terms[evaluation.estimator].value / shared.horizon - evidence.low for each in (candidate, incumbent)]
     score = _ratio(max(values[0], 0.0), max(values[1], 0.0), evidence.reach)
     if min(effective_size(candidate.units), effective_size(incumbent.units)) < settings.min_ess / 2.0:

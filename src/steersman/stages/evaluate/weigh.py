@@ -10,7 +10,7 @@ from steersman.maths.off_policy import bandit, trajectory
 from steersman.maths.off_policy.fitted_q import Transitions, crossfit
 from steersman.maths.off_policy.terms import Terms
 from steersman.maths.off_policy.trajectory import Grid, Modelled, grid
-from steersman.maths.off_policy.weights import Clipped, clip, importance_weights, of_executed
+from steersman.maths.off_policy.weights import importance_weights, of_executed
 from steersman.stages.evaluate.evidence import Evidence, Name
 
 Floats = NDArray[np.float64]
@@ -65,9 +65,9 @@ class Weighed:
     """A policy's weights and estimators.
 
     raw: π/p of the rows, (n,), not cut. rows: the same, cut; along an episode their products are cut too. units: the weight
-    of each unit, cut: its last product in an episode, its mean in a bandit. cut: what cutting took away, (n,) for a bandit,
-    (E, T) discounted along episodes. mass: its mean, in decisions. terms: an estimator by its name. model: what the
-    estimators of episodes were made of.
+    of each unit, cut: its last product in an episode, its mean in a bandit. cut: what was taken away, see `cut_away`. mass:
+    its mean, in decisions. limit: the largest weight. terms: an estimator by its name. model: what those of episodes were
+    made of.
     """
 
     name: Name
@@ -77,6 +77,7 @@ class Weighed:
     cut: Floats
     mass: float
     terms: Mapping[str, Terms]
+    limit: float
     model: Modelled | None = None
 
 
@@ -108,13 +109,21 @@ def weigh(shared: Frame, name: Name, limit: float) -> Weighed:
     target = evidence.policy(name)
     raw = importance_weights(target, evidence.action, evidence.propensity)
     if shared.grid is None:
-        return _one_step(shared, name, raw, clip(raw, limit))
+        return _one_step(shared, name, raw, limit=limit)
     return _many_steps(shared, shared.grid, name, raw, limit=limit)
 
 
-def _one_step(shared: Frame, name: Name, raw: Floats, cut: Clipped) -> Weighed:
+def cut_away(shared: Frame, raw: Floats, limit: float) -> Floats:
+    """Return by how much weights exceed a limit: (n,) in a bandit; products along episodes, discounted, (E, T)."""
+    if shared.grid is None:
+        return np.maximum(raw - limit, 0.0)
+    return np.asarray(np.maximum(shared.grid.products(raw) - limit, 0.0) * (shared.grid.row >= 0) * shared.discounts)
+
+
+def _one_step(shared: Frame, name: Name, raw: Floats, *, limit: float) -> Weighed:
     predicted, value, _ = _model(shared, shared.evidence.policy(name), 0.0)
-    weights, reward = cut.weights, shared.evidence.reward
+    weights, reward = np.minimum(raw, limit), shared.evidence.reward
+    cut = cut_away(shared, raw, limit)
     terms = {
         "ips": bandit.ips(weights, reward),
         "snips": bandit.snips(weights, reward),
@@ -127,8 +136,9 @@ def _one_step(shared: Frame, name: Name, raw: Floats, cut: Clipped) -> Weighed:
         raw=raw,
         rows=weights,
         units=_by_unit(shared, weights) / _by_unit(shared, np.ones(len(weights))),
-        cut=raw - weights,
-        mass=cut.mass,
+        cut=cut,
+        mass=float(np.mean(cut)),
+        limit=limit,
         terms={each: _clustered(shared, found) for each, found in terms.items()},
     )
 
@@ -136,8 +146,7 @@ def _one_step(shared: Frame, name: Name, raw: Floats, cut: Clipped) -> Weighed:
 def _many_steps(shared: Frame, steps: Grid, name: Name, raw: Floats, *, limit: float) -> Weighed:
     evidence, discounts = shared.evidence, shared.discounts
     predicted, value, tail = _model(shared, evidence.policy(name), evidence.gamma)
-    products = steps.products(raw)
-    rho = np.minimum(products, limit)
+    rho = np.minimum(steps.products(raw), limit)
     reward = steps.fill(evidence.reward)
     given = Modelled(
         rho=rho,
@@ -156,7 +165,7 @@ def _many_steps(shared: Frame, steps: Grid, name: Name, raw: Floats, *, limit: f
         "doubly robust": trajectory.doubly_robust(given),
         "weighted doubly robust": trajectory.weighted_doubly_robust(given),
     }
-    cut = (products - rho) * (steps.row >= 0) * discounts
+    cut = cut_away(shared, raw, limit)
     return Weighed(
         name=name,
         raw=raw,
@@ -164,6 +173,7 @@ def _many_steps(shared: Frame, steps: Grid, name: Name, raw: Floats, *, limit: f
         units=rho[:, -1],
         cut=cut,
         mass=float(np.mean(cut.sum(axis=1))) / shared.horizon,
+        limit=limit,
         terms=terms,
         model=given,
     )

@@ -139,6 +139,20 @@ def test_cutting_weights_states_what_it_may_hide_and_widens_the_interval_by_it(w
     assert difference.low <= gain <= difference.high
 
 
+def test_weights_are_not_cut_where_that_would_hide_too_much_for_ever(world: "World") -> None:
+    evidence = world.evidence(4_000, 11, world.better)
+    found = judge(evidence, replace(SETTINGS, clip=1.5))
+    assert judge(evidence).limit == SETTINGS.clip
+    assert found.limit is None
+    assert found.standings["candidate"].cut == 0.0
+    difference = found.differences["incumbent"]
+    gain = world.value(world.better) - world.value(world.incumbent)
+    assert difference.hidden == 0.0
+    assert difference.low <= gain <= difference.high
+    assert difference.anytime[0] <= gain <= difference.anytime[1]
+    assert found.verdict == "better"
+
+
 def test_episodes_are_valued_by_their_discounted_returns(world: "World") -> None:
     evidence = world.episodes(3_000, 12, world.better)
     found = judge(evidence)
