@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from steersman.core.values import Window
+from steersman.core.versions import BASELINE, LEARNING, short
 from steersman.loops.runtime import Runtime
 from steersman.stages.monitor.convergence import Convergence, judge
 from steersman.stages.monitor.suitability import Task
@@ -64,6 +65,7 @@ def diagnose(agent: Runtime) -> Diagnosis:
     )
     facts.findings.extend(_findings(facts))
     facts.findings.extend(_about_learner(agent, facts))
+    facts.findings.extend(_about_release(agent))
     if agent.skipped:
         facts.findings.append(
             f"{agent.skipped} outcomes do not fit the agent's definition and were not learned: they are of an earlier "
@@ -136,6 +138,31 @@ def _about_learner(agent: Runtime, facts: Diagnosis) -> list[str]:
             "What is stored was learned under another definition of the agent, or other settings, so it is not used here: "
             "give this process and the one that learns the same.",
         ),
+    )
+    return [text for holds, text in rules if holds]
+
+
+def _about_release(agent: Runtime) -> list[str]:
+    """Return what stands out about what is in production, and about what is left out of learning."""
+    now = agent.serving.deployment()
+    silent, rules = agent.fold.carry.quarantined, list[tuple[bool, str]]()
+    if now is not None:
+        tried, by_version = short(now.challenger), now.champion not in (LEARNING, BASELINE)
+        rules = [
+            (
+                by_version,
+                f"Version {short(now.champion)} decides; what is learned shows in decisions once a version of it is released.",
+            ),
+            (now.champion == BASELINE, "The baseline rule decides for everybody, without exploring, so little is learned."),
+            (bool(now.held), f"The trial of {tried} is held: {now.held}."),
+            (now.waits_for_person, f"The next step of the trial of {tried} waits for a person: steersman release resume."),
+            (
+                bool(now.quarantined),
+                f"{len(now.quarantined)} versions are in quarantine: what they did is not learned from.",
+            ),
+        ]
+    rules.append(
+        (silent > 0, f"{silent} outcomes taught nothing, because their source had said enough (learning.source_share).")
     )
     return [text for holds, text in rules if holds]
 
