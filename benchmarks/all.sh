@@ -34,4 +34,10 @@ run benchmarks/fleet.py
 run benchmarks/fleet.py --sequential --seeds 10
 run benchmarks/qe_executor.py
 run benchmarks/personalizer.py
+run benchmarks/ope.py
+run benchmarks/rollout.py
+run benchmarks/rollback.py
+run benchmarks/propensities.py
+run benchmarks/poisoning.py
+run benchmarks/drift.py
 exit "$failed"

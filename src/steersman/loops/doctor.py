@@ -151,7 +151,7 @@ def _about_release(agent: Runtime) -> list[str]:
         rules = [
             (
                 by_version,
-                f"Version {short(now.champion)} decides; what is learned shows in decisions once a version of it is released.",
+                f"Version {short(now.champion)} decides; what is learned shows once a version of it is released.",
             ),
             (now.champion == BASELINE, "The baseline rule decides for everybody, without exploring, so little is learned."),
             (bool(now.held), f"The trial of {tried} is held: {now.held}."),
