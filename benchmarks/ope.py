@@ -8,7 +8,7 @@ and, for its doubly robust estimators, the same cross-fitted model, and draws as
 
 With --data DIR (Open Bandit Dataset, small version: a folder with random/all.csv and bts/all.csv) each of two policies is
 valued from the log of the other. Their click rates in the full data are known: random 0.35 %, bts 0.50 %. A third policy,
-of which the log of 10,000 rows tells as much as about two outcomes of its own would, must be answered with "cannot tell".
+of which the log of 10,000 rows tells as much as two or three outcomes of its own would, must be answered with "cannot tell".
 
 Speed: the same arrays of a million rows and ten actions; estimates with importance weights and checks of the input, where
 Steersman's one pass gives all of them with their standard errors; and estimates with bootstrap intervals, where OBP's time

@@ -182,13 +182,16 @@ def _estimate(shared: Frame, policy: Weighed, name: str, drawn: Resampled, setti
     low, high = drawn.interval(policy.name, noisy, settings.level)
     center, size = policy.terms[noisy].value, effective_size(policy.units)
     unseen = 0.0 if size >= settings.min_ess else unseen_reach(size, settings.level) * shared.evidence.reach * shared.horizon
-    return Estimate(
-        estimator=name,
-        value=value,
-        low=value - math.hypot(center - low, unseen),
-        high=value + math.hypot(high - center, unseen),
-        bias=_bias(shared, policy, name),
-    )
+    low, high = _within(shared, value - math.hypot(center - low, unseen), value + math.hypot(high - center, unseen))
+    return Estimate(estimator=name, value=value, low=low, high=high, bias=_bias(shared, policy, name))
+
+
+def _within(shared: Frame, low: float, high: float) -> tuple[float, float]:
+    """Return an interval cut at the range of rewards, which holds the value of a bandit's policy whatever its estimate."""
+    if shared.grid is not None:
+        return low, high
+    low, high = np.clip([low, high], shared.evidence.low, shared.evidence.high)
+    return float(low), float(high)
 
 
 def _bias(shared: Frame, policy: Weighed, name: str) -> float:
