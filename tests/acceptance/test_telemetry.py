@@ -193,6 +193,7 @@ def test_the_command_line_writes_rules_and_dashboards(cli: Callable[..., Any], t
         "steersman-executive.json",
         "steersman-on-call.json",
         "steersman-debug.json",
+        "steersman-releases.json",
     }
     assert set(cli("telemetry", "dashboards").json) == {each.name for each in (tmp_path / "boards").iterdir()}
     assert cli("telemetry", "rules").json["groups"][0]["name"] == "steersman-latency"
