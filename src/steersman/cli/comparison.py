@@ -5,6 +5,7 @@ from typing import Any
 from steersman.cli.output import say_point, show_table
 
 _SHOWN_UP_TO = 1e6
+_TWO_DIGITS_BELOW = 99.5
 
 
 def show_comparison(report: dict[str, Any]) -> None:
@@ -26,10 +27,8 @@ def improvement(report: dict[str, Any]) -> str:
 
 
 def _title(report: dict[str, Any]) -> str:
-    arms = ("challenger", "champion")
-    units = " and ".join(f"{report[f'{each}_units']:,} of the {each}" for each in arms)
-    came = " and ".join(f"{report[f'{each}_arrivals']:,}" for each in arms)
-    return f"Subjects after the wait: {units}; with an outcome: {came}"
+    units, came = (f"{report[f'challenger_{each}']:,} and {report[f'champion_{each}']:,}" for each in ("units", "arrivals"))
+    return f"Subjects after the wait, challenger and champion: {units}; with an outcome: {came}"
 
 
 def _row(found: dict[str, Any]) -> tuple[str, ...]:
@@ -39,7 +38,7 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
         found["metric"],
         *("" if each is None else f"{each:.4g}" for each in means),
         f"{found['difference']:+.3g}" if known else "",
-        f"{found['low']:.3g} to {found['high']:.3g}" if known else "",
+        f"{_end(found['low'])} to {_end(found['high'])}" if known else "",
         _evidence(found["e_worse"]),
         _evidence(found["e_not_worse"]),
         found["verdict"],
@@ -48,3 +47,7 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
 
 def _evidence(size: float) -> str:
     return f"{size:.3g}" if size < _SHOWN_UP_TO else f"{size:.0e}".replace("e+0", "e").replace("e+", "e")
+
+
+def _end(value: float) -> str:
+    return f"{value:.2g}" if abs(value) < _TWO_DIGITS_BELOW else f"{value:.3g}"

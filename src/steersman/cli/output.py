@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from steersman.core.errors import SteersmanError
 
 EXIT_WARNING = 2
 EXIT_INTERRUPTED = 130
+_NUMERIC = re.compile(r"[+\-−–]?\d[\d.,]*(e[+-]?\d+)?(\s|$)|–$")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 StoreOption = Annotated[
@@ -71,11 +73,11 @@ def show_warning(text: str) -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; columns whose cells all look like numbers are set to the right."""
+    """Print a table; columns whose cells all begin with a number are set to the right."""
     cells = [[_cell(each) for each in row] for row in rows]
     table = Table(title=title or None, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD)
     for index, name in enumerate(columns):
-        numeric = bool(cells) and all(row[index][:1] in "+-0123456789–" for row in cells if row[index])
+        numeric = bool(cells) and all(_NUMERIC.match(row[index]) for row in cells if row[index])
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*(_escaped(each) for each in row))

@@ -177,9 +177,10 @@ def _told(move: Deployment) -> tuple[object, ...]:
 
 def _what(move: Deployment) -> str:
     """Return what a move was, in few words."""
+    if move.move == "advanced":
+        return f"advanced to {100 * move.share:g} %"
     if move.under_way:
-        onward = f" to {100 * move.share:g} %" if move.move == "advanced" else ""
-        return f"{move.move}: {short(move.challenger)}{onward}"
+        return f"{move.move}: {short(move.challenger)}"
     return f"{move.move}{' to' if move.move == 'rolled back' else ':'} {short(move.champion)}"
 
 
