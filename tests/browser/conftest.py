@@ -120,7 +120,8 @@ def fill(store: Path) -> None:
     """Let the agents learn for two days, in a few seconds."""
     now, rng = time.time(), np.random.default_rng(7)
     at = [now]
-    with Steersman.open(store, agents=load_file(AGENTS), settings={}, clock=lambda: at[0], learn=False) as steersman:
+    agents, ids = load_file(AGENTS), PAST["same_ids"]()
+    with Steersman.open(store, agents=agents, settings={}, clock=lambda: at[0], ids=ids, learn=False) as steersman:
         agent = steersman.agent("lab/small")
         for step in range(DECISIONS):
             at[0] = now - 2.0 * _DAY_S * (1.0 - step / DECISIONS)

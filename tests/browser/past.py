@@ -1,6 +1,7 @@
 """A past for the pages of releases: a version that was promoted, an experiment, a rollback, and one that is on trial."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,30 @@ _GOOD: dict[str, Any] = {"workers": 16, "cache": "warm"}
 _ADA, _GRACE = "ada (a1b2c3)", "grace (d4e5f6)"
 
 
+def same_ids() -> Callable[[], str]:
+    """Return a source of ids that are the same each time, so that chance splits subjects in the same way."""
+    counted = count()
+    return lambda: f"00000000-0000-7000-8000-{next(counted):012x}"
+
+
 class Past:
     """An agent in a time of its own, from two days ago until now."""
 
     def __init__(self, steersman: Steersman, at: list[float], now: float) -> None:
         self.agent = steersman.agent("lab/factored")
+        self._log = steersman.log
         self._at, self._now, self._rng = at, now, np.random.default_rng(7)
         at[0] = now - DAYS * 24 * _HOUR_S
 
     def until(self, hours: float, languages: Sequence[float] | None = None) -> None:
         """Decide and report every two minutes until so many hours before now, and let a trial go on."""
-        count = 0
+        made = 0
         while self._at[0] < self._now + hours * _HOUR_S:
             self._at[0] += _STEP_S
-            count += 1
+            made += 1
             self._decide(languages)
-            if count % _LOOK_EVERY == 0:
+            if made % _LOOK_EVERY == 0:
+                self._log.flush()  # a trial sees what is durable
                 self.agent.release.tick()
 
     def _decide(self, languages: Sequence[float] | None) -> None:
@@ -46,12 +55,12 @@ def live(steersman: Steersman, at: list[float], now: float) -> None:
     past.until(-40)
     release.rollback("baseline", actor=_ADA, reason="releases begin here")
     release.start(actor=_ADA, reason="it has learned enough", plan="shadow 1h, 50% 4h", despite="the first one")
-    past.until(-29)
+    past.until(-26)
     release.experiment("champion", "baseline", actor=_ADA, reason="what is learning worth?", lasts_s=6 * _HOUR_S)
-    past.until(-22)
+    past.until(-19)
     release.drill(actor=_GRACE, share=0.5, decisions=2_000)
     bad = release.cut(actor=_GRACE, reason="to be looked at")
-    past.until(-20)
+    past.until(-18)
     release.rollback("baseline", actor=_GRACE, reason="the outcomes looked odd")
     release.quarantine(bad.id, actor=_GRACE, reason="its outcomes were measured wrong")
     past.until(-10, (0.7, 0.2, 0.1))

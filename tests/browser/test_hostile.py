@@ -10,7 +10,7 @@ import httpx
 if TYPE_CHECKING:
     from tests.browser.conftest import Server, Visitor
 
-PLACES = ("/", "/agents/lab/hostile", "/on-call", "/debug?agent=lab/hostile", "/audit")
+PLACES = ("/", "/agents/lab/hostile", "/releases", "/releases/lab/hostile", "/on-call", "/debug?agent=lab/hostile", "/audit")
 INJECTED = (
     "main script, main img, main iframe, main input[autofocus], main math, main template, main meta, main link, main base, "
     "main form[action*=evil], main b[onclick], [onload], [onerror], [onfocus], [ontoggle], [href^=javascript]"
@@ -24,6 +24,10 @@ def test_hostile_strings_stay_text(visit: Callable[..., Visitor], server: Server
     told = [{"decision_id": each, "measurements": {"score": 0.5}, "source": "<i>ci</i>"} for each in made]
     server.ask("POST", "/v1/outcomes/batch", {"outcomes": told})
     server.ask("POST", "/v1/controls", {"kind": "pause", "scope": "lab/hostile", "active": True, "reason": hostile[0]})
+    server.ask("POST", "/v1/versions/lab/hostile", {"reason": hostile[1]})
+    server.ask("POST", "/v1/releases/lab/hostile", {"move": "rollback", "to": "baseline", "reason": hostile[2]})
+    server.ask("POST", "/v1/releases/lab/hostile", {"move": "start", "plan": "50% 30d", "despite": hostile[3]})
+    server.ask("POST", "/v1/releases/lab/hostile", {"move": "hold", "reason": hostile[4]})
     visitor = visit()
     for path in PLACES:
         unharmed(visitor, path)
