@@ -71,8 +71,11 @@ def _freedom(first: Floats, second: Floats) -> list[float]:
 
 
 def _variance(count: Floats, squares: Floats, reach: float) -> Floats:
-    """Return s² as if half a value more of the widest variance had been seen: none is 0."""
-    return np.asarray((squares + 0.5 * reach * reach / 4.0) / (count - 1.0 + 0.5))
+    """Return s² as if two more values of the widest variance had been seen; Agresti & Coull (1998) in spirit.
+
+    Without them, ten values that happen to agree would break 15 % of the forecasts of a rate of 0.1.
+    """
+    return np.asarray((squares + 2.0 * reach * reach / 4.0) / (count - 1.0 + 2.0))
 
 
 def _groups(evidence: Evidence) -> Ints:

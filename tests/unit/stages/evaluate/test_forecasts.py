@@ -18,6 +18,15 @@ def test_in_a_world_that_stays_forecasts_hold_about_as_often_as_their_level(worl
     assert 0.93 <= inside / made <= 0.98
 
 
+def test_rare_rewards_in_small_blocks_keep_their_forecasts(world: "World") -> None:
+    found = []
+    for seed in range(40):
+        evidence = world.evidence(1_100, seed, world.better)
+        rare = np.random.default_rng(seed).random(1_100) < 0.1
+        found.append(forecast_accuracy(replace(evidence, reward=rare.astype(float), state=np.zeros(1_100, dtype=np.int64))))
+    assert sum(each.inside for each in found) / sum(each.forecasts for each in found) >= 0.93
+
+
 def test_a_lower_level_makes_narrower_forecasts(world: "World") -> None:
     evidence = world.evidence(6_000, 1, world.better)
     assert forecast_accuracy(evidence, level=0.5).inside < forecast_accuracy(evidence, level=0.95).inside
