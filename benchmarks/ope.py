@@ -12,7 +12,8 @@ of which the log of 10,000 rows tells as much as two or three outcomes of its ow
 
 Speed: the same arrays of a million rows and ten actions; estimates with importance weights and checks of the input, where
 Steersman's one pass gives all of them with their standard errors; and estimates with bootstrap intervals, where OBP's time
-is that of 20 resamples, taken times 50 for 1,000. The quickest of some tries counts.
+is that of 20 resamples, taken times 50 for 1,000. CPU time is told, which other processes disturb least, of the quickest
+of some tries.
 
     python benchmarks/ope.py [--runs 200] [--data DIR] [--peer PYTHON] [--quick]
 
@@ -90,14 +91,14 @@ for run in range(int(given["runs"])):
         estimator = make(tau=1e9) if name == "SwitchDoublyRobust" else make()
         estimate, interval = [], []
         for _ in range(int(given["repeats"])):
-            began = time.perf_counter()
+            began = time.process_time()
             value = estimator.estimate_policy_value(**data)
-            estimate.append(time.perf_counter() - began)
-        began = time.perf_counter()
+            estimate.append(time.process_time() - began)
+        began = time.process_time()
         resamples = int(given["resamples"])
         found = estimator.estimate_interval(**data, alpha=0.05, n_bootstrap_samples=resamples, random_state=run)
         low, high = (found[key] for key in found if "CI" in key)
-        row[name] = [float(value), float(low), float(high), min(estimate), time.perf_counter() - began]
+        row[name] = [float(value), float(low), float(high), min(estimate), time.process_time() - began]
     out.append(row)
 print(json.dumps(out))
 """
@@ -367,7 +368,8 @@ def speed(rows: int, peer: str | None) -> None:
     """Print milliseconds for estimates with standard errors, and for bootstrap intervals, on the same arrays."""
     data = arrays(rows)
     theirs = asked(peer, [data], resamples=20, repeats=5)[0] if peer else {}
-    print(f"\n{rows} rows, 10 actions, milliseconds{'':<33} {'Steersman':>10} {'OBP':>10} {'ratio':>7}")
+    title = f"{rows} rows, 10 actions, milliseconds of CPU"
+    print(f"\n{title:<60} {'Steersman':>10} {'OBP':>10} {'ratio':>7}")
     for names, model in (("ips", "snips"), None), (tuple(OURS), data["model"]):
         mine = best(lambda model=model: estimates(of_log(*columns(data), model=model)))  # type: ignore[misc]
         for name in names[-3:]:
@@ -390,12 +392,12 @@ def _speed(title: str, mine: float, theirs: dict[str, list[float]], name: str, *
 
 
 def best(work: Callable[[], object], *, tries: int = 7) -> float:
-    """Return the seconds of the quickest of some tries; other processes only add."""
+    """Return the CPU seconds of the quickest of some tries; other processes only add."""
     found = []
     for _ in range(tries):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        found.append(time.perf_counter() - began)
+        found.append(time.process_time() - began)
     return min(found)
 
 
