@@ -22,6 +22,11 @@ steersman replay "$decision"
 echo "== what is in the store?"
 steersman doctor || test $? -eq 2   # 2 is a warning: one outcome is too little to judge anything
 
+echo "== keep what was learned, and judge it on the log"
+steersman cut mine/insert-size
+steersman evaluate mine/insert-size || test $? -eq 2   # one outcome cannot tell
+steersman release status
+
 echo "== stop, look, go on"
 steersman kill mine/insert-size --reason "drill"
 steersman decide mine/insert-size "$state"

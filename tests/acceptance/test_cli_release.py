@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -395,9 +396,11 @@ def test_a_service_that_owns_the_store_follows_within_a_second(
         assert run("audit", "--verify").code == 0, "the trail is whole, whoever wrote into it"
 
 
-def test_the_commands_work_in_processes_of_their_own(cli: Run, run: Run) -> None:
+def test_of_several_who_begin_at_once_one_does_and_the_others_are_told(cli: Run, run: Run) -> None:
+    assert run("rollback", MINE, "--to", "baseline").code == 0
     env = {"STEERSMAN_STORE": "log.db"}
-    assert cli("rollback", MINE, "--to", "baseline", env=env).code == 0
-    assert cli("release", "start", MINE, env=env).code == 0
-    assert "the baseline rule" in cli("release", "status", env=env).out
-    assert cli("rollback", "--help", env=env).code == 0
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda _: cli("release", "start", MINE, env=env), range(3)))
+    assert sorted(each.code for each in done) == [0, 7, 7], [each.err for each in done]
+    moves = run("release", "status", MINE, "--json").json["moves"]
+    assert [each["move"] for each in moves] == ["started", "rolled back"]
