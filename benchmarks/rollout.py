@@ -7,7 +7,7 @@ runs side by side. Both arms are the same, or differ as the line says; margins a
 the hardest case. Beside them, on the same numbers: a one-sided z-test at 5 % on the means from 30 units of each arm on, and
 a fixed threshold, "roll back when the mean is 5 % of the range lower", from 100 units of each arm on.
 
-What holds for P17 holds for one metric whose spread is at least 0.2 of its range. A test that trusts in nothing but the range
+P17 is checked for one metric whose spread is at least 0.2 of its range. A test that trusts in nothing but the range
 has to reckon with a rare score at its end, so that large effects on a narrow reward take longer at a small share: the lines
 of spread 0.1 show it. With four metrics, each is held against four times the evidence.
 
