@@ -10,6 +10,7 @@ import pytest
 from steersman.app import Steersman
 from steersman.core.access import ROLES, granted, issue
 from steersman.core.values import ApiKey, AuditEvent, Role
+from steersman.loops import promote
 from steersman.service import ledger as room
 from steersman.service import pages
 from steersman.service.ledger import ledger_of
@@ -53,14 +54,33 @@ def caller(*roles: Role) -> Caller:
     return Caller(actor="ada", tenant="default", roles=granted(roles))
 
 
-def ask(steersman: Steersman, page: Operation, path: dict[str, str], who: Caller | None = None) -> tuple[int, str]:
+def ask(
+    steersman: Steersman,
+    page: Operation,
+    path: dict[str, str],
+    who: Caller | None = None,
+    query: dict[str, str] | None = None,
+) -> tuple[int, str]:
     """Return the status and the text of a page."""
-    call = Call(host=Here(), steersman=steersman, caller=who or caller("admin"), path=path, query={}, headers={})
+    call = Call(host=Here(), steersman=steersman, caller=who or caller("admin"), path=path, query=query or {}, headers={})
     reply: Reply = asyncio.run(page.handler(call))  # type: ignore[arg-type]  # an async function's awaitable is a coroutine
     return reply.status, reply.body.decode()
 
 
-@pytest.mark.parametrize("path", ["/", "/agents/{agent:agent}", "/on-call", "/debug", "/audit", "/keys", "/login"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/agents/{agent:agent}",
+        "/releases",
+        "/releases/{agent:agent}",
+        "/on-call",
+        "/debug",
+        "/audit",
+        "/keys",
+        "/login",
+    ],
+)
 @pytest.mark.parametrize("times", [0, 1, 12], ids=["empty", "one", "some"])
 def test_a_page_is_made_of_whatever_there_is(steersman: Steersman, path: str, times: int) -> None:
     act(steersman, times) if times else None
@@ -78,6 +98,69 @@ def test_a_decision_is_explained_before_and_after_its_outcome(steersman: Steersm
     assert "the load is 80 or more" in text
     assert "No outcome was reported yet" in text
     assert "0.500" in ask(steersman, page, {"id": act(steersman)})[1]
+
+
+def on_trial(steersman: Steersman, plan: str) -> None:
+    """Begin to try what was learned beside the baseline rule."""
+    act(steersman, 12)
+    release = steersman.agent("lab/small").release
+    release.rollback("baseline", actor="ada", reason="releases begin here")
+    release.start(actor="ada", reason="<b>it</b> is time", plan=plan, despite="a test")
+
+
+def test_a_release_shows_its_steps_its_comparison_and_what_can_be_done(steersman: Steersman) -> None:
+    page, path = PAGES["/releases/{agent:agent}"], AGENT
+    assert "nothing was ever released" in ask(steersman, page, path)[1]
+    on_trial(steersman, "50% 1h")
+    act(steersman, 20)
+    text = ask(steersman, page, path)[1]
+    for part in ("The trial under way", "Live comparison", "at least 1h", "Evidence from the log", "The gate is", "Hold"):
+        assert part in text, part
+    assert "&lt;b&gt;it&lt;/b&gt;" in text
+    release = steersman.agent("lab/small").release
+    release.hold(actor="ada", reason="let me see")
+    assert "Go on" in ask(steersman, page, path)[1]
+    release.resume(actor="ada")
+    promote.hold(release._runtime, actor="steersman", reason="the evidence is there", ask_person=True)
+    assert "Confirm the next step" in ask(steersman, page, path)[1]
+    listed = ask(steersman, PAGES["/releases"], {})[1]
+    assert 'data-open="confirm" data-to="/v1/releases/lab/small"' in listed
+    assert "waits for a person" in listed
+    release.abort(actor="ada", reason="enough")
+    text = ask(steersman, page, path)[1]
+    assert "The last trial" in text
+    assert "It was <b>aborted</b>" in text
+
+
+def test_what_was_in_production_at_a_time_is_told_on_the_page(steersman: Steersman) -> None:
+    on_trial(steersman, "50% 1h")
+    page = PAGES["/releases/{agent:agent}"]
+    assert "before the first move" in ask(steersman, page, AGENT, query={"at": "2001-01-01T00:00"})[1]
+    assert "<b>it</b>" not in ask(steersman, page, AGENT, query={"at": "2999-01-01T00:00"})[1]
+    assert "That was move 2" in ask(steersman, page, AGENT, query={"at": "2999-01-01T00:00"})[1]
+    assert ask(steersman, page, AGENT, query={"at": "soon"})[0] == 400
+
+
+def test_a_decision_tells_who_was_tried_and_who_was_asked(steersman: Steersman) -> None:
+    on_trial(steersman, "99% 1h")
+    agent, page = steersman.agent("lab/small"), PAGES["/decisions/{id}"]
+    tried = next(each for each in (agent.decide(STATE) for _ in range(200)) if each.arm == "challenger")
+    text = ask(steersman, page, {"id": tried.id})[1]
+    assert "this one fell to the challenger" in text
+    assert f'<code title="{tried.version}">' in text
+    agent.release.abort(actor="ada")
+    agent.release.start(actor="ada", plan="shadow 1h, 50% 1h", despite="a test")
+    asked = agent.decide(STATE)
+    assert "in shadow: the challenger would have taken" in ask(steersman, page, {"id": asked.id})[1]
+    assert "challenger" in ask(steersman, PAGES["/agents/{agent:agent}"], AGENT)[1]
+
+
+def test_who_may_only_look_can_move_nothing(steersman: Steersman) -> None:
+    on_trial(steersman, "50% 1h")
+    page = PAGES["/releases/{agent:agent}"]
+    looking = ask(steersman, page, AGENT, caller("view"))[1]
+    assert looking.count("data-open=") == looking.count('disabled title="Moving needs the role operate."') >= 5
+    assert "disabled" not in ask(steersman, page, AGENT, caller("operate"))[1]
 
 
 def test_what_is_not_there_is_a_page_that_says_so(steersman: Steersman) -> None:

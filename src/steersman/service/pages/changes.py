@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
+
 from steersman.core.errors import NotFound
 from steersman.core.values import AuditEvent, Control, Window
 from steersman.service.ledger import Ledger
@@ -15,7 +17,11 @@ _EVENTS = 200
 _WINDOWS = 120
 _SHOWN = 12
 _SETTINGS = "settings in force"
-_CONTROLS = ("kill switch", "pin", "pause")
+_KINDS = {
+    "control": ("kill switch", "pin", "pause"),
+    "release": ("release ", "experiment "),
+    "evidence": ("evaluation:", "outcome:", "drill:"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +60,36 @@ def windows_of(call: Call, ledger: Ledger, name: str) -> list[Window]:
 
 
 def _told(event: AuditEvent) -> Change:
-    detail = f": {event.detail}" if event.detail else ""
+    kind = next((name for name, begins in _KINDS.items() if event.event.startswith(begins)), "audit")
+    detail = _of_move(event.detail) if kind == "release" else event.detail
     return Change(
         at=event.at,
-        kind="control" if event.event.startswith(_CONTROLS) else "audit",
+        kind=kind,
         subject=event.subject,
-        text=f"{event.event}{detail}",
+        text=f"{event.event}: {detail}" if detail else event.event,
         actor=event.actor,
     )
+
+
+class _Move(msgspec.Struct):
+    """What the trail keeps of a move."""
+
+    challenger: str = ""
+    champion: str = ""
+    stage: str = ""
+    share: float = 0.0
+    reason: str = ""
+
+
+def _of_move(detail: str) -> str:
+    """Return the detail of a move in words; as it stands where it is none."""
+    try:
+        move = msgspec.json.decode(detail, type=_Move)
+    except msgspec.MsgspecError:
+        return detail
+    where = f"in {move.stage}" if move.stage == "shadow" else f"at {100.0 * move.share:g} %"
+    what = f"{move.challenger} {where}" if move.challenger else f"{move.champion} decides"
+    return f"{what}; {move.reason}" if move.reason else what
 
 
 def _settings(events: list[AuditEvent]) -> list[Change]:
