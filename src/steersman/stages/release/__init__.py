@@ -1,0 +1,1 @@
+"""Release: from a verdict to production, by steps, and back."""
