@@ -80,6 +80,9 @@ def house_in(folder: Path) -> Iterator[House]:
         house.decision, house.reported = made
         said = {"decision_id": house.reported, "measurements": {"reward": 0.25}, "terminated": True, "source": MARK}
         assert house.ask(keys["north", "report"], "POST", "/v1/outcomes", said)[0] == 200
+        moved = {"move": "rollback", "to": "baseline", "reason": MARK}
+        assert house.ask(keys["north", "operate"], "POST", "/v1/releases/lab/small", moved)[0] == 200
+        assert house.ask(keys["north", "operate"], "POST", "/v1/evaluations/lab/small", {})[0] == 200
         yield house
 
 
@@ -105,6 +108,10 @@ def body_of(operation: Operation, house: House, decision: str) -> Any:
         "/v1/outcomes": {"decision_id": decision, "measurements": {"reward": 0.5}, "terminated": True},
         "/v1/outcomes/batch": {"outcomes": [{"decision_id": decision, "measurements": {"reward": 0.5}, "terminated": True}]},
         "/v1/controls": {"kind": "pause", "active": False},
+        "/v1/versions/{agent:agent}": {"reason": "mine"},
+        "/v1/releases/{agent:agent}": {"move": "rollback", "to": "baseline", "reason": "mine"},
+        "/v1/evaluations/{agent:agent}": {"candidate": "learning", "against": "baseline"},
+        "/v1/drills/{agent:agent}": {"share": 0.5, "decisions": 100},
         "/v1/keys": {"name": "another", "roles": ["view"]},
         "/v1/keys/{id}/rotation": {},
     }
@@ -154,18 +161,21 @@ def _with_query(path: str) -> str:
 
 def _of_north(house: House) -> tuple[str, ...]:
     key = house.keys["north", "admin"]
-    paths = (f"/v1/decisions/{house.decision}", f"/v1/decisions/{house.reported}", "/v1/keys", "/v1/controls")
+    of_decisions = (f"/v1/decisions/{house.decision}", f"/v1/decisions/{house.reported}")
+    of_releases = (f"/v1/{each}/lab/small" for each in ("releases", "versions", "evaluations"))
+    paths = (*of_decisions, *of_releases, "/v1/keys", "/v1/controls")
     return tuple(house.ask(key, "GET", each)[1] for each in paths)
 
 
 def test_each_role_may_what_it_should_and_nothing_else(house: House) -> None:
     assert wrong_roles(house) == []
-    assert len(guarded(house)) >= 25
+    assert len(guarded(house)) >= 45
 
 
 def test_no_tenant_sees_or_changes_what_is_anothers(house: House) -> None:
     assert house.ask(house.keys["north", "view"], "GET", "/v1/decisions?agent=lab/small")[1].count(MARK) >= 2
     assert MARK in house.ask(house.keys["north", "admin"], "GET", "/v1/export")[1]
+    assert MARK in house.ask(house.keys["north", "view"], "GET", "/v1/releases/lab/small")[1]
     assert leaks(house) == []
 
 
