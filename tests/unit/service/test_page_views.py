@@ -114,7 +114,7 @@ def test_a_release_shows_its_steps_its_comparison_and_what_can_be_done(steersman
     on_trial(steersman, "50% 1h")
     act(steersman, 20)
     text = ask(steersman, page, path)[1]
-    for part in ("The trial under way", "Live comparison", "at least 1h", "Evidence from the log", "The gate is", "Hold"):
+    for part in ("The trial under way", "Live comparison", "at least 1 h", "Evidence from the log", "The gate is", "Hold"):
         assert part in text, part
     assert "&lt;b&gt;it&lt;/b&gt;" in text
     release = steersman.agent("lab/small").release

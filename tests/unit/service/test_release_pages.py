@@ -73,8 +73,8 @@ def test_a_trial_under_way_has_steps_that_are_done_now_and_to_come() -> None:
     line = trials.timeline(ADVANCED, [ADVANCED, BEGUN])
     assert line is not None
     assert [(each.name, each.lasts, each.place) for each in line.steps] == [
-        ("shadow", "1h", "done"),
-        ("10 %", "1d", "now"),
+        ("shadow", "1 h", "done"),
+        ("10 %", "1 d", "now"),
         ("100 %", "", "next"),
     ]
     assert [each.entered and each.entered.at for each in line.steps] == [100.0, 200.0, None]

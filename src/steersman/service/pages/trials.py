@@ -46,7 +46,7 @@ def timeline(now: Deployment, moves: Sequence[Deployment]) -> Timeline | None:
     steps = [
         StepLine(
             name=name.replace("%", " %"),
-            lasts=lasts,
+            lasts=f"{lasts[:-1]} {lasts[-1:]}",
             place=_place(index, last.step, over=ending is not None),
             entered=entered.get(index),
         )
