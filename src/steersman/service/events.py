@@ -1,9 +1,10 @@
 """Events: which agents have changed, and what is in production now, told to whoever watches.
 
-Nothing more is remembered than the names, and the last move of each agent.
+Nothing more is remembered than the names, and the last moves.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -14,6 +15,7 @@ from steersman.core.versions import Deployment
 from steersman.service.operations import Call, Operation, Reply
 
 STEP_S = 0.25
+_MOST_MOVES = 100
 _encode = msgspec.json.Encoder().encode
 
 
@@ -24,7 +26,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
-    """What is new for one watcher. moves: the last one of each agent that was moved."""
+    """What is new for one watcher. moves: in their order, the last hundred where there were more."""
 
     names: set[str]
     moves: tuple[Deployment, ...]
@@ -47,7 +49,7 @@ class Changes:
     def moved(self, deployment: Deployment) -> None:
         """Note that something else is in production; from any thread."""
         for each in tuple(self._watchers):
-            each.moves[deployment.agent] = deployment
+            each.moves.append(deployment)
         self.touch(deployment.agent)
 
     def decided(self, decision: Decision) -> None:
@@ -78,8 +80,8 @@ class Changes:
             while True:
                 await asyncio.sleep(STEP_S)
                 names, watcher.names = watcher.names, set()
-                moves, watcher.moves = watcher.moves, {}
-                yield News(names=names, moves=tuple(moves.values()))
+                moves = tuple(watcher.moves.popleft() for _ in range(len(watcher.moves)))
+                yield News(names=names, moves=moves)
         finally:
             self._watchers.discard(watcher)
 
@@ -87,7 +89,7 @@ class Changes:
 class _Watcher:
     def __init__(self) -> None:
         self.names: set[str] = set()
-        self.moves: dict[str, Deployment] = {}
+        self.moves: deque[Deployment] = deque(maxlen=_MOST_MOVES)
 
 
 async def _events(call: Call) -> Reply:

@@ -193,16 +193,17 @@ class Tenant:
                 self.changes.touch(name)
 
     def look_at_releases(self) -> None:
-        """Note for who watches what was put into production since the last look, whoever moved it."""
+        """Tell who watches what was put into production since the last look, whoever moved it. Raises StoreError."""
         production = self.steersman.production
+        if production is None:
+            return
         with self._looking:
-            if production is None:
-                return
-            current = production.releases.current()
-            known, self._moves = self._moves, {each.agent: each.number for each in current}
-        for each in current:
-            if known is not None and each.number != known.get(each.agent):
-                self.changes.moved(each)
+            numbers = {each.agent: each.number for each in production.releases.current()}
+            known, self._moves = self._moves, numbers
+            for agent, number in numbers.items():
+                new = 0 if known is None else number - known.get(agent, 0)
+                for each in reversed(production.releases.moves(agent, new) if new else ()):
+                    self.changes.moved(each)
 
     def outcome(self, decision_id: str) -> Outcome:
         """Return the last revision of a decision's outcome, as the log has it."""

@@ -332,8 +332,9 @@ def with_everything(steersman: Steersman) -> PrometheusMeter:
     meter.observe(steersman)
     run(steersman, meter, 200)
     release = steersman.agent("lab/whole").release
-    release.evaluate(actor="ada")
+    judged = release.evaluate(actor="ada")
     release.rollback("baseline", actor="ada")
+    release.rollback(judged.version, actor="ada")
     meter.decided(replace(decision(agent="lab/whole"), refusals=(Refused(where={}, guard="x", reason="guard failed …"),)))
     meter.served("decide", 200, 0.004)
     meter.observe(steersman)
@@ -396,22 +397,23 @@ def test_releases_are_told_while_they_go_on_and_after(steersman: Steersman) -> N
     assert value(meter, "last_rollback_timestamp_seconds", **labels) is None
     assert value(meter, "evaluation_value", **labels, policy="candidate") is None
     release = steersman.agent("lab/whole").release
-    back = release.rollback("baseline", actor="ada")
+    release.rollback("baseline", actor="ada")
     release.start(actor="ada", plan="30% 1h", despite="a test")
     release.hold(actor="ada", reason="a test")
     meter.observe(steersman)
     assert [value(meter, f"release_{each}", **labels) for each in ("number", "held", "share_ratio")] == [3, 1, 0.3]
     assert value(meter, "release_stage", **labels, stage="canary") == 1
     assert value(meter, "release_harm_evidence", **labels) == 1.0
-    assert value(meter, "last_rollback_timestamp_seconds", **labels) == pytest.approx(back.at)
+    assert value(meter, "rollbacks", **labels) == 0  # the first move led back from nothing
     [judged] = release.judgements()
     standing = judged.body["evaluation"]["standings"]["baseline"]
     estimate = standing["estimates"][judged.body["evaluation"]["estimator"]]
     for each in ("value", "low", "high"):
         assert value(meter, f"evaluation_{each}", **labels, policy="baseline") == estimate[each]
     assert value(meter, "evaluation_effective_outcomes", **labels, policy="baseline") == standing["effective"]
-    release.abort(actor="ada")
+    back = release.rollback(actor="ada")
     meter.observe(steersman)
+    assert value(meter, "last_rollback_timestamp_seconds", **labels) == pytest.approx(back.at)
     assert [value(meter, f"release_{each}", **labels) for each in ("number", "held", "share_ratio")] == [4, 0, 0]
     assert (value(meter, "release_stage", **labels, stage="canary"), value(meter, "rollbacks", **labels)) == (0, 1)
 

@@ -1,5 +1,6 @@
 """Releases over HTTP: versions, moves, verdicts and drills, and what refuses them leaves production as it is."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,13 +209,15 @@ def test_the_ledger_and_the_signals_are_told(client: httpx.Client) -> None:
     assert client.get("/v1/signals", params={"agent": "no/such"}).status_code == 404
 
 
-def test_moves_are_told_to_whoever_watches(client: httpx.Client, taught: Running) -> None:
+def test_each_move_is_told_to_whoever_watches(client: httpx.Client, taught: Running) -> None:
     with httpx.stream("GET", f"{taught.url}/v1/events", timeout=20.0) as answer:
         stream = answer.iter_lines()
         assert next(stream) == "retry: 2000"
-        moved = client.post(RELEASES, json={"move": "experiment", "first": cut(client), "second": "baseline"}).json()
-        line = next(each for each in stream if each == "event: move")
-        assert line
-        told = next(stream).removeprefix("data: ")
-    assert f'"number":{moved["number"]}' in told
-    assert '"evidence":{}' in told
+        asked = {"move": "experiment", "first": cut(client), "second": "baseline"}
+        moved = [client.post(RELEASES, json=each).json() for each in (asked, {"move": "hold"}, {"move": "abort"})]
+        told: list[dict[str, Any]] = []
+        while len(told) < len(moved):
+            if next(stream) == "event: move":
+                told.append(json.loads(next(stream).removeprefix("data: ")))
+    assert [(each["number"], each["move"]) for each in told] == [(each["number"], each["move"]) for each in moved]
+    assert all(each["evidence"] == {} for each in told)

@@ -11,6 +11,8 @@ OF_DRIFT = ("feature", "bounds", "action")
 _POLICIES = ("candidate", "incumbent", "baseline")
 _JUDGEMENTS = 20
 _MOVES = 1_000
+_FIRST = 1
+"""The move with which releases begin: it may lead back to the baseline rule, from nothing."""
 
 
 class _Compared(Protocol):
@@ -77,7 +79,7 @@ def of_release(name: str, release: Released) -> Iterator[Sample]:
     harm = 1.0 if report is None else max(each.e_worse for each in report.metrics)
     yield "steersman_release_harm_evidence", labels, harm
     yield "steersman_release_sample_mismatch", labels, float(report is not None and report.mismatch)
-    back = [each for each in release.moves(_MOVES) if each.move == "rolled back"]
+    back = [each for each in release.moves(_MOVES) if each.move == "rolled back" and each.number > _FIRST]
     yield "steersman_rollbacks", labels, len(back)
     if back:
         yield "steersman_last_rollback_timestamp_seconds", labels, back[0].at

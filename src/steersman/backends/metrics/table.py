@@ -163,7 +163,7 @@ METRICS: tuple[Definition, ...] = (
     ),
     _gauge("release_held", OF_AGENT, "Whether a trial is held, or waits for a person."),
     _gauge("release_sample_mismatch", OF_AGENT, "Whether the sizes of a trial's arms are not those that were drawn."),
-    _gauge("rollbacks", OF_AGENT, "Rollbacks among the last 1,000 moves."),
+    _gauge("rollbacks", OF_AGENT, "Rollbacks among the last 1,000 moves, the one with which releases began left out."),
     _gauge("last_rollback_timestamp_seconds", OF_AGENT, "When something was rolled back last; absent where nothing was."),
     _counter("outcomes_total", (*OF_SERIES, "kind"), "Outcomes logged: reported, expired, withdrawn or corrected."),
     _gauge("exploration_ratio", OF_AGENT, "The exploration rate epsilon."),
