@@ -13,6 +13,8 @@ import msgspec
 from steersman.core.errors import InvalidInput
 from steersman.core.values import AuditEvent
 
+_DIGITS = 6
+
 
 class Anchor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The head of the chain at a time: the number and the digest of its last event (0 and "" for an empty one)."""
@@ -29,11 +31,14 @@ def link(key: bytes, previous: str, event: AuditEvent) -> str:
 
 
 def chained(key: bytes, last: AuditEvent | None, events: Iterable[AuditEvent]) -> Iterator[AuditEvent]:
-    """Yield new events with their numbers and digests, behind the last one of the trail."""
+    """Yield new events with their numbers and digests, behind the last one of the trail.
+
+    Times are cut to microseconds: what every store keeps of them, so that the chain verifies wherever it is read.
+    """
     number, digest = (0, "") if last is None else (last.number, last.digest)
     for each in events:
         number += 1
-        numbered = msgspec.structs.replace(each, number=number)
+        numbered = msgspec.structs.replace(each, number=number, at=round(each.at, _DIGITS))
         digest = link(key, digest, numbered)
         yield msgspec.structs.replace(numbered, digest=digest)
 

@@ -188,6 +188,12 @@ class Evaluation:
     forecast_accuracy: float = _setting(0.85, "Share of forecast values that later outcomes must confirm.", low=0, high=1)
     regression: float = _setting(0.90, "Least value on old tasks, as a part of the incumbent's.", low=0, high=1)
     safety: float = _setting(0.95, "Share of states whose best action, unmasked, guards would allow.", low=0, high=1)
+    holdout: float = _setting(
+        0.3,
+        "Share of the newest outcomes that a version cut to be judged at once leaves out of learning.",
+        low=0.01,
+        high=0.9,
+    )
     bootstrap: int = _setting(1_000, "Resamples of a bootstrap interval.", low=100, high=100_000)
     rows: int = _setting(100_000, "Newest outcomes that are looked at.", unit="outcomes", low=100, high=10_000_000)
 

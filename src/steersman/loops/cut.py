@@ -6,11 +6,13 @@ import numpy as np
 
 from steersman.core.errors import InvalidInput
 from steersman.core.versions import PolicyVersion, address
+from steersman.loops.learn import refold
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Production
 from steersman.policies import artefact
 from steersman.policies.prior import OwnEvidence, blend
 
+NOTHING = "nothing was learned yet"
 _CUTTING = ("staged", "advisory", "shadow")
 
 
@@ -33,11 +35,19 @@ def cut(agent: Runtime, *, actor: str, reason: str = "") -> PolicyVersion:
     return keep(agent, place, frozen, position=position, outcomes=outcomes, actor=actor, reason=reason)
 
 
+def cut_earlier(agent: Runtime, position: int, *, actor: str, reason: str) -> PolicyVersion:
+    """Keep what the agent had learned up to a position in the log: what came later can then judge it."""
+    fold = refold(agent, position)
+    frozen = artefact.freeze(agent.spec, agent.settings, fold.table, fold.epsilon)
+    outcomes = fold.carry.transitions
+    return keep(agent, production(agent), frozen, position=position, outcomes=outcomes, actor=actor, reason=reason)
+
+
 def blank(agent: Runtime, *, actor: str) -> str:
     """Keep a version that has learned nothing, and return its name: the baseline's rule, exploring as settings say."""
     fold = agent.new_fold()
     nothing = artefact.freeze(agent.spec, agent.settings, fold.table, fold.epsilon)
-    kept = keep(agent, production(agent), nothing, position=0, outcomes=0, actor=actor, reason="nothing was learned yet")
+    kept = keep(agent, production(agent), nothing, position=0, outcomes=0, actor=actor, reason=NOTHING)
     return kept.id
 
 

@@ -11,7 +11,8 @@ from steersman.core.errors import InvalidInput
 from steersman.core.guards import PINNED
 from steersman.core.transition import Transition
 from steersman.core.values import Decision, Outcome, Refused
-from steersman.core.versions import BASELINE
+from steersman.core.versions import BASELINE, LEARNING
+from steersman.loops.cut import production
 from steersman.loops.learn import transition
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Served
@@ -28,12 +29,13 @@ class Gathered:
     """Evidence, with what a gate asks beside it.
 
     unmasked_best: (n,), the candidate's best action by value alone. guarded: (n, A), what guards allowed, whatever people
-    pinned. position: of the log's last outcome in it.
+    pinned. since: the position in the log behind which its rows lie. position: of the last one in it.
     """
 
     evidence: Evidence
     unmasked_best: NDArray[np.int64]
     guarded: NDArray[np.bool_]
+    since: int
     position: int
 
 
@@ -49,11 +51,14 @@ class _Row:
 def gather(agent: Runtime, candidate: str, incumbent: str) -> Gathered:
     """Return the evidence on two versions from the agent's newest outcomes. Raises NotFound, StoreError or InvalidInput.
 
+    Only outcomes count that neither has learned from: a policy that is judged by what it was fitted to looks better than it
+    is.
     Left out, and counted: rows of another definition, without a reward, or whose action was not drawn with a known
     probability or was exchanged for another after it was drawn.
     """
     left_out: Counter[str] = Counter()
-    position, pairs = newest(agent)
+    since = max(learned_until(agent, candidate), learned_until(agent, incumbent))
+    position, pairs = newest(agent, since)
     rows = [row for decision, outcome in pairs for row in _row(agent, decision, outcome, left_out)]
     policies = {"candidate": candidate, "incumbent": incumbent, "baseline": BASELINE}
     chances = {name: _chances(agent, agent.serving.policy(version), rows) for name, version in policies.items()}
@@ -78,20 +83,33 @@ def gather(agent: Runtime, candidate: str, incumbent: str) -> Gathered:
     )
     guarded = _table(agent, [row.guarded for row in rows])
     best = _unmasked(agent, agent.serving.policy(candidate), rows)
-    return Gathered(evidence=evidence, unmasked_best=best, guarded=guarded, position=position)
+    return Gathered(evidence=evidence, unmasked_best=best, guarded=guarded, since=since, position=position)
 
 
-def newest(agent: Runtime) -> tuple[int, list[tuple[Decision, Outcome]]]:
-    """Return the newest outcomes with their last revisions, oldest first, and the position of the last one."""
+def learned_until(agent: Runtime, version: str) -> int:
+    """Return the position in the log up to which a version has learned; 0 for the rule, which learns nothing."""
+    if version == BASELINE:
+        return 0
+    return agent.position if version == LEARNING else production(agent).registry.version(agent.spec.name, version).position
+
+
+def holdout(agent: Runtime, share: float) -> int:
+    """Return the position in the log behind which a share of the agent's outcomes lies; 0 where there are none."""
+    positions = [position for position, _, _ in agent.log.history(agent.spec.name, durable=True)]
+    return positions[min(int((1.0 - share) * len(positions)), len(positions) - 1)] if positions else 0
+
+
+def newest(agent: Runtime, since: int = 0) -> tuple[int, list[tuple[Decision, Outcome]]]:
+    """Return the newest outcomes behind a position with their last revisions, oldest first, and where the last one lies."""
     wanted, end = agent.settings.evaluation.rows, agent.log.durable_position
     reach = wanted * _ROWS_EACH
     while True:
         found: dict[str, tuple[Decision, Outcome]] = {}
         position = 0
-        after = max(end - reach, 0)
+        after = max(end - reach, since)
         for position, decision, outcome in agent.log.history(agent.spec.name, after=after, durable=True):  # noqa: B007
             found[decision.id] = (decision, outcome)
-        if len(found) >= wanted or not after:
+        if len(found) >= wanted or after == since:
             return position, list(found.values())[-wanted:]
         reach *= _ROWS_EACH
 

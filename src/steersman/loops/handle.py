@@ -4,6 +4,7 @@ from steersman.core.versions import BASELINE, LEARNING, Deployment, Judgement, P
 from steersman.loops import cut as cut_loop
 from steersman.loops import judge, promote
 from steersman.loops.drill import Drill, drill
+from steersman.loops.evidence import holdout
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Production
 from steersman.loops.trial import Trials
@@ -47,11 +48,12 @@ class Release:
         return cut_loop.cut(self._runtime, actor=actor, reason=reason)
 
     def evaluate(self, candidate: str | None = None, *, against: str = "champion", actor: str) -> Judgement:
-        """Judge a version (default: what is being learned, cut now) on the log, and keep the verdict.
+        """Judge a version on outcomes that it did not learn from, and keep the verdict.
 
-        Names are those of versions, or how they begin, or "learning", "champion", "previous", "baseline".
+        By default it is what was learned from all but the newest outcomes (`evaluation.holdout`), cut now. Names are those
+        of versions, or how they begin, or "champion", "previous", "baseline".
         """
-        return judge.evaluate(self._runtime, self._version(candidate or "learning", actor), against, actor=actor)
+        return judge.evaluate(self._runtime, self._judgeable(candidate, actor), against, actor=actor)
 
     def start(
         self,
@@ -62,12 +64,12 @@ class Release:
         plan: str = "",
         despite: str = "",
     ) -> Deployment:
-        """Begin to release a version (default: what is being learned, cut now), in the steps of the plan.
+        """Begin to release a version, by default the one that `evaluate` cuts, in the steps of the plan.
 
         It is judged on the log first. Raises NotPermitted where the gate does not let it pass, unless `despite` says why
         it is tried all the same; and as `promote.start`.
         """
-        tried = self._version(challenger or "learning", actor)
+        tried = self._judgeable(challenger, actor)
         judged = judge.evaluate(self._runtime, tried, "champion", actor=actor)
         judge.check_gate(judged, despite)
         chosen = steps(plan) if plan else None
@@ -144,6 +146,14 @@ class Release:
     @property
     def _place(self) -> Production:
         return cut_loop.production(self._runtime)
+
+    def _judgeable(self, name: str | None, actor: str) -> str:
+        """Return a version that there are outcomes to judge by: where none is named, one that left the newest out."""
+        if name is not None and promote.resolve(self._runtime, name) != LEARNING:
+            return promote.resolve(self._runtime, name)
+        agent = self._runtime
+        until = holdout(agent, agent.settings.evaluation.holdout)
+        return cut_loop.cut_earlier(agent, until, actor=actor, reason="to be judged by what came later").id
 
     def _version(self, name: str, actor: str) -> str:
         """Return the version that a name means, cut now where it is what is being learned."""

@@ -7,10 +7,11 @@ import msgspec
 import numpy as np
 
 from steersman.core.errors import NotPermitted
+from steersman.core.sections import Evaluation as Settings
 from steersman.core.values import AuditEvent
-from steersman.core.versions import Judgement, short
+from steersman.core.versions import BASELINE, Judgement, short
 from steersman.loops.cut import production
-from steersman.loops.evidence import gather
+from steersman.loops.evidence import Gathered, gather
 from steersman.loops.promote import resolve
 from steersman.loops.runtime import Runtime
 from steersman.maths.randomness import key_for
@@ -23,8 +24,11 @@ _LEDGER = 1_000
 
 
 def evaluate(agent: Runtime, candidate: str, against: str, *, actor: str) -> Judgement:
-    """Judge a version against another on the agent's newest outcomes; keep the verdict with its evidence, and return it."""
-    incumbent = resolve(agent, against)
+    """Judge a version against another on the agent's newest outcomes; keep the verdict with its evidence, and return it.
+
+    Where what is being learned decides, there is nothing to hold it against but the baseline rule.
+    """
+    incumbent = resolve(agent, against) or BASELINE
     gathered = gather(agent, candidate, incumbent)
     settings = agent.settings.evaluation
     rng = np.random.default_rng(key_for(gathered.position, agent.spec.name)[0])
@@ -40,11 +44,22 @@ def evaluate(agent: Runtime, candidate: str, against: str, *, actor: str) -> Jud
         actor=actor,
         kind="evaluation",
         verdict=found.verdict,
-        reason=found.reason,
-        body={"evaluation": plain(found), "gate": _plain_gate(passed), "position": gathered.position},
+        reason=f"{found.reason}{_fresh(gathered, settings)}",
+        body={
+            "evaluation": plain(found),
+            "gate": _plain_gate(passed),
+            "since": gathered.since,
+            "position": gathered.position,
+        },
     )
     keep(agent, judgement)
     return judgement
+
+
+def _fresh(gathered: Gathered, settings: Settings) -> str:
+    """Return why there is little evidence although the log holds much, if that is so."""
+    few = gathered.since and len(gathered.evidence) < settings.min_outcomes
+    return " Only outcomes that it did not learn from count: those since it was cut." if few else ""
 
 
 def keep(agent: Runtime, judgement: Judgement) -> None:

@@ -79,8 +79,8 @@ def start(
     tried = _frozen(agent, challenger, actor)
     if tried == frozen:
         raise InvalidInput(
-            f"{agent.spec.name}: {short(tried)} is what decides now, and cannot be compared with itself. Name another one, "
-            f"or keep it as it is: steersman rollback {agent.spec.name} --to {short(tried)}."
+            f"{agent.spec.name}: {short(tried)} decides now and cannot be compared with itself. Name another one, or "
+            f"let the rule decide first: steersman rollback {agent.spec.name} --to baseline."
         )
     if tried in now.quarantined:
         raise Conflict(f"{agent.spec.name}: {short(tried)} is in quarantine. Release it from there first.")

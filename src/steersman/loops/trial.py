@@ -12,7 +12,7 @@ from typing import Any
 from steersman.core.values import Decision, Outcome
 from steersman.core.versions import Deployment, Judgement, PolicyVersion
 from steersman.loops import judge, promote
-from steersman.loops.cut import blank, cut, due, production
+from steersman.loops.cut import NOTHING, blank, cut, due, production
 from steersman.loops.learn import observe_quarantine
 from steersman.loops.promote import AUTOMATIC
 from steersman.loops.runtime import Runtime
@@ -23,6 +23,8 @@ from steersman.stages.release.plan import Decided, Next, Standing, following
 _CHUNK = 5_000
 _SHADOW_FAILURES = 0.01
 _LAG_S = 1.0  # what was reported by then is durable, and was read
+_CUTS = 1_000
+DUE = "it was time"
 _CUTTING = ("staged", "advisory", "shadow")
 
 
@@ -71,7 +73,8 @@ class Trials:
         self._agent = agent
         self._lock = threading.RLock()
         self._trial: Trial | None = None
-        self._last_cut: PolicyVersion | None = None
+        self._waiting: PolicyVersion | None = None
+        self._look_at = 0
 
     def tick(self) -> Deployment | None:
         """Look at what is new and make the move that is due, if one is; return it.
@@ -144,22 +147,36 @@ class Trials:
         return moved
 
     def _begin(self, now: Deployment | None) -> Deployment | None:
-        """Cut a version where it is time, judge it, and begin to release it where the gate lets it pass."""
+        """Cut a version where it is time, and judge it once outcomes have come in that it did not learn from."""
         agent, mode = self._agent, self._agent.settings.release.mode
         if mode not in _CUTTING:
             return None
         if now is None and mode != "shadow":
             return _first(agent)
-        if self._last_cut is None:
-            self._last_cut = next(iter(production(agent).registry.versions(agent.spec.name, 1)), None)
-        if not due(agent, self._last_cut):
-            return None
-        self._last_cut = version = cut(agent, actor=AUTOMATIC, reason="it was time")
-        now = promote.standing(agent)
-        if version.id in (now.champion, *now.quarantined):
+        if self._waiting is None or due(agent, self._waiting):
+            self._waiting = self._cut()
+            self._look_at = agent.settings.evaluation.min_outcomes
+        return self._judge() if self._waiting is not None and self._is_ripe(self._waiting) else None
+
+    def _cut(self) -> PolicyVersion | None:
+        """Return the version to be judged next: the last one that was cut for it, or, where it is time, a new one."""
+        agent = self._agent
+        cuts = production(agent).registry.versions(agent.spec.name, _CUTS)
+        last = next((each for each in cuts if each.reason in (DUE, NOTHING)), None)  # not those that moves keep
+        return cut(agent, actor=AUTOMATIC, reason=DUE) if due(agent, last) else last
+
+    def _is_ripe(self, version: PolicyVersion) -> bool:
+        """Return whether enough came since a version was cut to look at it, or twice as much as at the last look."""
+        return self._agent.fold.carry.transitions - version.outcomes >= self._look_at
+
+    def _judge(self) -> Deployment | None:
+        """Judge the version that waits, by what came since it was cut; begin to release it where the gate lets it pass."""
+        agent, version, now = self._agent, self._waiting, promote.standing(self._agent)
+        self._look_at *= 2
+        if version is None or version.id in (now.champion, *now.quarantined) or version.cut_at < now.at:
             return None
         judged = judge.evaluate(agent, version.id, "champion", actor=AUTOMATIC)
-        if mode == "shadow" or not _worth_trying(judged):
+        if agent.settings.release.mode == "shadow" or not _worth_trying(judged):
             return None
         said = {"evaluation": judged.id, "verdict": judged.verdict}
         return promote.start(agent, version.id, actor=AUTOMATIC, reason=judged.reason, evidence=said)

@@ -70,10 +70,10 @@ def steady_agent(settings: Mapping[str, Mapping[str, object]] | None = None) -> 
     """Return the small agent with settings for releases: a bandit that never stops exploring a little."""
     given: dict[str, dict[str, object]] = {
         "learning": {"gamma": 0.0},
-        "exploration": {"schedule": "constant", "epsilon": 0.2},
+        "exploration": {"schedule": "constant", "epsilon": 0.3},
         "release": {
             "stages": "shadow 100s, 20% 200s, 50% 400s",
-            "cut_outcomes": 500,
+            "cut_outcomes": 1_500,
             "cut_age_s": 300.0,
             "cohort_wait_s": 2.0,
             "min_units": 50,

@@ -88,7 +88,7 @@ def test_a_staged_agent_goes_the_whole_way_by_itself(opened: Any, clock: Clock) 
     """The rule comes first, exploring; a version is cut, judged better, tried in shadow, at 20 % and 50 %, and promoted."""
     agent = opened(release={"mode": "staged"})
     traffic = Traffic(agent=agent, clock=clock, reward=pays)
-    traffic.run(6_000, until=lambda move: move.move == "promoted")
+    traffic.run(9_000, until=lambda move: move.move == "promoted")
     ways = [(each.move, each.stage, each.share) for each in traffic.moves]
     assert ways[1:] == [
         ("started", "shadow", 0.0),
@@ -198,7 +198,7 @@ def test_one_trial_at_a_time_and_none_against_oneself(opened: Any, clock: Clock)
 
 def test_a_person_holds_confirms_and_aborts(opened: Any, clock: Clock) -> None:
     """Each step up waits for a person in advisory mode; a trial that is held stays there; one that is aborted is over."""
-    agent = opened(release={"mode": "advisory", "stages": "shadow 10s, 50% 100s"})
+    agent = opened(release={"mode": "advisory", "stages": "shadow 10s, 50% 100s", "cut_outcomes": 1_000_000})
     version = _learned(agent, clock)
     agent.release.start(version, actor=ME, despite="first of its kind")
     traffic = Traffic(agent=agent, clock=clock, reward=pays, seed=2)
@@ -376,7 +376,7 @@ def test_a_drill_says_where_nothing_bad_can_be_planted(opened: Any, clock: Clock
 def test_the_ledger_holds_forecasts_against_what_happened(opened: Any, clock: Clock) -> None:
     """Each release that came to an end adds a line: what was foretold, and what was seen live."""
     agent = opened(release={"mode": "staged"})
-    Traffic(agent=agent, clock=clock, reward=pays).run(6_000, until=lambda move: move.move == "promoted")
+    Traffic(agent=agent, clock=clock, reward=pays).run(9_000, until=lambda move: move.move == "promoted")
     (line,) = agent.release.ledger().lines
     assert line.inside
     assert line.live.count >= 50

@@ -5,6 +5,7 @@ that block, with an interval that knows the noise of both. A world that stays as
 or is noisier from block to block than within them, breaks them.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,10 @@ Ints = NDArray[np.int64]
 _BLOCKS = 11
 _FEWEST = 10
 """Outcomes of a group below which a block of it is neither foretold nor judged."""
-_NEEDED = 20
+_NEEDED = 10
 """Forecasts below which their share says nothing."""
+_CHANCE = 0.01
+"""Probability of so few forecasts that hold, where nothing is wrong, below which something is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,15 @@ class Accuracy:
     def share(self) -> float | None:
         """Share of the forecasts that held."""
         return self.inside / self.forecasts if self.forecasts >= self.needed else None
+
+    def by_chance(self, level: float) -> bool:
+        """Return whether so few may have held by chance, where each holds with probability `level`."""
+        broken = self.forecasts - self.inside
+        as_many = (
+            math.comb(self.forecasts, each) * (1.0 - level) ** each * level ** (self.forecasts - each)
+            for each in range(broken, self.forecasts + 1)
+        )
+        return math.fsum(as_many) >= _CHANCE
 
 
 def forecast_accuracy(evidence: Evidence, *, level: float = 0.95) -> Accuracy:

@@ -110,16 +110,21 @@ def _passed(found: Difference) -> bool | None:
 
 
 def _forecasts(found: Accuracy, settings: Settings) -> Check:
-    passed = None if found.share is None else found.share >= settings.forecast_accuracy
+    passed: bool | None = None
     told = f"{found.inside} of {found.forecasts} forecasts of mean rewards held"
+    if found.share is None:
+        told = f"{told}, which is too few to judge by; {found.needed} are needed."
+    elif found.share >= settings.forecast_accuracy or not found.by_chance(settings.level):
+        passed = found.share >= settings.forecast_accuracy
+        told = f"{told}; a share of {settings.forecast_accuracy:g} is needed."
+    else:
+        told = f"{told}, fewer than the share of {settings.forecast_accuracy:g} that is needed; it may be chance."
     return Check(
         name="forecast accuracy",
         passed=passed,
         figure=found.share,
         threshold=settings.forecast_accuracy,
-        sentence=f"{told}; a share of {settings.forecast_accuracy:g} is needed."
-        if found.share is not None
-        else f"{told}, which is too few to judge by; {found.needed} are needed.",
+        sentence=told,
     )
 
 

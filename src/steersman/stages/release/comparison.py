@@ -18,7 +18,7 @@ import numpy as np
 from steersman.core.errors import InvalidInput
 from steersman.maths import betting
 from steersman.maths.hypothesis_tests import cohens_d, welch
-from steersman.maths.statistics import Moments, welford
+from steersman.maths.statistics import Moments, variance, welford
 from steersman.stages.release.report import ARRIVAL, Compared, Report, UnitArm, Verdict, evidence, limits, summed_up
 
 __all__ = ["ARRIVAL", "Comparison", "Metric", "Report", "Unit"]
@@ -184,6 +184,9 @@ class Comparison:
             high=high,
             e_worse=evidence(float(self._peak[place])),
             e_not_worse=evidence(float(self._now[place])),
+            standard_error=None
+            if test is None
+            else math.sqrt(variance(champion) / champion[0] + variance(challenger) / challenger[0]),
             welch_p=test and test.p_value,
             cohens_d=cohens_d(champion, challenger),
             verdict=self._verdict(place),

@@ -53,7 +53,8 @@ class Compared(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 
     difference: mean of the payoffs, so right under ramps too, where the arms' means are not comparable. low, high: hold
     it with probability 1 − α whenever one looks, and cut it off. e_worse: the most that was ever held against "not worse
-    than the margin"; e_not_worse: what is held now against "worse by the margin". welch_p, cohens_d: at one look.
+    than the margin"; e_not_worse: what is held now against "worse by the margin". standard_error: of the
+    difference of the arms' means. welch_p, cohens_d: at one look.
     """
 
     metric: str
@@ -71,6 +72,7 @@ class Compared(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     welch_p: float | None
     cohens_d: float | None
     verdict: Verdict
+    standard_error: float | None = None
 
 
 class Report(msgspec.Struct, gc=False, frozen=True, kw_only=True):
