@@ -5,7 +5,7 @@ Then traffic draws from these measurements, at one decision a minute on a clock 
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from steersman.app import Steersman
+from steersman.core.ports import Receipt
 from steersman.core.state import StateValues
 from steersman.core.values import Decision
 from steersman.core.versions import Deployment
@@ -34,7 +35,7 @@ WAYS = [
 ]
 CYCLES = 2 * len(WAYS)
 SETTINGS: dict[str, Any] = {
-    "exploration": {"schedule": "constant", "epsilon": 0.2},
+    "exploration": {"schedule": "constant", "epsilon": 0.3},
     "release": {
         "mode": "staged",
         "stages": "shadow 1h, 10% 24h, 50% 24h",
@@ -133,8 +134,9 @@ class Measured:
         selection, order = self.way
         return changed(self.agent.decide(state), executed={**SAFE, "selection": selection, "order": order})
 
-    def report(self, decision: Decision, measurements: dict[str, float], **said: Any) -> Any:
+    def report(self, decision: Decision | str, measurements: Mapping[str, float], **said: Any) -> Receipt:
         """Keep what was measured."""
+        assert isinstance(decision, Decision)
         self.by_way[self.way].append(dict(measurements))
         return self.agent.report(decision, measurements, executed=decision.executed, terminated=True)
 
@@ -185,8 +187,11 @@ class Life:
             decision = self.agent.decide(state)
             made.append(decision)
             known = self.measured.by_way[str(decision.executed["selection"]), str(decision.executed["order"])]
-            self.agent.report(decision, known[int(self.rng.integers(len(known)))], terminated=True)
-            moved = self.agent.release.tick() if number % 10 == 0 else None
+            receipt = self.agent.report(decision, known[int(self.rng.integers(len(known)))], terminated=True)
+            if number % 10:
+                continue
+            receipt.wait()  # on the disk, as it would be a minute later
+            moved = self.agent.release.tick()
             if moved is not None:
                 self.moves.append(moved)
                 if until(moved):

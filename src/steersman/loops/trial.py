@@ -24,6 +24,7 @@ _CHUNK = 5_000
 _SHADOW_FAILURES = 0.01
 _LAG_S = 1.0  # what was reported by then is durable, and was read
 _CUTS = 1_000
+_PATIENCE = 8
 DUE = "it was time"
 _CUTTING = ("staged", "advisory", "shadow")
 
@@ -75,6 +76,7 @@ class Trials:
         self._trial: Trial | None = None
         self._waiting: PolicyVersion | None = None
         self._look_at = 0
+        self._settled = False
 
     def tick(self) -> Deployment | None:
         """Look at what is new and make the move that is due, if one is; return it.
@@ -153,10 +155,10 @@ class Trials:
             return None
         if now is None and mode != "shadow":
             return _first(agent)
-        if self._waiting is None or due(agent, self._waiting):
-            self._waiting = self._cut()
+        if self._waiting is None or (due(agent, self._waiting) and self._is_settled(self._waiting)):
+            self._waiting, self._settled = self._cut(), False
             self._look_at = agent.settings.evaluation.min_outcomes
-        return self._judge() if self._waiting is not None and self._is_ripe(self._waiting) else None
+        return self._judge() if self._waiting is not None and self._since(self._waiting) >= self._look_at else None
 
     def _cut(self) -> PolicyVersion | None:
         """Return the version to be judged next: the last one that was cut for it, or, where it is time, a new one."""
@@ -165,21 +167,33 @@ class Trials:
         last = next((each for each in cuts if each.reason in (DUE, NOTHING)), None)  # not those that moves keep
         return cut(agent, actor=AUTOMATIC, reason=DUE) if due(agent, last) else last
 
-    def _is_ripe(self, version: PolicyVersion) -> bool:
-        """Return whether enough came since a version was cut to look at it, or twice as much as at the last look."""
-        return self._agent.fold.carry.transitions - version.outcomes >= self._look_at
+    def _since(self, version: PolicyVersion) -> int:
+        """Return how many outcomes came in since a version was cut."""
+        return self._agent.fold.carry.transitions - version.outcomes
+
+    def _is_settled(self, version: PolicyVersion) -> bool:
+        """Return whether a newer version may take the place of one that waits to be judged: it was, or waited for long."""
+        return self._settled or self._since(version) > _PATIENCE * self._agent.settings.release.cut_outcomes
 
     def _judge(self) -> Deployment | None:
         """Judge the version that waits, by what came since it was cut; begin to release it where the gate lets it pass."""
         agent, version, now = self._agent, self._waiting, promote.standing(self._agent)
-        self._look_at *= 2
         if version is None or version.id in (now.champion, *now.quarantined) or version.cut_at < now.at:
+            self._settled = True
             return None
         judged = judge.evaluate(agent, version.id, "champion", actor=AUTOMATIC)
+        self._note(judged, self._since(version))
         if agent.settings.release.mode == "shadow" or not _worth_trying(judged):
             return None
+        self._settled = True
         said = {"evaluation": judged.id, "verdict": judged.verdict}
         return promote.start(agent, version.id, actor=AUTOMATIC, reason=judged.reason, evidence=said)
+
+    def _note(self, judged: Judgement, seen: int) -> None:
+        """Look again once as many outcomes have come in as it takes to tell, but for no longer than so far."""
+        more, passed = judged.body["evaluation"]["more"], judged.body["gate"]["passed"]
+        self._settled = (judged.verdict != "cannot tell" and passed is not None) or more is None
+        self._look_at = seen + min(max(more or 0, self._agent.settings.evaluation.min_outcomes), seen)
 
 
 def _worth_trying(judged: Judgement) -> bool:
