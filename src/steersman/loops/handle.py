@@ -69,10 +69,11 @@ class Release:
         It is judged on the log first. Raises NotPermitted where the gate does not let it pass, unless `despite` says why
         it is tried all the same; and as `promote.start`.
         """
+        chosen = steps(plan) if plan else None
         tried = self._judgeable(challenger, actor)
+        promote.check_start(self._runtime, tried, chosen)
         judged = judge.evaluate(self._runtime, tried, "champion", actor=actor)
         judge.check_gate(judged, despite)
-        chosen = steps(plan) if plan else None
         said = {"evaluation": judged.id, "verdict": judged.verdict, **({"despite": despite} if despite else {})}
         return promote.start(self._runtime, tried, actor=actor, reason=reason or despite, plan=chosen, evidence=said)
 

@@ -67,14 +67,8 @@ def start(
     Raises Conflict where another trial is under way, NotFound or InvalidInput for versions that cannot be served, and
     for a plan that cannot reach its evidence.
     """
-    now = standing(agent)
-    if now.under_way:
-        raise Conflict(
-            f"{agent.spec.name}: {short(now.challenger)} is being tried already ({now.release}). Abort that trial, or wait."
-        )
-    settings = agent.settings.release
-    plan = plan or steps(settings.stages)
-    check_reach(plan, settings, subjects_per_day(agent))
+    now = check_start(agent, challenger, plan, champion)
+    plan = plan or steps(agent.settings.release.stages)
     frozen = _frozen(agent, now.champion if champion is None else champion, actor)
     tried = _frozen(agent, challenger, actor)
     if tried == frozen:
@@ -82,8 +76,6 @@ def start(
             f"{agent.spec.name}: {short(tried)} decides now and cannot be compared with itself. Name another one, or "
             f"let the rule decide first: steersman rollback {agent.spec.name} --to baseline."
         )
-    if tried in now.quarantined:
-        raise Conflict(f"{agent.spec.name}: {short(tried)} is in quarantine. Release it from there first.")
     at = agent.world.clock()
     first = plan[0]
     return _move(
@@ -106,6 +98,24 @@ def start(
         position=_position(agent),
         evidence=evidence or {},
     )
+
+
+def check_start(agent: Runtime, challenger: str, plan: tuple[Step, ...] | None, champion: str | None = None) -> Deployment:
+    """Return what is in production, where a trial of a version may begin; raises as `start`, and moves nothing."""
+    now = standing(agent)
+    if now.under_way:
+        raise Conflict(
+            f"{agent.spec.name}: {short(now.challenger)} is being tried already ({now.release}). Abort that trial, or wait."
+        )
+    settings = agent.settings.release
+    check_reach(plan or steps(settings.stages), settings, subjects_per_day(agent))
+    if challenger == (now.champion if champion is None else champion) != LEARNING:
+        raise InvalidInput(
+            f"{agent.spec.name}: {short(challenger)} decides now and cannot be compared with itself. Name another one."
+        )
+    if challenger in now.quarantined:
+        raise Conflict(f"{agent.spec.name}: {short(challenger)} is in quarantine. Release it from there first.")
+    return now
 
 
 def advance(agent: Runtime, now: Deployment, *, actor: str, reason: str, evidence: dict[str, Any]) -> Deployment:
