@@ -26,7 +26,7 @@ from steersman.packs.qe.run import RunOptions, run
 from steersman.packs.qe.test_executor import SAFE
 from steersman.packs.qe.test_executor import agent as test_executor
 from steersman.policies import artefact
-from steersman.testing.traffic import Clock
+from steersman.testing.traffic import Clock, numbered
 
 PLAIN = replace(test_executor, baseline=lambda state: SAFE)
 """The agent, in a project whose rule is pytest as it comes: all tests, in the order of the files, on one worker."""
@@ -202,8 +202,8 @@ class Life:
 def test_the_whole_life_of_versions(measured: Measured, tmp_path: Path) -> None:
     """Cut, evaluated, in shadow, in canary, promoted; a bad version that was planted then goes without a hand."""
     assert {way: len(found) for way, found in measured.by_way.items()} == dict.fromkeys(WAYS, CYCLES // len(WAYS))
-    clock = Clock()
-    with Steersman.open(tmp_path / "log.db", agents=[PLAIN], settings=SETTINGS, clock=clock) as steersman:
+    clock, ids = Clock(), numbered()
+    with Steersman.open(tmp_path / "log.db", agents=[PLAIN], settings=SETTINGS, clock=clock, ids=ids) as steersman:
         steersman._duties._closing.set()  # this test alone looks, so that the clock and the looks go together
         agent = steersman.agent(PLAIN.name)
         life = Life(agent=agent, clock=clock, measured=measured)
@@ -231,7 +231,7 @@ def test_the_whole_life_of_versions(measured: Measured, tmp_path: Path) -> None:
         assert {each.version for each in life.run(50)} == {good}
         assert _harm(agent, bad) < 0.0
 
-    with Steersman.open(tmp_path / "log.db", agents=[PLAIN], settings=SETTINGS, clock=clock) as steersman:
+    with Steersman.open(tmp_path / "log.db", agents=[PLAIN], settings=SETTINGS, clock=clock, ids=ids) as steersman:
         agent = steersman.agent(PLAIN.name)
         assert agent.release.now.champion == good
         assert agent.decide(measured.states[0]).version == good

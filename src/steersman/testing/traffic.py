@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
 from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
+from steersman.core.ids import IdSource
 from steersman.core.state import StateValues
 from steersman.core.values import Decision
 from steersman.core.versions import Deployment
@@ -29,6 +31,12 @@ class Clock:
         return self.now
 
 
+def numbered() -> IdSource:
+    """Return a source of ids that count from 1, so that who falls to which arm is the same in each run of a test."""
+    numbers = count(1)
+    return lambda: f"00000000-0000-7000-8000-{next(numbers):012x}"
+
+
 @dataclass(kw_only=True)
 class Traffic:
     """Lets an agent decide about states and reports what `reward` says, `pace_s` apart; looks at releases as it goes.
@@ -47,10 +55,10 @@ class Traffic:
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(self.seed)
 
-    def run(self, count: int, *, until: Callable[[Deployment], bool] | None = None) -> list[Decision]:
+    def run(self, decisions: int, *, until: Callable[[Deployment], bool] | None = None) -> list[Decision]:
         """Make decisions, all of them or until a move says so, and return them. A reward of None is not reported."""
         made: list[Decision] = []
-        for number in range(count):
+        for number in range(decisions):
             self.clock.now += self.pace_s
             state = sample_state(self.agent.spec.state, self._rng) if self.state is None else self.state(self._rng)
             decision = self.agent.decide(state)

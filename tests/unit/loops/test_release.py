@@ -13,7 +13,7 @@ from steersman.loops import promote
 from steersman.loops.agent import Agent
 from steersman.loops.cut import frozen_now, keep
 from steersman.policies import artefact
-from steersman.testing.traffic import PAYS, Clock, Traffic, pays, steady_agent
+from steersman.testing.traffic import PAYS, Clock, Traffic, numbered, pays, steady_agent
 
 ME = "somebody"
 
@@ -43,7 +43,7 @@ class _Opener:
             each.close()
 
     def _make(self, url: str = "memory:", **settings: Any) -> Agent:
-        steersman = Steersman.open(url, agents=[steady_agent(settings)], settings={}, clock=self._clock)
+        steersman = Steersman.open(url, agents=[steady_agent(settings)], settings={}, clock=self._clock, ids=numbered())
         steersman._duties._closing.set()  # ticks come from the test alone, so that the same test is the same run
         self._open.append(steersman)
         return steersman.agent("lab/small")
@@ -380,7 +380,8 @@ def test_the_ledger_holds_forecasts_against_what_happened(opened: Any, clock: Cl
     (line,) = agent.release.ledger().lines
     assert line.inside
     assert line.live.count >= 50
-    assert line.forecast.low < line.live.mean < line.forecast.high + 0.2
+    assert line.error == pytest.approx(line.forecast.value - line.live.mean)
+    assert line.live.mean == pytest.approx(0.42, abs=4 * line.live.standard_error)  # 2 · (0.7 · 0.3 + …), as it is
 
 
 def test_guards_still_hold_for_a_challenger(opened: Any, clock: Clock) -> None:
