@@ -120,7 +120,7 @@ def test_the_database_of_another_program_is_refused(path: Path) -> None:
 
 def test_what_is_no_database_is_refused(path: Path) -> None:
     path.write_bytes(b"hello, I am a text\n" * 400)
-    refused(path, StoreError, "not an SQLite database")
+    refused(path, StoreError, "file is not a database")
 
 
 def test_a_damaged_store_is_refused(path: Path) -> None:

@@ -12,7 +12,6 @@ from steersman.backends.sql import schema
 from steersman.backends.sql.sqlite import connect
 from steersman.core.errors import StoreError, StoreVersionError
 
-_MAGIC = b"SQLite format 3\x00"
 _QUICK_CHECK_BYTES = 32 * 2**20
 
 
@@ -42,13 +41,11 @@ def upgrade(path: Path, revision: str = "head") -> None:
 def inspect(path: Path, *, pages: bool = True) -> str | None:
     """Return the revision of the store, or None where there is nothing yet. Raises as `prepare` does.
 
-    pages: check those of a small store as well.
+    pages: check those of a small store as well. SQLite alone opens the file: whoever closes one lets go of all locks that
+    its process holds on it (POSIX), those of a log that is open here too, and who leaves next takes its journal away.
     """
     if not path.exists() or not path.stat().st_size:
         return None
-    with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise connect.unusable(path, sqlite3.DatabaseError("the file is not an SQLite database"))
     with closing(connect.reader(path)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables:
