@@ -246,7 +246,7 @@ class Monitoring:
     """What is watched while an agent works."""
 
     drift_reference: int = _setting(2_000, "Decisions that later ones are compared with.", unit="decisions", low=100)
-    drift_window: int = _setting(500, "Newest decisions that are compared.", unit="decisions", low=50)
+    drift_window: int = _setting(500, "Newest decisions that are compared.", unit="decisions", low=100)
     error_budget: float = _setting(
         0.0, "Share of failures that is allowed; exploring stops while it burns too fast. 0 sets no budget.", low=0, high=1
     )

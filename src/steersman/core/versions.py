@@ -8,6 +8,7 @@ import msgspec
 Stage = Literal["shadow", "canary", "full"]
 Purpose = Literal["release", "experiment"]
 Move = Literal[
+    "begun",
     "started",
     "advanced",
     "held",

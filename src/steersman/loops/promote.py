@@ -50,6 +50,12 @@ def resolve(agent: Runtime, name: str) -> str:
     return version
 
 
+def begin(agent: Runtime, version: str, *, actor: str) -> Deployment:
+    """Let a version decide as the first that was ever released."""
+    now, reason = standing(agent), "releases begin with the baseline rule, exploring"
+    return _end(agent, now, "begun", version, actor=actor, reason=reason)
+
+
 def start(
     agent: Runtime,
     challenger: str,

@@ -205,8 +205,7 @@ def _worth_trying(judged: Judgement) -> bool:
 
 def _first(agent: Runtime) -> Deployment:
     """Begin with a version that has learned nothing: the baseline rule, with the exploring that learning needs."""
-    nothing = blank(agent, actor=AUTOMATIC)
-    return promote.roll_back(agent, actor=AUTOMATIC, reason="releases begin with the baseline rule, exploring", to=nothing)
+    return promote.begin(agent, blank(agent, actor=AUTOMATIC), actor=AUTOMATIC)
 
 
 def standing(trial: Trial, found: Report) -> Standing:

@@ -400,3 +400,11 @@ def test_guards_still_hold_for_a_challenger(opened: Any, clock: Clock) -> None:
     heavy = [each for each in made if each.executed == {"action": "heavy"}]
     assert heavy
     assert all(float(each.state["load"]) < 80 for each in heavy)
+
+
+def test_a_log_in_which_everything_pays_the_same_can_be_judged(opened: Any, clock: Clock) -> None:
+    """Without any difference in rewards nothing is better or worse, and nothing divides by zero."""
+    agent = opened()
+    Traffic(agent=agent, clock=clock, reward=lambda *_: 0.25).run(400)
+    judged = agent.release.evaluate(actor=ME)
+    assert judged.verdict == "cannot tell"

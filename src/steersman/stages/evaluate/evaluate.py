@@ -153,6 +153,8 @@ def _choice(first: Weighed, second: Weighed) -> tuple[str, str]:
             robust,
             "It is right if either the propensities or the model are, and here it is no noisier than without model.",
         )
+    if not noise[plain]:
+        return plain, "Without model the difference shows no noise at all, and with it some."
     return (
         plain,
         f"The model does not help here: with it, the difference is {noise[robust] / noise[plain]:.2f} times as noisy.",
