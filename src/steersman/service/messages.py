@@ -106,7 +106,7 @@ class OutcomeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Report what came of a decision.
 
     next_state: where it led, when the episode goes on. terminated: the episode is over. truncated: watching stopped.
-    executed: the action that was carried out, where it was another. source: who reports (default: the key's name).
+    executed: the action that was carried out, where it was another. source: who reports; the key's name stands before it.
     correct: replace what was reported before. revision: which revision this is meant to be (0 is the first): the same
     again is acknowledged, something else refused.
     """

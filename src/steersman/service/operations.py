@@ -21,6 +21,15 @@ class Caller:
     roles: frozenset[Role]
     key_id: str = ""
 
+    def source(self, said: str | None) -> str:
+        """Return whom an outcome is from: the caller, and what it says behind a slash; without keys, what is said.
+
+        Nobody can pass for another, or for many: what is learned counts a source up to its first slash.
+        """
+        if not self.key_id:
+            return said or self.actor
+        return f"{self.actor}/{said}" if said else self.actor
+
 
 class Host(Protocol):
     """What the service offers to its operations."""

@@ -37,7 +37,7 @@ async def report(call: Call, said: OutcomeRequest) -> Outcome:
 
 
 async def _take(call: Call, tenant: Tenant, said: OutcomeRequest) -> _Taken:
-    source = said.source or call.caller.actor
+    source = call.caller.source(said.source)
     decision = tenant.recent.get(said.decision_id)
     if decision is None or said.correct or said.revision or _may_wait(call, tenant, decision):
         async with tenant.revising(said.decision_id):
@@ -181,8 +181,8 @@ async def _result(call: Call, tenant: Tenant, decision_id: str, taken: _Taken | 
 
 async def _withdraw(call: Call) -> OutcomeAnswer:
     name = call.path["id"]
-    source = call.query.get("source") or call.caller.actor
-    if len(source) > 200:
+    source = call.caller.source(call.query.get("source"))
+    if len(call.query.get("source", "")) > 200:
         raise InvalidInput("source: at most 200 characters.")
     tenant: Tenant = call.host.tenant(call)
     async with tenant.revising(name):

@@ -13,6 +13,7 @@ import pytest
 
 from steersman.loops import report as report_loop
 from steersman.service import outcomes
+from steersman.service.operations import Caller
 from steersman.service.tenants import Tenant
 from steersman.stages.record.outcomes import silent
 from steersman.testing.serving import Running, serving
@@ -216,3 +217,12 @@ def test_a_retry_on_a_shared_store_is_told_the_revision_that_it_repeats() -> Non
     found = asyncio.run(outcomes._acknowledged(call, tenant, "d", taken))  # type: ignore[arg-type]  # as far as it is asked
     assert found is first
     assert waited == [3.0]
+
+
+def test_nobody_passes_for_another_source_or_for_many() -> None:
+    """With a key, what a caller says of itself stands behind its own name, and counts as one source in learning."""
+    ci = Caller(actor="ci (a1b2c3)", tenant="t", roles=frozenset(), key_id="a1b2c3")
+    assert ci.source("") == "ci (a1b2c3)"
+    assert {ci.source(name).partition("/")[0] for name in ("staging", "ops (d4e5f6)", "x/y")} == {"ci (a1b2c3)"}
+    alone = Caller(actor="local", tenant="t", roles=frozenset())
+    assert (alone.source("qe run"), alone.source(None)) == ("qe run", "local")

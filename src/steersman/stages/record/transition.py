@@ -60,7 +60,7 @@ class Recorder:
             decided_at=round(decision.decided_at, _DIGITS),
             at=round(outcome.reported_at, _DIGITS),
             by_rule=decision.arm not in ("champion", "challenger"),
-            source=outcome.source,
+            source=outcome.source.partition("/")[0],
             shaping=0.0 if self._potential is None else self._shaping(self._potential, decision.state, outcome),
         )
 
