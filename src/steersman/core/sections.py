@@ -235,7 +235,10 @@ class Release:
         low=0,
     )
     cut_outcomes: int = _setting(1_000, "New outcomes after which a version is cut.", unit="outcomes", low=1)
-    cut_age_s: float = _setting(86_400.0, "… when the last one is at least this old.", unit="s", low=0)
+    cut_age_s: float = _setting(86_400.0, "Age of the last version after which one is cut.", unit="s", low=0)
+    cut_when: str = _setting(
+        "both", "Whether it takes both, new outcomes and that age, or either of them.", options=("both", "either")
+    )
     quarantine: bool = _setting(False, "Leave what a version did out of learning once it was rolled back.")
     registry: str = _setting("store", "Where versions are kept: in the store, or in MLflow.", options=("store", "mlflow"))
     registry_url: str = _setting("", "MLflow's registry, such as sqlite:///mlflow.db or http://host:5000.")

@@ -107,8 +107,9 @@ def due(agent: Runtime, last: PolicyVersion | None) -> bool:
     settings = agent.settings.release
     if settings.mode not in _CUTTING:
         return False
-    learned = agent.fold.carry.transitions
+    new = agent.fold.carry.transitions - (0 if last is None else last.outcomes)
+    enough = new >= settings.cut_outcomes
     if last is None:
-        return learned >= settings.cut_outcomes
-    new = learned - last.outcomes
-    return new >= settings.cut_outcomes and agent.world.clock() - last.cut_at >= settings.cut_age_s
+        return enough
+    old = agent.world.clock() - last.cut_at >= settings.cut_age_s
+    return new > 0 and ((enough and old) if settings.cut_when == "both" else (enough or old))

@@ -11,7 +11,7 @@ from steersman.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from steersman.core.versions import BASELINE, LEARNING, Deployment
 from steersman.loops import promote
 from steersman.loops.agent import Agent
-from steersman.loops.cut import frozen_now, keep
+from steersman.loops.cut import due, frozen_now, keep
 from steersman.policies import artefact
 from steersman.testing.traffic import PAYS, Clock, Traffic, numbered, pays, steady_agent
 
@@ -408,3 +408,25 @@ def test_a_log_in_which_everything_pays_the_same_can_be_judged(opened: Any, cloc
     Traffic(agent=agent, clock=clock, reward=lambda *_: 0.25).run(400)
     judged = agent.release.evaluate(actor=ME)
     assert judged.verdict == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("when", "count", "age_s", "expected"),
+    [
+        ("both", 200, 400.0, True),
+        ("both", 200, 100.0, False),
+        ("both", 50, 400.0, False),
+        ("either", 200, 100.0, True),
+        ("either", 50, 400.0, True),
+        ("either", 50, 100.0, False),
+    ],
+)
+def test_versions_are_cut_by_count_and_by_time(
+    opened: Any, clock: Clock, when: str, count: int, age_s: float, expected: bool
+) -> None:
+    agent = opened(release={"mode": "shadow", "cut_outcomes": 150, "cut_age_s": 300.0, "cut_when": when})
+    Traffic(agent=agent, clock=clock, reward=pays, pace_s=0.01).run(20)
+    last = agent.release.cut(actor=ME)
+    Traffic(agent=agent, clock=clock, reward=pays, pace_s=0.01, seed=1).run(count)
+    clock.now = last.cut_at + age_s
+    assert due(agent._runtime, last) is expected

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from steersman.core.actions import Action, ActionSpace, Choice
-from steersman.core.agent import AgentSpec
+from steersman.core.agent import AgentSpec, Guardrail
 from steersman.core.guards import Guard, Refusal, limit
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
@@ -207,4 +207,5 @@ agent = AgentSpec(
     settings=SETTINGS,
     kinship=KINSHIP,
     cost="cpu_s",
+    guardrails=(Guardrail(measurement="timed_out", margin=0.05),),
 )
