@@ -50,7 +50,7 @@ def main() -> None:
     shop, steps = Shop(), "shadow 1h, 20% 2h, 50% 2h"
     with Steersman.open("memory:", agents=[batch], settings={}, clock=lambda: shop.now) as steersman:
         agent = steersman.agent("mine/batch")
-        shop.work(agent, hours=10)  # learn, with the rule in a small share
+        shop.work(agent, hours=24)  # learn, with the rule in a small share
 
         release = agent.release
         release.rollback("baseline", actor="ann", reason="the rule decides until a version has shown itself")
