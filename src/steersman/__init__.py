@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from steersman.app import Steersman
     from steersman.core.actions import ActionSpace
-    from steersman.core.agent import AgentSpec
+    from steersman.core.agent import AgentSpec, Guardrail
     from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
     from steersman.core.guards import Guard, Refusal, limit
     from steersman.core.kinship import Kinship
@@ -38,6 +38,7 @@ _HOMES = {
     "Outcome": "core.values",
     "StateValues": "core.state",
     "Guard": "core.guards",
+    "Guardrail": "core.agent",
     "Refusal": "core.guards",
     "Component": "core.reward",
     "Kinship": "core.kinship",
@@ -64,6 +65,7 @@ __all__ = [
     "Decision",
     "Flag",
     "Guard",
+    "Guardrail",
     "InvalidInput",
     "Kinship",
     "Measurement",
