@@ -32,14 +32,19 @@ def evaluate(
     agent: AgentArgument,
     candidate: Annotated[
         str | None,
-        typer.Option(help='A version, how its name begins, or "baseline" (default: what is being learned, cut now).'),
+        typer.Option(
+            help='A version, how its name begins, or "baseline" (default: one cut now, without the newest outcomes).'
+        ),
     ] = None,
     against: Annotated[str, typer.Option(help='Likewise, or "champion", "previous".')] = "champion",
     store: StoreOption = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Judge a version on the log. Exits with 0 if the gate lets it pass, 1 if not, and 2 where one cannot tell."""
+    """Judge a version by outcomes that it did not learn from.
+
+    Exits with 0 if the gate lets it pass, with 1 if not, and with 2 where one cannot tell.
+    """
     with agent_beside(agent, store, settings) as found:
         judged = found.release.evaluate(candidate, against=against, actor=actor())
     if json:

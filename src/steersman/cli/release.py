@@ -38,7 +38,8 @@ def register(app: typer.Typer) -> None:
 def start(
     agent: AgentArgument,
     version: Annotated[
-        str | None, typer.Argument(help="The version, or how its name begins (default: what is being learned, cut now).")
+        str | None,
+        typer.Argument(help="The version, or how its name begins (default: one cut now, without the newest outcomes)."),
     ] = None,
     plan: Annotated[str, typer.Option(help='Steps for this once, such as "shadow 1h, 10% 24h" (default: by setting).')] = "",
     despite: Annotated[str, typer.Option(metavar="WHY", help="Try it although the gate cannot tell, and say why.")] = "",
