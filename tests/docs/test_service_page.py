@@ -29,7 +29,8 @@ def address(tmp_path: Path) -> Iterator[str]:
     found = AGENT.search((ROOT / "README.md").read_text("utf-8"))
     assert found is not None
     (tmp_path / "my_agents.py").write_text(found[1])
-    command = [sys.executable, "-m", "steersman", "up", "--port", "0", "--json", "--agents", "my_agents.py"]
+    (tmp_path / "steersman.toml").write_text('agent_files = ["my_agents.py"]\n')
+    command = [sys.executable, "-m", "steersman", "up", "--port", "0", "--json"]
     plain = {name: value for name, value in os.environ.items() if not name.startswith("STEERSMAN_")}
     server = subprocess.Popen(command, cwd=tmp_path, env=plain, stdout=subprocess.PIPE)
     try:
