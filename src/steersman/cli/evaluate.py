@@ -60,7 +60,7 @@ def _show(judged: Judgement) -> None:
     say(f"{short(judged.version)} against {short(judged.against)}: {judged.verdict}")
     say_point("→", judged.reason)
     if found["more"]:
-        say_point("→", f"About {found['more']:,} more outcomes like these would tell.")
+        say_point("→", f"About {found['more']:,} more outcomes like these, of which it has learned nothing, would tell.")
     if found["standings"]:
         _show_estimates(judged, found)
     say(f"The gate {({True: 'lets it pass', False: 'does not let it pass', None: 'cannot tell yet'})[gate['passed']]}:")

@@ -26,6 +26,10 @@ from steersman.loops.doctor import Diagnosis
 _COLUMNS = ("agent", "decisions", "reward", "learning", "decides")
 _GAPS = 16
 _SHORTEST = 16
+_ELSEWHERE = (
+    "its definition is not here (list its file under agent_files in steersman.toml), or it ranks actions that come with "
+    "each request."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +47,10 @@ def agents(store: StoreOption = None, settings: SettingsOption = None, json: Jso
         opened = Steersman.open("memory:", settings=settings)
     with opened as steersman:
         used = set(steersman.log.agents())
-        found = [_facts(steersman, name) for name in sorted({*steersman.catalog.names(), *used})]
+        known = set(steersman.catalog.names())
+        found = [_facts(steersman, name) for name in sorted(known | used)]
+    for name in sorted(used - known):
+        show_warning(f"{name}: {_ELSEWHERE}")
     if json:
         show_json(found)
         return
@@ -56,9 +63,13 @@ def agents(store: StoreOption = None, settings: SettingsOption = None, json: Jso
 def _facts(steersman: Steersman, name: str) -> dict[str, Any]:
     """Return what is known of an agent, also of one whose definition is elsewhere."""
     if name not in steersman.catalog.names():
-        unknown = "(its definition is not here: list its file under agent_files in steersman.toml)"
         blank = dict.fromkeys(("outcomes", "states_seen", "epsilon", "convergence"))
-        return {"agent": name, "description": unknown, "decisions": steersman.log.decision_count(name), **blank}
+        return {
+            "agent": name,
+            "description": "(defined elsewhere)",
+            "decisions": steersman.log.decision_count(name),
+            **blank,
+        }
     agent = steersman.agent(name)
     return {"description": agent.spec.description, **plain(agent.diagnose())}
 
@@ -102,10 +113,7 @@ def doctor(
         unknown = [] if agent else [each for each in steersman.log.agents() if each not in known]
         found = [steersman.agent(name).diagnose() for name in names]
     for name in unknown:
-        show_warning(
-            f"{name} is left out: its definition is not here (list its file under agent_files in steersman.toml), or it "
-            "ranks actions that come with each request."
-        )
+        show_warning(f"{name} is left out: {_ELSEWHERE}")
     if json:
         show_json(found)
     elif not found and not unknown:
