@@ -24,7 +24,7 @@ def test_an_example_runs_and_is_short(example: Path, tmp_path: Path) -> None:
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])
     command = [sys.executable] if example.suffix == ".py" else ["bash"]
     done = subprocess.run(
-        [*command, str(example)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+        [*command, str(example)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
