@@ -18,7 +18,8 @@ steersman = Steersman.open(sys.argv[1], agents=[small_agent()], settings={})
 agent = steersman.agent("lab/small")
 agent.report(agent.decide(STATE), {"reward": 0.5}).wait()
 agent.release.now  # whatever looks at what is in production must not let the log's locks go
-subprocess.run([sys.executable, "-m", "steersman", "pause", "--off", "--store", sys.argv[1]], check=True, capture_output=True)
+command = [sys.executable, "-m", "steersman", "pause", "--off", "--store", sys.argv[1]]
+subprocess.run(command, check=True, capture_output=True)
 assert os.path.exists(sys.argv[1] + "-wal"), "the journal is gone"
 agent.report(agent.decide(STATE), {"reward": 0.5}).wait()
 os._exit(0)
