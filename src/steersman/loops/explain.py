@@ -1,6 +1,7 @@
 """Explain and replay: what was known when a decision was made, and whether the same code still makes it."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from steersman.stages.release.assignment import to_challenger
 
 _SETTINGS = "settings in force"
 _AUDIT_EVENTS = 10_000
+_MOVES = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +112,23 @@ def _differences(agent: Runtime, decision: Decision) -> list[str]:
         return [] if same else [f"safe action: {decision.executed} then, {agent.safe_action} now"]
     if decision.schema != agent.spec.state.id:
         return [f"state: {decision.schema} then, {agent.spec.state.id} now; the definition was changed"]
+    first: list[str] = []
     try:
-        again = _again(agent, decision)
-        refusals = agent.guards.narrow(decision.state).refusals
-        guarded = [each for each in decision.refusals if each.guard != PINNED]  # pins are a person's, and stay as logged
+        for served in _served(agent, decision):
+            found = _compared(agent, decision, served)
+            if not found:
+                return []
+            first = first or found
     except InvalidInput as error:
         return [f"the definition was changed: {error}"]
+    return first
+
+
+def _compared(agent: Runtime, decision: Decision, served: Served) -> list[str]:
+    """Return where the decision differs from what a policy decides. Raises InvalidInput for an earlier definition's."""
+    again = _again(agent, decision, served)
+    refusals = agent.guards.narrow(decision.state).refusals
+    guarded = [each for each in decision.refusals if each.guard != PINNED]  # pins are a person's, and stay as logged
     action = None if again.action is None else agent.spec.actions.actions[again.action]
     pairs = (
         ("refusals", [(each.guard, each.where) for each in guarded], [(e.guard, e.where) for e in refusals]),
@@ -131,9 +144,33 @@ def _differences(agent: Runtime, decision: Decision) -> list[str]:
     return [f"{name}: {then} then, {now} now" for name, then, now in pairs if then != now]
 
 
-def _again(agent: Runtime, decision: Decision) -> Choice:
-    """Choose again: by the version that decided, or by the table as the log gives it up to the decision's position."""
-    served = agent.serving.load(decision.version) if decision.version else _as_learned(agent, decision)
+def _served(agent: Runtime, decision: Decision) -> Iterator[Served]:
+    """Yield what may have decided: the version that did, or the table as the log gives it up to the decision's position.
+
+    A process decides by the table that it had until it has noted a new quarantine, and has learned the log anew.
+    """
+    if decision.version:
+        yield agent.serving.load(decision.version)
+        return
+    for left_out in _left_out(agent, decision):
+        yield _as_learned(agent, decision, left_out)
+
+
+def _left_out(agent: Runtime, decision: Decision) -> Iterator[frozenset[str]]:
+    """Yield what may have been left out of learning when a decision was made: what was in quarantine, then what had been."""
+    place, name = agent.world.production, agent.spec.name
+    now = None if place is None else place.releases.at(name, decision.decided_at)
+    then = frozenset() if now is None else frozenset(now.quarantined)
+    yield then
+    if place is not None and now is not None:
+        moves = place.releases.moves(name, _MOVES)
+        earlier = (frozenset(each.quarantined) for each in moves if each.number < now.number)
+        before = next((each for each in earlier if each != then), frozenset[str]())
+        yield from () if before == then else (before,)
+
+
+def _again(agent: Runtime, decision: Decision, served: Served) -> Choice:
+    """Choose again in the same situation, by a policy."""
     arm, assigned = _assignment(decision)
     now = Situation(
         row=served.table.rows.get(agent.encoder.key(agent.encoder.bins(decision.state))),
@@ -158,13 +195,10 @@ def _assignment(decision: Decision) -> tuple[Arm, float]:
     return "champion", 1.0 - share
 
 
-def _as_learned(agent: Runtime, decision: Decision) -> Served:
-    """Return the working table of then. What was in quarantine then is left out as it was then."""
+def _as_learned(agent: Runtime, decision: Decision, left_out: frozenset[str]) -> Served:
+    """Return the working table of then, without what some versions did."""
     then = Runtime(agent.spec, agent.settings, agent.world, agent.guard_list)
-    known = None if agent.world.production is None else agent.world.production.releases
-    now = None if known is None else known.at(agent.spec.name, decision.decided_at)
-    then.quarantined = frozenset() if now is None else frozenset(now.quarantined)
-    then.fold = refold(then, decision.table_position)
+    then.fold = refold(then, decision.table_position, left_out=left_out)
     return then.learning()
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, StoreError
 from steersman.core.ports import SharedLog
 from steersman.core.values import Decision, Learned, Outcome
-from steersman.loops.learn import refold, restore, transition
+from steersman.loops.learn import belongs, note_quarantine, refold, restore, transition
 from steersman.loops.runtime import Runtime
 
 CHUNK = 200
@@ -30,6 +30,7 @@ def follow(agent: Runtime) -> bool:
 
 
 def _follow(agent: Runtime, log: SharedLog) -> bool:
+    note_quarantine(agent)
     fence = log.lease(agent.spec.name) if agent.learns else None
     if fence is None:
         agent.fence = None
@@ -40,7 +41,10 @@ def _follow(agent: Runtime, log: SharedLog) -> bool:
 
 
 def _take_up(agent: Runtime) -> bool:
-    """Take up what another process learned; a table of another definition or other settings is left alone, and told."""
+    """Take up what another process learned; a table of another definition or other settings is left alone, and told.
+
+    What is left out of learning is for the process that learns to say.
+    """
     assert agent.shared is not None  # noqa: S101 - `follow` looked
     learned = agent.shared.learned_since(agent.spec.name, agent.version)
     if learned is None:
@@ -48,7 +52,7 @@ def _take_up(agent: Runtime) -> bool:
     with agent.lock:
         whole = learned.replace or agent.version == 0  # nothing that this process learned by itself stays beside it
         agent.version = learned.version
-        agent.misfit = not agent.fold.fits(learned)
+        agent.misfit = not belongs(agent, learned)
         if agent.misfit:
             return False
         if whole:

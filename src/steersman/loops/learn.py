@@ -4,11 +4,16 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
-from steersman.core.errors import InvalidInput, StoreError
+import msgspec
+
+from steersman.core.errors import Conflict, InvalidInput, SteersmanError, StoreError
 from steersman.core.transition import Transition
 from steersman.core.values import Decision, Learned, Outcome
-from steersman.loops.runtime import Runtime
-from steersman.stages.learn.fold import Fold
+from steersman.loops.runtime import WITHOUT, Runtime
+from steersman.stages.learn.fold import Carry, Fold
+
+_AT_ONCE = 10
+_ROUNDS = 20
 
 
 def learn(agent: Runtime, decision: Decision, outcome: Outcome) -> Learned:
@@ -18,42 +23,69 @@ def learn(agent: Runtime, decision: Decision, outcome: Outcome) -> Learned:
     return agent.fold.changes(replace=replace)
 
 
-def transition(agent: Runtime, decision: Decision, outcome: Outcome) -> Transition:
-    """Return what is learned of an outcome: nothing, but that there was a step, where a version in quarantine decided."""
+def transition(agent: Runtime, decision: Decision, outcome: Outcome, left_out: frozenset[str] | None = None) -> Transition:
+    """Return what is learned of an outcome: nothing, but that there was a step, where a version that is left out decided.
+
+    left_out: by default what is in quarantine.
+    """
     made = agent.recorder.transition(decision, outcome)
-    return dataclasses.replace(made, reward=None) if decision.version in agent.quarantined else made
+    away = agent.quarantined if left_out is None else left_out
+    return dataclasses.replace(made, reward=None) if decision.version in away else made
 
 
-def refold(agent: Runtime, until: int | None = None, revision: Outcome | None = None) -> Fold:
+def refold(
+    agent: Runtime, until: int | None = None, revision: Outcome | None = None, *, left_out: frozenset[str] | None = None
+) -> Fold:
     """Return a fold of the agent's log up to a position, and with one more revision if there is one to come.
 
     Each decision counts where its first revision stands and with what its last revision says; two passes, so that only
-    revisions are held in memory. Rows of an earlier definition that no longer fit are left out, and counted.
+    revisions are held in memory. Rows of an earlier definition that no longer fit are left out, and counted. left_out: the
+    versions whose experience is, by default those in quarantine.
     """
+    away = agent.quarantined if left_out is None else left_out
     while True:
-        fold, after = based(agent)
-        fold.apply_all(transitions(agent, until, revision, after=after, known=until))
+        fold, after = based(agent, away)
+        fold.apply_all(transitions(agent, until, revision, after=after, known=until, left_out=away))
         base = agent.log.base(agent.spec.name)
         if base is None or base.position == after:  # else rows were cut meanwhile
             return fold
 
 
-def based(agent: Runtime) -> tuple[Fold, int]:
+def based(agent: Runtime, left_out: frozenset[str] | None = None) -> tuple[Fold, int]:
     """Return what was learned of the rows that were cut from the log, and up to which position; a blank fold if none were.
 
     What was learned under another definition or other settings cannot be learned anew: then the fold begins with the rows
-    that are left.
+    that are left. What is left out of those bears on no base: what it holds can be neither taken back nor added to.
     """
-    fold, base = agent.new_fold(), agent.log.base(agent.spec.name)
+    fold, base = agent.new_fold(left_out), agent.log.base(agent.spec.name)
     if base is None:
         return fold, 0
-    if fold.fits(base):
+    if belongs(agent, base):
+        named = fold.carry.definition
         fold.restore(base, base.episodes.values())
+        fold.carry.definition = named
     return fold, base.position or 0
 
 
+def belongs(agent: Runtime, learned: Learned) -> bool:
+    """Return whether what is stored was learned under the agent's definition and settings, whatever was left out."""
+    return bool(learned.carry) and _named(learned)[0] == agent.fold.carry.definition.partition(WITHOUT)[0]
+
+
+def _named(learned: Learned) -> tuple[str, frozenset[str]]:
+    """Return the definition under which something was learned, and what was left out."""
+    definition, _, away = msgspec.json.decode(learned.carry, type=Carry).definition.partition(WITHOUT)
+    return definition, frozenset(away.split())
+
+
 def transitions(
-    agent: Runtime, until: int | None = None, revision: Outcome | None = None, *, after: int = 0, known: int | None = None
+    agent: Runtime,
+    until: int | None = None,
+    revision: Outcome | None = None,
+    *,
+    after: int = 0,
+    known: int | None = None,
+    left_out: frozenset[str] | None = None,
 ) -> Iterator[Transition]:
     """Yield the transitions that the agent's log amounts to between two positions, in the order in which they count.
 
@@ -68,7 +100,7 @@ def transitions(
     for _, decision, outcome in agent.log.history(name, until, after=after, durable=durable):
         if outcome.revision == 0:
             try:
-                made = transition(agent, decision, revisions.get(decision.id, outcome))
+                made = transition(agent, decision, revisions.get(decision.id, outcome), left_out)
             except InvalidInput:
                 agent.skipped += 1
                 continue
@@ -94,8 +126,9 @@ def restore(agent: Runtime) -> None:
     The log is folded anew where what is stored is not the fold of the log under the definition and the settings in
     force: one of them was changed, or the log was imported; and where memory is gone that goes on from it: steps of
     open episodes that wait for later ones, transitions for replay, or a model for planning. The result then takes the
-    place of what is stored in the transaction of the next outcome.
+    place of what is stored in the transaction of the next outcome. What is in quarantine is noted first.
     """
+    _note(agent, _in_quarantine(agent))
     fold = _stored(agent)
     if fold is not None:
         with agent.lock:
@@ -103,6 +136,8 @@ def restore(agent: Runtime) -> None:
             agent.position = fold[1]
     elif agent.log.decision_count(agent.spec.name):
         _refold_later_stored(agent)
+    else:
+        agent.fold = agent.new_fold()
 
 
 def _stored(agent: Runtime) -> tuple[Fold, int] | None:
@@ -128,20 +163,105 @@ def _stored(agent: Runtime) -> tuple[Fold, int] | None:
 def observe_quarantine(agent: Runtime) -> None:
     """Take note of which versions are in quarantine; where that has changed, learn the log anew without them, or with them.
 
-    On a shared log whoever learns does so, and the others take it up. Raises StoreError.
+    Decisions go on by what was learned until then. On a shared log whoever learns does so as it follows, and the others
+    take it up. Raises StoreError; then nothing was noted, and the next look tries again.
     """
+    if _in_quarantine(agent) == agent.quarantined:
+        return
+    if agent.shared is None:
+        with agent.following:
+            _relearn_beside(agent, _in_quarantine(agent))
+    elif agent.following.acquire(blocking=False):  # else whoever follows looks at the beginning of its next round
+        try:
+            note_quarantine(agent)
+        finally:
+            agent.following.release()
+
+
+def note_quarantine(agent: Runtime) -> None:
+    """Take note of what is in quarantine on a shared log; where that has changed, whoever learns takes over anew.
+
+    The caller holds `following`. Raises StoreError.
+    """
+    wanted = _in_quarantine(agent)
+    if wanted != agent.quarantined:
+        _note(agent, wanted)
+        agent.fence = None
+
+
+def _in_quarantine(agent: Runtime) -> frozenset[str]:
     now = agent.serving.deployment()
-    wanted = frozenset() if now is None else frozenset(now.quarantined)
+    return frozenset() if now is None else frozenset(now.quarantined)
+
+
+def _note(agent: Runtime, wanted: frozenset[str]) -> None:
+    """Take note, before anything is learned by it."""
+    if wanted != agent.quarantined:
+        _tell_of_base(agent, wanted)
+        agent.quarantined = wanted
+
+
+def _tell_of_base(agent: Runtime, wanted: frozenset[str]) -> None:
+    """Tell where retention has cut rows that were learned with another quarantine."""
+    base = agent.log.base(agent.spec.name)
+    if base is not None and belongs(agent, base) and _named(base)[1] != wanted:
+        agent.failed(
+            Conflict(
+                f"{agent.spec.name}: the quarantine has changed since retention cut the log up to position {base.position}. "
+                "What was learned up to there stays as it was, and cannot be learned anew; what came later is."
+            )
+        )
+
+
+def _relearn_beside(agent: Runtime, wanted: frozenset[str]) -> None:
+    """Learn the log anew beside the fold in force, and put the result in its place: decisions wait for that alone."""
     if wanted == agent.quarantined:
         return
+    _tell_of_base(agent, wanted)
+    fold, seen = _beside(agent, wanted)
     with agent.reporting:
-        agent.quarantined = wanted
-        if agent.shared is not None:
-            agent.fence, agent.version = None, 0  # takes the table up anew, or refolds it where it learns
-            return
-        learned = relearn(agent)
-        agent.log.append((), learned)
-        agent.position = agent.log.position
+        head = agent.log.position
+        if not _caught_up(agent, fold, (seen, head), wanted):
+            fold = refold(agent, head, left_out=wanted)
+        agent.quarantined, agent.fold, agent.position, agent.replace_stored = wanted, fold, head, True
+        if agent.learns:
+            _store(agent)
+
+
+def _beside(agent: Runtime, wanted: frozenset[str]) -> tuple[Fold, int]:
+    """Return a fold of nearly the whole log without some versions, and up to where it goes."""
+    seen = agent.log.position
+    fold = refold(agent, seen, left_out=wanted)
+    for _ in range(_ROUNDS):
+        head = agent.log.position
+        if head - seen <= _AT_ONCE or not _caught_up(agent, fold, (seen, head), wanted):
+            break
+        seen = head
+    return fold, seen
+
+
+def _caught_up(agent: Runtime, fold: Fold, between: tuple[int, int], left_out: frozenset[str]) -> bool:
+    """Learn what came between two positions, and return whether that was possible: a correction takes the whole log."""
+    after, until = between
+    new = list(agent.log.history(agent.spec.name, until, after=after))
+    if any(outcome.revision for _, _, outcome in new):
+        return False
+    for _, decision, outcome in new:
+        try:
+            fold.apply(transition(agent, decision, outcome, left_out))
+        except InvalidInput:  # a row of an earlier definition
+            agent.skipped += 1
+    return True
+
+
+def _store(agent: Runtime) -> None:
+    """Put what was learned in the place of what is stored; where that fails, the next outcome does so."""
+    try:
+        agent.log.append((), agent.fold.changes(replace=True))
+    except SteersmanError:
+        unlearn(agent)
+        raise
+    agent.replace_stored = False
 
 
 def blank(agent: str) -> Learned:

@@ -35,11 +35,15 @@ def _cut(agent: Runtime, retention_s: float) -> int:
 
 
 def _last(agent: Runtime, after: int, before: float) -> int:
-    """Return the last position up to which all outcomes belong to decisions made before a time; 0 if there is none."""
-    last = 0
+    """Return the last position up to which all outcomes belong to decisions made before a time; 0 if there is none.
+
+    What a trial under way is judged by lies behind where it began, and stays until it is over.
+    """
+    last, now = 0, agent.serving.deployment()
+    end = min(agent.position, now.position) if now is not None and now.under_way else agent.position
     history = agent.log.history(agent.spec.name, after=after, durable=True)
     for count, (position, decision, _) in enumerate(history):
-        if decision.decided_at >= before or position > agent.position or count >= MOST_ROWS:
+        if decision.decided_at >= before or position > end or count >= MOST_ROWS:
             break
         last = position
     return last

@@ -32,6 +32,7 @@ from steersman.stages.learn.fold import Fold
 from steersman.stages.record.transition import Recorder
 
 Event = Literal["decided", "recorded", "learned"]
+WITHOUT = " without "
 _OPEN_DECISIONS = 100_000
 _OPEN_EPISODES = 100_000
 
@@ -83,7 +84,7 @@ class Runtime:
     for the store.
     learns: whether this process may learn for it. On a log that many share (`shared`), it does while it holds the lease
     (`fence`); else it follows the stored table, which it has up to `version`.
-    quarantined: versions whose experience is not learned from.
+    quarantined: versions whose experience is not learned from. It changes under `following` alone.
     """
 
     def __init__(
@@ -136,12 +137,13 @@ class Runtime:
         self.failures = 0
         self.last_error = ""
 
-    def new_fold(self) -> Fold:
-        """Return a fold that has learned nothing."""
+    def new_fold(self, left_out: frozenset[str] | None = None) -> Fold:
+        """Return a fold that has learned nothing; its definition names what is left out: by default, the quarantine."""
+        away = self.quarantined if left_out is None else left_out
         key = key_for(0, f"{self.spec.name}/learn")  # no seed: what is learned depends on the log and the settings alone
         fold = Fold(self.spec, self.settings, lambda count: float(uniforms(key, count, 1)[0]))
-        if self.quarantined:
-            fold.carry.definition += f" without {' '.join(sorted(self.quarantined))}"
+        if away:
+            fold.carry.definition += WITHOUT + " ".join(sorted(away))
         return fold
 
     def learning(self) -> Served:
