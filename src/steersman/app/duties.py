@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 from steersman.app.releases import Jumps
 from steersman.core.catalog import Catalog
-from steersman.core.errors import DeadlineExceeded, SteersmanError, StoreError
+from steersman.core.errors import DeadlineExceeded, StoreError
 from steersman.core.ports import Log, SharedLog
 from steersman.loops.agent import Agent
 from steersman.loops.rank import Ranker
@@ -56,6 +56,7 @@ class Duties:
             loops.append(("follow", self._follow))
         if watch:
             loops.append(("watch", partial(self._watch, Jumps() if jumps else None)))
+            loops.append(("judge", self._judge))
         self._threads = [threading.Thread(target=each, daemon=True, name=f"steersman_{name}") for name, each in loops]
         for each in self._threads:
             each.start()
@@ -101,29 +102,53 @@ class Duties:
                 agent.follow()
 
     def _watch(self, jumps: Jumps | None) -> None:
-        """Look at what is in production as often as at the kill switch, and make the moves that are due."""
+        """Follow trials as often as one looks at the kill switch: what does harm is rolled back within a second."""
+        jumped_s = 0.0
+        while not self._closing.wait(WATCH_S):
+            jumped_s = jumped_s or (0.0 if jumps is None else jumps.look())
+            agents = self._watched()
+            if jumped_s:
+                told = [self._try(each, partial(each.release.clock_jumped, jumped_s)) for each in agents]
+                jumped_s = 0.0 if all(told) else jumped_s
+            for agent in agents:
+                self._try(agent, agent.release.follow)
+
+    def _judge(self) -> None:
+        """Cut and judge versions, and watch for drift: what takes seconds keeps no rollback waiting."""
         rounds = 0
         while not self._closing.wait(WATCH_S):
             rounds += 1
-            jumped_s = 0.0 if jumps is None else jumps.look()
-            for agent in self._watched():
-                try:
-                    if jumped_s:
-                        agent.release.clock_jumped(jumped_s)
-                    agent.release.tick()
-                    if rounds % WATCH_ROUNDS == 0:
-                        agent.watch()
-                except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again; the other agents go on
-                    agent.note_failure(error)
+            for agent in self._host.opened():
+                if self._closing.is_set():
+                    return
+                self._try(agent, agent.release.propose)
+                if rounds % WATCH_ROUNDS == 0:
+                    self._try(agent, agent.watch)
+
+    @staticmethod
+    def _try(agent: Agent, duty: Callable[[], object]) -> bool:
+        """Do a duty for an agent; return whether it was done. What fails is told by `doctor`, and tried again."""
+        try:
+            duty()
+        except Exception as error:  # noqa: BLE001 - the other agents go on
+            agent.note_failure(error)
+            return False
+        return True
 
     def _watched(self) -> list[Agent]:
         """Return the agents at work, and those of which a trial is under way."""
-        production = self._host.production
-        with suppress(SteersmanError):  # whoever asks for the agent is told
-            moves = [] if production is None else production.under_way()
-            for name in {each.agent for each in moves} & set(self._host.catalog.names()):
+        for name in self._on_trial():
+            with suppress(Exception):  # whoever asks for the agent is told
                 self._host.agent(name)
         return self._host.opened()
+
+    def _on_trial(self) -> set[str]:
+        production = self._host.production
+        try:
+            moves = [] if production is None else production.under_way()
+            return {each.agent for each in moves} & set(self._host.catalog.names())
+        except Exception:  # noqa: BLE001 - looked at again in a moment; the agents at work are followed all the same
+            return set()
 
     def _sweep(self) -> None:
         """Every minute, close what waited too long, exchange with kin where it is time, and cut what is past retention."""

@@ -1,19 +1,44 @@
-"""Cut: what was learned so far becomes a version, which never changes again."""
+"""Cut: what was learned so far becomes a version, which never changes again.
 
-from dataclasses import replace
+Versions are kept for ever, so that whatever was in production can be again. What grows is one artefact of the whole table
+for each content: a release keeps one at each of its moves, of a table that learned in between. The same content is kept
+once, under what it was first cut for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steersman.core.errors import InvalidInput
+from steersman.core.values import Belief
 from steersman.core.versions import PolicyVersion, address
 from steersman.loops.learn import refold
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Production
 from steersman.policies import artefact
-from steersman.policies.prior import OwnEvidence, blend
+from steersman.policies.prior import OwnEvidence, blend, worth
+from steersman.policies.tabular import QTable
+from steersman.stages.learn.fold import Fold
 
 NOTHING = "nothing was learned yet"
-_CUTTING = ("staged", "advisory", "shadow")
+DUE = "it was time"
+CUTTING = ("staged", "advisory", "shadow")
+_NEWEST = 16  # versions that are looked at first
+_FARTHEST = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """The newest version that there was at the last look, and the last cut among them all."""
+
+    newest: str
+    found: PolicyVersion | None
+
+
+_seen: WeakKeyDictionary[Runtime, _Seen] = WeakKeyDictionary()
 
 
 def production(agent: Runtime) -> Production:
@@ -36,9 +61,16 @@ def cut(agent: Runtime, *, actor: str, reason: str = "") -> PolicyVersion:
 
 
 def cut_earlier(agent: Runtime, position: int, *, actor: str, reason: str) -> PolicyVersion:
-    """Keep what the agent had learned up to a position in the log: what came later can then judge it."""
-    fold = refold(agent, position)
-    frozen = artefact.freeze(agent.spec, agent.settings, fold.table, fold.epsilon)
+    """Keep what the agent had learned up to a position in the log: what came later can then judge it.
+
+    What others say is blended in as they say it now.
+    """
+    then = Runtime(
+        agent.spec, agent.settings, agent.world, agent.guard_list
+    )  # keeps counts of its own, as of what is skipped
+    then.quarantined = agent.quarantined
+    fold = refold(then, position)
+    frozen = _content(agent, fold)
     outcomes = fold.carry.transitions
     return keep(agent, production(agent), frozen, position=position, outcomes=outcomes, actor=actor, reason=reason)
 
@@ -86,30 +118,75 @@ def keep(
 
 def frozen_now(agent: Runtime) -> artefact.Frozen:
     """Return the working table as it stands. The caller holds the agent's lock."""
-    frozen = artefact.freeze(agent.spec, agent.settings, agent.fold.table, agent.fold.epsilon)
-    return frozen if agent.kin is None or not agent.kin.priors else _with_priors(agent, frozen)
+    return _content(agent, agent.fold)
 
 
-def _with_priors(agent: Runtime, frozen: artefact.Frozen) -> artefact.Frozen:
-    """Return the content with values as they are decided by: own evidence and what others say, together."""
-    table, own, kin = agent.fold.table, OwnEvidence(agent.settings.learning), agent.kin
-    values = frozen.value.copy()
+def _content(agent: Runtime, fold: Fold) -> artefact.Frozen:
+    """Return what a fold has learned, with what others say blended in."""
+    frozen = artefact.freeze(agent.spec, agent.settings, fold.table, fold.epsilon)
+    return frozen if agent.kin is None or not agent.kin.priors else _with_priors(agent, fold.table, frozen)
+
+
+def _with_priors(agent: Runtime, table: QTable, frozen: artefact.Frozen) -> artefact.Frozen:
+    """Return the content with values as they are decided by: own evidence and what others say, together.
+
+    A state that priors kept from being cold is not cold in the version either: what it lacks in visits is added to the
+    choice of each dimension of which most is known. Only states with a row of their own are in a version.
+    """
+    own, kin = OwnEvidence(agent.settings.learning), agent.kin
+    values, visits = frozen.value.copy(), frozen.visits.copy()
     for place, key in enumerate(frozen.keys):
         row = table.rows[key]
         borrowed = () if kin is None else kin.borrowed(table.bins[key], table, row)
         if borrowed:
             values[place] = np.tile(blend(*own.of(table, row), borrowed), table.estimators)
-    return replace(frozen, value=np.clip(values, *frozen.bounds) if not table.factored else values)
+            visits[place] += _lacking(table, row, borrowed, agent.settings.serving.cold_visits)
+    return replace(frozen, value=np.clip(values, *frozen.bounds) if not table.factored else values, visits=visits)
+
+
+def _lacking(table: QTable, row: int, borrowed: Sequence[Belief], cold_visits: int) -> NDArray[np.int64]:
+    """Return the visits, (estimators · width,), that a state lacks to be as warm as priors make it."""
+    missing, seen = cold_visits - table.state_visits(row), table.visits[row].reshape(table.estimators, -1).sum(axis=0)
+    added = np.zeros(table.estimators * table.width, dtype=np.int64)
+    if 0 < missing <= worth(borrowed):
+        known = seen + np.sum([each.weights for each in borrowed], axis=0)
+        for slots in (np.unique(each) for each in table.space.slots.T):
+            added[slots[np.argmax(known[slots])]] = missing
+    return added
+
+
+def last_cut(agent: Runtime) -> PolicyVersion | None:
+    """Return the last version that was cut to be judged, or blank; None before the first. Moves keep others in between.
+
+    Only the newest versions are read once it is known. Raises StoreError.
+    """
+    registry, name, seen = production(agent).registry, agent.spec.name, _seen.get(agent)
+    latest = registry.versions(name, _NEWEST)
+    found = _among(latest)
+    if found is None and seen is not None and seen.newest in {each.id for each in latest}:
+        found = seen.found
+    elif found is None and len(latest) == _NEWEST:
+        found = _among(registry.versions(name, _FARTHEST)) or (None if seen is None else seen.found)
+    if latest:
+        _seen[agent] = _Seen(newest=latest[0].id, found=found)
+    return found
+
+
+def _among(versions: Sequence[PolicyVersion]) -> PolicyVersion | None:
+    return next((each for each in versions if each.reason in (DUE, NOTHING)), None)
 
 
 def due(agent: Runtime, last: PolicyVersion | None) -> bool:
-    """Return whether a version is to be cut: enough was learned since the last one, and it is old enough."""
+    """Return whether a version is to be cut: enough was learned since the last one, and it is old enough.
+
+    One that had learned nothing has no age: the first that has is cut as soon as there is enough.
+    """
     settings = agent.settings.release
-    if settings.mode not in _CUTTING:
+    if settings.mode not in CUTTING:
         return False
     new = agent.fold.carry.transitions - (0 if last is None else last.outcomes)
     enough = new >= settings.cut_outcomes
-    if last is None:
+    if last is None or last.outcomes == 0:
         return enough
     old = agent.world.clock() - last.cut_at >= settings.cut_age_s
     return new > 0 and ((enough and old) if settings.cut_when == "both" else (enough or old))

@@ -8,7 +8,7 @@ from steersman.core.errors import InvalidInput, Overloaded, SteersmanError, Stor
 from steersman.core.guards import PINNED
 from steersman.core.state import Scalar, StateValues, check_text
 from steersman.core.values import Arm, Decision, Refused
-from steersman.core.versions import LEARNING
+from steersman.core.versions import LEARNING, short
 from steersman.loops.hands import Held
 from steersman.loops.runtime import EpisodeState, Runtime
 from steersman.loops.serving import Given, Served
@@ -135,6 +135,9 @@ def _choose(agent: Runtime, state: dict[str, Scalar], subject: str, arm: Arm | N
         made.refusals = (*made.refusals, *pins)
     made.given = given = agent.serving.give(subject, arm)
     served = given.served
+    if served.unfit:
+        made.choice = _safe(f"{short(served.version)} cannot be served, so the safe action")
+        return
     if served.epsilon is not None:
         made.epsilon = served.epsilon
     bins = agent.encoder.bins(state)
@@ -158,7 +161,7 @@ def _choose(agent: Runtime, state: dict[str, Scalar], subject: str, arm: Arm | N
         made.overridden = served.chooser.overridden(served.table, situation, made.choice, narrowed.allowed)
     if agent.budget is not None and served.chooser.explored(served.table, situation, made.choice):
         agent.budget.spend()
-    if given.shadow is not None:
+    if given.shadow is not None and made.choice.action is not None:
         _ask_beside(agent, given.shadow, key, situation, made)
 
 

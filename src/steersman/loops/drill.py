@@ -16,7 +16,7 @@ from steersman.core.settings import Settings
 from steersman.core.state import Scalar
 from steersman.core.transition import Transition
 from steersman.core.values import Decision, Outcome
-from steersman.core.versions import LEARNING, Judgement, address, short
+from steersman.core.versions import BASELINE, LEARNING, Judgement, address, short
 from steersman.loops import judge, promote
 from steersman.loops.cut import frozen_now, keep
 from steersman.loops.decide import decide
@@ -165,7 +165,9 @@ def _usable(agent: Runtime, decision: Decision, outcome: Outcome) -> Transition 
 def _champion(agent: Runtime) -> artefact.Frozen:
     """Return what is in production, as a version's content."""
     name = promote.standing(agent).champion
-    if agent.world.production is None or name in (LEARNING, "baseline"):
+    if name == BASELINE:
+        return artefact.freeze(agent.spec, agent.settings, agent.new_fold().table, 0.0)
+    if agent.world.production is None or name == LEARNING:
         with agent.lock:
             return frozen_now(agent)
     return artefact.unpack(agent.world.production.registry.artefact(agent.spec.name, name), name)
@@ -230,7 +232,7 @@ def _run(
     while made < decisions and not reason:
         _traffic(box, past, rng, now, _LOOK_EVERY)
         made += _LOOK_EVERY
-        moved = trials.tick()
+        moved = trials.follow()
         reason = moved.reason if moved is not None and moved.move == "rolled back" else ""
     began = now[0]
     after = _traffic(box, past, rng, now, _AFTER if reason else 0)

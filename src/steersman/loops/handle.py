@@ -5,6 +5,7 @@ from steersman.loops import cut as cut_loop
 from steersman.loops import judge, promote
 from steersman.loops.drill import Drill, drill
 from steersman.loops.evidence import holdout
+from steersman.loops.propose import Proposals
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Production
 from steersman.loops.trial import Trials
@@ -21,6 +22,7 @@ class Release:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._trials = Trials(runtime)
+        self._proposals = Proposals(runtime)
 
     @property
     def now(self) -> Deployment:
@@ -103,9 +105,12 @@ class Release:
         """Stop a trial where it is; harm still rolls it back."""
         return promote.hold(self._runtime, actor=actor, reason=reason)
 
-    def resume(self, *, actor: str, reason: str = "") -> Deployment:
-        """Go on with a trial that was held, or confirm the step that waits for a person."""
-        return promote.resume(self._runtime, actor=actor, reason=reason)
+    def resume(self, *, actor: str, reason: str = "", number: int | None = None) -> Deployment:
+        """Go on with a trial that was held, or confirm the step that waits for a person, if it is still due.
+
+        number: of the move that the person saw. Raises Conflict where something else is there by now.
+        """
+        return self._trials.resume(actor=actor, reason=reason, number=number)
 
     def abort(self, *, actor: str, reason: str = "") -> Deployment:
         """End a trial: what was in production before decides again."""
@@ -126,7 +131,15 @@ class Release:
 
     def tick(self) -> Deployment | None:
         """Look at what is new, and make the move that is due, if one is; return it. An open store does this by itself."""
-        return self._trials.tick()
+        return self.follow() or self.propose()
+
+    def follow(self) -> Deployment | None:
+        """The quick half of `tick`: go on with the trial under way, or roll it back."""
+        return self._trials.follow()
+
+    def propose(self) -> Deployment | None:
+        """The slow half of `tick`: cut and judge versions, where that is due and no trial is under way."""
+        return self._proposals.propose()
 
     def clock_jumped(self, seconds: float) -> None:
         """Hold the trial under way, if one is: by a clock that jumped, nobody can say who waited how long."""

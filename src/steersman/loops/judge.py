@@ -79,10 +79,9 @@ def check_gate(judged: Judgement, despite: str) -> None:
     found = judged.body["gate"]
     if found["passed"] or (despite and judged.verdict != "worse"):
         return
+    why = f"{judged.verdict}. {judged.reason} {found['sentence']}"
     way_out = "" if judged.verdict == "worse" else " To try it all the same, say why (despite)."
-    raise NotPermitted(
-        f"{judged.agent}: {short(judged.version)} may not be released: {judged.verdict}. {found['sentence']}{way_out}"
-    )
+    raise NotPermitted(f"{judged.agent}: {short(judged.version)} may not be released: {why}{way_out}")
 
 
 def _plain_gate(passed: Gate) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanErr
 from steersman.core.state import check_text
 from steersman.core.values import AuditEvent
 from steersman.core.versions import BASELINE, LEARNING, Deployment, Move, Purpose, short
-from steersman.loops.cut import cut, production
+from steersman.loops.cut import CUTTING, blank, cut, production
 from steersman.loops.learn import observe_quarantine
 from steersman.loops.runtime import Runtime
 from steersman.stages.release.plan import Step, check_reach, in_words, steps
@@ -50,10 +50,9 @@ def resolve(agent: Runtime, name: str) -> str:
     return version
 
 
-def begin(agent: Runtime, version: str, *, actor: str) -> Deployment:
+def begin(agent: Runtime, version: str, *, actor: str, reason: str) -> Deployment:
     """Let a version decide as the first that was ever released."""
-    now, reason = standing(agent), "releases begin with the baseline rule, exploring"
-    return _end(agent, now, "begun", version, actor=actor, reason=reason)
+    return _end(agent, standing(agent), "begun", version, actor=actor, reason=reason)
 
 
 def start(
@@ -119,8 +118,9 @@ def check_start(agent: Runtime, challenger: str, plan: tuple[Step, ...] | None, 
         raise InvalidInput(
             f"{agent.spec.name}: {short(challenger)} decides now and cannot be compared with itself. Name another one."
         )
-    if challenger in now.quarantined:
-        raise Conflict(f"{agent.spec.name}: {short(challenger)} is in quarantine. Release it from there first.")
+    away = next((each for each in (challenger, champion) if each in now.quarantined), None)
+    if away is not None:
+        raise Conflict(f"{agent.spec.name}: {short(away)} is in quarantine. Release it from there first.")
     return now
 
 
@@ -149,10 +149,19 @@ def promote(agent: Runtime, now: Deployment, *, actor: str, reason: str, evidenc
 
 
 def hold(
-    agent: Runtime, *, actor: str, reason: str, ask_person: bool = False, evidence: dict[str, Any] | None = None
+    agent: Runtime,
+    now: Deployment | None = None,
+    *,
+    actor: str,
+    reason: str,
+    ask_person: bool = False,
+    evidence: dict[str, Any] | None = None,
 ) -> Deployment:
-    """Stop a trial where it is: shares stay, no further step is taken, and harm still rolls it back."""
-    now = _under_way(agent)
+    """Stop a trial where it is: shares stay, no further step is taken, and harm still rolls it back.
+
+    now: what was judged; Conflict if something else is there by then.
+    """
+    now = now or _under_way(agent)
     return _move(
         agent,
         now,
@@ -165,9 +174,10 @@ def hold(
     )
 
 
-def resume(agent: Runtime, *, actor: str, reason: str = "") -> Deployment:
+def resume(agent: Runtime, now: Deployment, *, actor: str, reason: str = "") -> Deployment:
     """Go on with a trial that was held; where a person has to confirm the next step, this confirms it."""
-    now = _under_way(agent)
+    if not now.under_way:
+        raise _no_trial(agent)
     if now.waits_for_person:
         last = now.step + 1 == len(steps(now.stages))
         onward = promote if last else advance
@@ -180,31 +190,38 @@ def resume(agent: Runtime, *, actor: str, reason: str = "") -> Deployment:
 def abort(agent: Runtime, *, actor: str, reason: str = "", evidence: dict[str, Any] | None = None) -> Deployment:
     """End a trial: what was in production before decides again."""
     now = _under_way(agent)
-    return _end(agent, now, "aborted", now.previous, actor=actor, reason=reason, evidence=evidence or now.evidence)
+    return _end(agent, now, "aborted", _back(agent, now), actor=actor, reason=reason, evidence=evidence or now.evidence)
 
 
 def conclude(agent: Runtime, now: Deployment, *, actor: str, reason: str, evidence: dict[str, Any]) -> Deployment:
     """End an experiment whose time is over; what was in production before decides again."""
-    return _end(agent, now, "concluded", now.previous, actor=actor, reason=reason, evidence=evidence)
+    return _end(agent, now, "concluded", _back(agent, now), actor=actor, reason=reason, evidence=evidence)
 
 
 def roll_back(
-    agent: Runtime, *, actor: str, reason: str, to: str | None = None, evidence: dict[str, Any] | None = None
+    agent: Runtime,
+    now: Deployment | None = None,
+    *,
+    actor: str,
+    reason: str,
+    to: str | None = None,
+    evidence: dict[str, Any] | None = None,
 ) -> Deployment:
     """Let the version of before, or a named one, decide for everybody from the next look on.
 
-    A challenger on trial goes. Raises NotFound or InvalidInput for a version that is unknown or cannot be served, and
-    Conflict where there is nothing to go back to: nothing was changed then.
+    A challenger on trial goes. now: what was judged; Conflict if something else is there by then. Raises NotFound or
+    InvalidInput for a named version that is unknown or cannot be served, and Conflict where there is nothing to go back to:
+    nothing was changed then.
     """
-    now = standing(agent)
+    now = now or standing(agent)
     if to is None and not now.number:
         raise Conflict(f"{agent.spec.name}: nothing was ever released, so there is nothing to roll back. Name a version.")
-    target = before(agent, now) if to is None else to
+    if to is None:
+        target = _back(agent, now) if now.under_way else _servable(agent, before(agent, now), now)
+    else:
+        target = _checked(agent, to, now)
     if target == now.champion and not now.under_way:
         raise Conflict(f"{agent.spec.name}: {short(target)} is in production already.")
-    if target in now.quarantined:
-        raise Conflict(f"{agent.spec.name}: {short(target)} is in quarantine. Release it from there, or name another.")
-    agent.serving.policy(target)
     bad = now.challenger if now.under_way else now.champion
     away = agent.settings.release.quarantine and bad not in (LEARNING, BASELINE)
     return _end(
@@ -219,6 +236,39 @@ def roll_back(
     )
 
 
+def _checked(agent: Runtime, version: str, now: Deployment) -> str:
+    """Return a named version that can be served. Raises Conflict for one in quarantine, NotFound or InvalidInput."""
+    if version in now.quarantined:
+        raise Conflict(f"{agent.spec.name}: {short(version)} is in quarantine. Release it from there, or name another.")
+    agent.serving.policy(version)
+    return version
+
+
+def _back(agent: Runtime, now: Deployment) -> str:
+    """Return who decides when a trial ends without a promotion: who did before, or, if that may not, the rule."""
+    return _servable(agent, now.previous, now)
+
+
+def _servable(agent: Runtime, version: str, now: Deployment) -> str:
+    """Return a version, or the rule in its place where it is in quarantine or cannot be served: a way back never fails."""
+    try:
+        return _checked(agent, version, now)
+    except SteersmanError as error:
+        agent.failed(error)
+        return fallback(agent)
+
+
+def fallback(agent: Runtime) -> str:
+    """Return who decides where no version can: the rule, exploring where versions are cut by themselves."""
+    if agent.settings.release.mode not in CUTTING:
+        return BASELINE
+    try:
+        return blank(agent, actor=AUTOMATIC)
+    except SteersmanError as error:
+        agent.failed(error)
+        return BASELINE
+
+
 def before(agent: Runtime, now: Deployment) -> str:
     """Return where a rollback leads: what decided before the trial, or the last champion that was not rolled back itself.
 
@@ -231,7 +281,8 @@ def before(agent: Runtime, now: Deployment) -> str:
     for later, earlier in pairwise(moves):
         if later.move == "rolled back":
             bad.add(earlier.challenger if earlier.under_way else earlier.champion)
-    return next((each.champion for each in moves if each.champion not in bad), BASELINE)
+    released = (each.champion for each in moves if each.purpose == "release")  # an experiment's arms were never judged
+    return next((each for each in released if each not in bad), BASELINE)
 
 
 def quarantine(agent: Runtime, version: str, *, actor: str, reason: str = "", release: bool = False) -> Deployment:
@@ -240,8 +291,10 @@ def quarantine(agent: Runtime, version: str, *, actor: str, reason: str = "", re
     if (version in now.quarantined) is not release or version in (LEARNING, BASELINE):
         said = "not in quarantine" if release else "in quarantine already, or no version"
         raise Conflict(f"{agent.spec.name}: {short(version)} is {said}.")
-    if not release and version in (now.champion, now.challenger):
-        raise Conflict(f"{agent.spec.name}: {short(version)} is in production. Roll it back first.")
+    if not release and version in (now.champion, now.challenger, now.previous if now.under_way else ""):
+        raise Conflict(
+            f"{agent.spec.name}: {short(version)} is in production, or comes back after the trial. End that first."
+        )
     kept = {*now.quarantined} - {version} if release else {*now.quarantined, version}
     move: Move = "released from quarantine" if release else "quarantined"
     return _move(agent, now, move, actor=actor, reason=reason, quarantined=tuple(sorted(kept)))
@@ -259,8 +312,12 @@ def subjects_per_day(agent: Runtime) -> float | None:
 def _under_way(agent: Runtime) -> Deployment:
     now = standing(agent)
     if not now.under_way:
-        raise Conflict(f"{agent.spec.name}: no trial is under way. Begin one with `steersman release start`.")
+        raise _no_trial(agent)
     return now
+
+
+def _no_trial(agent: Runtime) -> Conflict:
+    return Conflict(f"{agent.spec.name}: no trial is under way. Begin one with `steersman release start`.")
 
 
 def _frozen(agent: Runtime, version: str, actor: str) -> str:

@@ -3,6 +3,8 @@
 One row names everything (who decides, who is tried, on which share), so that no decision is made by a mixture of two.
 """
 
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -38,7 +40,7 @@ class Production:
         self.releases = releases
         self.registry = registry
         self.close = close
-        self._timer = timer
+        self.timer = timer
         self._found: dict[str, Deployment] = {}
         self._looked_at = float("-inf")
 
@@ -55,7 +57,7 @@ class Production:
         return [each for each in self._look().values() if each.under_way]
 
     def _look(self) -> dict[str, Deployment]:
-        now = self._timer()
+        now = self.timer()
         if now - self._looked_at >= LOOK_S:
             try:
                 self._found = {each.agent: each for each in self.releases.current()}
@@ -72,13 +74,22 @@ class Production:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Served:
-    """One policy, ready to choose. epsilon: with which it explores; None leaves that to the episode."""
+    """One policy, ready to choose. epsilon: with which it explores; None leaves that to the episode.
+
+    unfit: it cannot be served, and nothing may be chosen by it.
+    """
 
     version: str
     label: str
     chooser: Chooser
     table: QTable
     epsilon: float | None
+    unfit: bool = False
+
+    @classmethod
+    def missing(cls, version: str, other: "Served") -> "Served":
+        """Return what stands for a version that cannot be served, so that the decision says whose it would have been."""
+        return replace(other, version=version, label=short(version), unfit=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,6 +123,8 @@ class Serving:
         self._learning = learning
         self._failed = failed
         self._loaded: OrderedDict[str, Served] = OrderedDict()
+        self._lock = threading.Lock()
+        self._again_at: dict[str, float] = {}
 
     def deployment(self) -> Deployment | None:
         """Return what is in production now; None where nothing was ever released. Raises StoreError."""
@@ -120,29 +133,38 @@ class Serving:
     def give(self, subject: str, arm: Arm | None) -> Given:
         """Return what decides for a subject; an arm asked for by design takes no part in a trial.
 
-        Raises NotFound, StoreError or InvalidInput where the version in production cannot be served.
+        Where the champion cannot be served, the rule decides; where a challenger cannot, its subjects get no decision of it,
+        and that is counted: `served` raises then.
         """
         now = self.deployment()
         if now is None:
             return Given(served=self._learning())
-        champion = self.policy(now.champion)
         if not now.under_way or arm is not None:
-            return Given(served=champion)
+            return Given(served=self._champion(now))
         if now.stage == "shadow":
-            return Given(served=champion, trial=now, shadow=self._beside(now.challenger))
+            return Given(served=self._champion(now), trial=now, shadow=self._beside(now.challenger))
         if to_challenger(now.release, subject, now.share):
-            return Given(served=self.policy(now.challenger), arm="challenger", assigned=now.share, trial=now)
-        return Given(served=champion, assigned=1.0 - now.share, trial=now)
+            challenger = self._beside(now.challenger) or Served.missing(now.challenger, self._learning())
+            return Given(served=challenger, arm="challenger", assigned=now.share, trial=now)
+        return Given(served=self._champion(now), assigned=1.0 - now.share, trial=now)
+
+    def _champion(self, now: Deployment) -> Served:
+        return self._beside(now.champion) or self.policy(BASELINE)
 
     def policy(self, version: str) -> Served:
-        """Return a policy by the name of its version. Raises as `give`."""
+        """Return a policy by the name of its version. Raises NotFound, StoreError or InvalidInput if it cannot be served."""
         if version == LEARNING:
             return self._learning()
-        found = self._loaded.get(version)
-        if found is None:
-            found = self._loaded[version] = self.load(version)
-            if len(self._loaded) > _KEPT:
-                self._loaded.popitem(last=False)
+        with self._lock:
+            found = self._loaded.get(version)
+            if found is not None:
+                self._loaded.move_to_end(version)
+                return found
+        found = self.load(version)
+        with self._lock:
+            self._loaded[version] = found
+            while len(self._loaded) > _KEPT:
+                self._loaded.popitem(last=False)  # what decides is asked for all the time, and stays
         return found
 
     def load(self, version: str) -> Served:
@@ -181,9 +203,13 @@ class Serving:
         return Chooser(Explorer(settings.exploration, reach), settings, reach)
 
     def _beside(self, version: str) -> Served | None:
-        """Return a policy that is asked and not obeyed; that it cannot be asked harms nobody."""
+        """Return a policy, or None where it cannot be served; then it is tried again a quarter of a second later."""
+        timer = self.production.timer if self.production is not None else time.monotonic
+        if timer() < self._again_at.get(version, 0.0):
+            return None
         try:
             return self.policy(version)
-        except Exception as error:  # noqa: BLE001 - what is only asked must never break what decides
+        except Exception as error:  # noqa: BLE001 - what cannot be served must never break what decides
             self._failed(error)
+            self._again_at[version] = timer() + LOOK_S
             return None

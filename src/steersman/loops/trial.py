@@ -5,17 +5,21 @@ Whoever learns for the agent moves it by itself; a person may move it from anywh
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
+from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
 from steersman.core.values import Decision, Outcome
-from steersman.core.versions import Deployment, Judgement, PolicyVersion
+from steersman.core.versions import Deployment, Judgement, short
 from steersman.loops import judge, promote
-from steersman.loops.cut import NOTHING, blank, cut, due, production
 from steersman.loops.learn import observe_quarantine
 from steersman.loops.promote import AUTOMATIC
 from steersman.loops.runtime import Runtime
+from steersman.stages.release.assignment import to_challenger
 from steersman.stages.release.cohorts import OVERRIDE, Cohorts
 from steersman.stages.release.comparison import Comparison, Metric, Report, Unit
 from steersman.stages.release.plan import Decided, Next, Standing, following
@@ -23,10 +27,7 @@ from steersman.stages.release.plan import Decided, Next, Standing, following
 _CHUNK = 5_000
 _SHADOW_FAILURES = 0.01
 _LAG_S = 1.0  # what was reported by then is durable, and was read
-_CUTS = 1_000
-_PATIENCE = 8
-DUE = "it was time"
-_CUTTING = ("staged", "advisory", "shadow")
+_FAILURES = 10
 
 
 @dataclass(kw_only=True)
@@ -38,7 +39,9 @@ class Shadow:
     agreed: int = 0
 
     def add(self, decision: Decision) -> None:
-        """Take a decision in."""
+        """Take a decision in; where nothing was allowed, nobody was asked."""
+        if decision.action_probability is None:
+            return
         self.decisions += 1
         self.asked += decision.shadow is not None
         self.agreed += decision.shadow == decision.executed
@@ -54,6 +57,8 @@ class Trial:
     comparison: Comparison
     shadow: Shadow = field(default_factory=Shadow)
     early: list[Unit] = field(default_factory=list)
+    failed: Counter[bool] = field(default_factory=Counter)
+    asked: Counter[bool] = field(default_factory=Counter)
 
     def take(self, row: Decision | Outcome) -> None:
         """Take a row of the log in."""
@@ -65,6 +70,20 @@ class Trial:
             self.shadow.add(row)
         else:
             self.cohorts.decided(row)
+            self._count(row)
+
+    def compare(self, until: float) -> None:
+        """Compare the subjects that had waited long enough by a time up to which all rows were taken in."""
+        early, self.early = self.early, []
+        self.comparison.early(*early)
+        self.comparison.score(*self.cohorts.due(until - _LAG_S))
+
+    def _count(self, row: Decision) -> None:
+        """Count how often each arm was asked, and failed, so that the safe action was served instead."""
+        if row.release == self.release and row.stage == "canary" and row.arm != "baseline":
+            challenger = to_challenger(row.release, row.subject, row.challenger_share)
+            self.asked[challenger] += 1
+            self.failed[challenger] += row.arm == "safe"
 
 
 class Trials:
@@ -74,11 +93,9 @@ class Trials:
         self._agent = agent
         self._lock = threading.RLock()
         self._trial: Trial | None = None
-        self._waiting: PolicyVersion | None = None
-        self._look_at = 0
-        self._settled = False
+        self._jumped_s = 0.0
 
-    def tick(self) -> Deployment | None:
+    def follow(self) -> Deployment | None:
         """Look at what is new and make the move that is due, if one is; return it.
 
         Does nothing where another process learns for the agent. Raises StoreError, and Conflict where somebody else moved
@@ -92,9 +109,9 @@ class Trials:
             return None
         with self._lock:
             now = agent.world.production.of(agent.spec.name)
-            if now is not None and now.under_way:
-                return self._go_on(now)
-            return self._begin(now)
+            if now is None:
+                return None
+            return self._unfit(now) or (self._go_on(now) if now.under_way else None)
 
     def report(self) -> Report | None:
         """Return how the trial under way compares so far; None where none is."""
@@ -104,24 +121,60 @@ class Trials:
         with self._lock:
             return self._read(now).comparison.report()
 
+    def resume(self, *, actor: str, reason: str, number: int | None = None) -> Deployment:
+        """Go on with a trial that was held, or confirm its next step, if what was shown for it still holds.
+
+        number: of the move that the person saw. Raises Conflict where something else is there by now.
+        """
+        agent, now = self._agent, promote.standing(self._agent)
+        if number is not None and number != now.number:
+            raise Conflict(f"{agent.spec.name}: move {now.number} was made since {number}, which you saw. Look again.")
+        if now.waits_for_person:
+            with self._lock:
+                trial = self._read(now)
+                asked = replace(now, waits_for_person=False)
+                seen = standing(agent, trial, trial.comparison.report())
+                found = following(asked, seen, agent.settings.release, agent.world.clock())
+            if found.next not in ("confirm", "advance", "promote"):
+                raise Conflict(f"{agent.spec.name}: the next step is not due any more: {found.reason}. Look again.")
+        return promote.resume(agent, now, actor=actor, reason=reason)
+
     def abort(self, *, actor: str, reason: str) -> Deployment:
-        """End a trial before its time, and keep what it came to."""
+        """End a trial before its time, at once, and then keep what it came to, as far as that can be told."""
         now = promote.standing(self._agent)
-        found = self.report()
-        evidence = None if found is None else judge.plain(found)
-        moved = promote.abort(self._agent, actor=actor, reason=reason, evidence=evidence)
-        if found is not None:
-            _keep(self._agent, now, found, moved)
+        moved = promote.abort(self._agent, actor=actor, reason=reason)
+        try:
+            with self._lock:
+                _keep(self._agent, now, self._read(now).comparison.report(), moved)
+        except SteersmanError as error:
+            self._agent.failed(error)
         return moved
 
     def clock_jumped(self, seconds: float) -> None:
-        """Hold the trial under way: by a clock that jumped, nobody can say who waited how long."""
+        """Have the trial under way held: by a clock that jumped, nobody can say who waited how long."""
+        with self._lock:
+            self._jumped_s = seconds
         now = promote.standing(self._agent)
         if now.under_way and not now.held:
-            promote.hold(self._agent, actor=AUTOMATIC, reason=f"the clock jumped by {seconds:.0f} s; see to it, then resume")
+            promote.hold(
+                self._agent, now, actor=AUTOMATIC, reason=f"the clock jumped by {seconds:.0f} s; see to it, then resume"
+            )
+        self._jumped_s = 0.0
+
+    def _unfit(self, now: Deployment) -> Deployment | None:
+        """Take out of production what cannot be served any more, as after the definition was changed."""
+        agent = self._agent
+        for version in (now.challenger, now.champion) if now.under_way else (now.champion,):
+            try:
+                agent.serving.policy(version)
+            except (InvalidInput, NotFound) as error:
+                reason = f"{short(version)} cannot be served: {error}"
+                to = None if version == now.challenger else promote.fallback(agent)
+                return promote.roll_back(agent, now, actor=AUTOMATIC, reason=reason, to=to)
+        return None
 
     def _read(self, now: Deployment) -> Trial:
-        """Take in what is new in the log, and the subjects that have waited long enough."""
+        """Take in what is new in the log, and the subjects that have waited long enough, in the order of their time."""
         agent = self._agent
         if self._trial is None or self._trial.release != now.release:
             self._trial = _trial(agent, now)
@@ -130,96 +183,48 @@ class Trials:
             for position, row in found:
                 trial.take(row)
                 trial.position = position
+            trial.compare(_time(found[-1][1]))
             if len(found) < _CHUNK:
                 break
         trial.position = max(trial.position, end)
-        trial.comparison.early(*trial.early)
-        trial.early.clear()
-        trial.comparison.score(*trial.cohorts.due(agent.world.clock() - _LAG_S))
+        trial.compare(agent.world.clock())
         return trial
 
     def _go_on(self, now: Deployment) -> Deployment | None:
         agent, trial = self._agent, self._read(now)
         found = trial.comparison.report()
-        decided = following(now, standing(trial, found), agent.settings.release, agent.world.clock())
+        decided = following(now, standing(agent, trial, found), agent.settings.release, agent.world.clock())
         moved = _moved(agent, now, decided, {**judge.plain(found), "shadow": judge.plain(trial.shadow)})
         if moved is not None and not moved.under_way:
             _keep(agent, now, found, moved)
             self._trial = None
         return moved
 
-    def _begin(self, now: Deployment | None) -> Deployment | None:
-        """Cut a version where it is time, and judge it once outcomes have come in that it did not learn from."""
-        agent, mode = self._agent, self._agent.settings.release.mode
-        if mode not in _CUTTING:
-            return None
-        if now is None and mode != "shadow":
-            return _first(agent)
-        if self._waiting is None or (due(agent, self._waiting) and self._is_settled(self._waiting)):
-            self._waiting, self._settled = self._cut(), False
-            self._look_at = agent.settings.evaluation.min_outcomes
-        return self._judge() if self._waiting is not None and self._since(self._waiting) >= self._look_at else None
 
-    def _cut(self) -> PolicyVersion | None:
-        """Return the version to be judged next: the last one that was cut for it, or, where it is time, a new one."""
-        agent = self._agent
-        cuts = production(agent).registry.versions(agent.spec.name, _CUTS)
-        last = next((each for each in cuts if each.reason in (DUE, NOTHING)), None)  # not those that moves keep
-        return cut(agent, actor=AUTOMATIC, reason=DUE) if due(agent, last) else last
-
-    def _since(self, version: PolicyVersion) -> int:
-        """Return how many outcomes came in since a version was cut."""
-        return self._agent.fold.carry.transitions - version.outcomes
-
-    def _is_settled(self, version: PolicyVersion) -> bool:
-        """Return whether a newer version may take the place of one that waits to be judged: it was, or waited for long."""
-        return self._settled or self._since(version) > _PATIENCE * self._agent.settings.release.cut_outcomes
-
-    def _judge(self) -> Deployment | None:
-        """Judge the version that waits, by what came since it was cut; begin to release it where the gate lets it pass."""
-        agent, version, now = self._agent, self._waiting, promote.standing(self._agent)
-        if version is None or version.id in (now.champion, *now.quarantined) or version.cut_at < now.at:
-            self._settled = True
-            return None
-        judged = judge.evaluate(agent, version.id, "champion", actor=AUTOMATIC)
-        self._note(judged, self._since(version))
-        if agent.settings.release.mode == "shadow" or not _worth_trying(judged):
-            return None
-        self._settled = True
-        said = {"evaluation": judged.id, "verdict": judged.verdict}
-        return promote.start(agent, version.id, actor=AUTOMATIC, reason=judged.reason, evidence=said)
-
-    def _note(self, judged: Judgement, seen: int) -> None:
-        """Look again once as many outcomes have come in as it takes to tell, but for no longer than so far."""
-        more, passed = judged.body["evaluation"]["more"], judged.body["gate"]["passed"]
-        self._settled = (judged.verdict != "cannot tell" and passed is not None) or more is None
-        self._look_at = seen + min(max(more or 0, self._agent.settings.evaluation.min_outcomes), seen)
-
-
-def _worth_trying(judged: Judgement) -> bool:
-    """Return whether a version is to be released: the gate lets it pass, and it changes something, not for the worse."""
-    difference = judged.body["evaluation"]["differences"].get("incumbent")
-    changes = difference is not None and (difference["low"], difference["high"]) != (0.0, 0.0)
-    return changes and judged.verdict != "worse" and judged.body["gate"]["passed"] is True
-
-
-def _first(agent: Runtime) -> Deployment:
-    """Begin with a version that has learned nothing: the baseline rule, with the exploring that learning needs."""
-    return promote.begin(agent, blank(agent, actor=AUTOMATIC), actor=AUTOMATIC)
-
-
-def standing(trial: Trial, found: Report) -> Standing:
+def standing(agent: Runtime, trial: Trial, found: Report) -> Standing:
     """Return how a trial stands, as far as its next step depends on it."""
     worse = tuple(each.metric for each in found.metrics if each.verdict == "worse")
     first = found.metrics[0]
     return Standing(
         units=(first.challenger_units, first.champion_units),
-        broken=found.broken,
+        broken=(*found.broken, *(("serving",) if _cannot_serve(trial) else ())),
         worse=worse,
         open=() if found.promotable else tuple(each.metric for each in found.metrics if each.verdict != "not worse"),
         mismatch=found.mismatch,
-        failing=_failing(trial.shadow),
+        failing=_failing(trial.shadow) if _stage(agent) == "shadow" else "",
     )
+
+
+def _stage(agent: Runtime) -> str:
+    now = agent.serving.deployment()
+    return "" if now is None else now.stage
+
+
+def _cannot_serve(trial: Trial) -> bool:
+    """Return whether the challenger fails to decide, a tenth of the time and ten times as often as the champion."""
+    failed, asked = trial.failed, trial.asked
+    mine, other = (failed[arm] / asked[arm] if asked[arm] else 0.0 for arm in (True, False))
+    return failed[True] >= _FAILURES and mine > 0.1 and mine > 10.0 * other
 
 
 def _failing(shadow: Shadow) -> str:
@@ -274,14 +279,18 @@ def _moved(agent: Runtime, now: Deployment, decided: Decided, evidence: dict[str
     if decided.next == "wait" or (decided.next == "hold" and now.held):
         return None
     moves: dict[Next, Callable[[], Deployment]] = {
-        "roll back": lambda: promote.roll_back(agent, **said),
-        "hold": lambda: promote.hold(agent, **said),
-        "confirm": lambda: promote.hold(agent, ask_person=True, **said),
+        "roll back": lambda: promote.roll_back(agent, now, **said),
+        "hold": lambda: promote.hold(agent, now, **said),
+        "confirm": lambda: promote.hold(agent, now, ask_person=True, **said),
         "advance": lambda: promote.advance(agent, now, **said),
         "promote": lambda: promote.promote(agent, now, **said),
         "conclude": lambda: promote.conclude(agent, now, **said),
     }
     return moves[decided.next]()
+
+
+def _time(row: Decision | Outcome) -> float:
+    return row.decided_at if isinstance(row, Decision) else row.reported_at
 
 
 def _keep(agent: Runtime, now: Deployment, found: Report, moved: Deployment) -> None:

@@ -56,9 +56,13 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="move", tag="resume"):
-    """Go on with a trial that is held, or confirm the step that waits for a person."""
+    """Go on with a trial that is held, or confirm the step that waits for a person.
+
+    number: of the move that the person saw; refused where another one was made since.
+    """
 
     reason: Text = ""
+    number: int | None = None
 
 
 class Abort(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="move", tag="abort"):

@@ -113,7 +113,7 @@ def carried_out(release: Release, asked: moves.MoveRequest, actor: str) -> Deplo
         case moves.Hold():
             moved = release.hold(**said)
         case moves.Resume():
-            moved = release.resume(**said)
+            moved = release.resume(number=asked.number, **said)
         case moves.Abort():
             moved = release.abort(**said)
         case moves.Rollback():

@@ -1,18 +1,24 @@
 """The life of versions: cut, judged, tried in steps, promoted, rolled back; and what is refused on the way."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from steersman.app import Steersman
+from steersman.core.actions import ActionSpace
 from steersman.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
+from steersman.core.guards import Guard, Refusal
+from steersman.core.state import StateValues
 from steersman.core.versions import BASELINE, LEARNING, Deployment
 from steersman.loops import promote
 from steersman.loops.agent import Agent
 from steersman.loops.cut import due, frozen_now, keep
 from steersman.policies import artefact
+from steersman.stages.decide.guards import Guards
 from steersman.testing.traffic import PAYS, Clock, Traffic, numbered, pays, steady_agent
 
 ME = "somebody"
@@ -36,13 +42,17 @@ class _Opener:
         self._open: list[Steersman] = []
 
     def __enter__(self) -> Any:
-        return self._make
+        return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         for each in self._open:
             each.close()
+        self._open.clear()
 
-    def _make(self, url: str = "memory:", **settings: Any) -> Agent:
+    def __call__(self, url: str = "memory:", **settings: Any) -> Agent:
         steersman = Steersman.open(url, agents=[steady_agent(settings)], settings={}, clock=self._clock, ids=numbered())
         steersman._duties._closing.set()  # ticks come from the test alone, so that the same test is the same run
         self._open.append(steersman)
@@ -294,16 +304,131 @@ def _fail_for(table: object, ask: Any) -> Any:
     return asked
 
 
-def test_a_version_that_cannot_be_read_is_not_served(opened: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the artefact of what is in production is gone, the safe action is served, and the reason says why."""
+def test_where_a_version_cannot_be_read_the_rule_decides(opened: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the artefact of what is in production was changed, the rule decides, and the version is taken out by itself."""
     agent = opened()
     version = _learned(agent, clock, 200)
     agent.release.rollback(version, actor=ME)
     agent._runtime.serving._loaded.clear()
-    monkeypatch.setattr(type(agent._runtime.world.production.registry), "artefact", lambda *_: b"something else")
+    hostile = b"something else"
+    monkeypatch.setattr(type(agent._runtime.world.production.registry), "artefact", lambda *_: hostile)
     decision = agent.decide({"load": 10, "backlog": 5, "weekend": False})
-    assert (decision.arm, decision.executed) == ("safe", {"action": "rest"})
-    assert "artefact was changed" in decision.reason
+    assert (decision.version, decision.executed) == (BASELINE, {"action": "light"})
+    assert "artefact was changed" in agent._runtime.last_error
+
+
+def test_a_definition_that_changed_leaves_the_rule_in_production(opened: Any, clock: Clock, tmp_path: Path) -> None:
+    """After a deploy with other actions no old version fits: the rule decides at once, and the next look makes it so."""
+    url = str(tmp_path / "log.db")
+    agent = opened(url, release={"mode": "staged"})
+    agent.release.rollback(_learned(agent, clock, 300), actor=ME)
+    opened.close()
+    wider = replace(steady_agent(), actions=ActionSpace.flat("rest", "light", "steady", "heavy", "more"))
+    with Steersman.open(url, agents=[wider], settings={}, clock=clock, learn=False) as steersman:
+        agent = steersman.agent("lab/small")
+        assert agent.decide({"load": 10, "backlog": 5, "weekend": False}).version == BASELINE
+        moved = agent.release.follow()
+        assert moved is not None
+        assert (moved.move, moved.champion) == ("rolled back", BASELINE)
+        assert "cannot be served" in moved.reason
+
+
+def test_what_was_judged_is_what_is_moved(opened: Any, clock: Clock) -> None:
+    """Where a person ended the bad trial meanwhile, the automatic rollback of it is refused, and the good one stays."""
+    agent = opened(release={"quarantine": True})
+    good, bad = _learned(agent, clock), _bad_version(agent)
+    agent.release.rollback(good, actor=ME)
+    judged = promote.start(agent._runtime, bad, actor=ME, reason="planted")
+    agent.release.abort(actor=ME, reason="I saw it too")
+    with pytest.raises(Conflict):
+        promote.roll_back(agent._runtime, judged, actor="steersman", reason="worse")
+    assert (agent.release.now.champion, agent.release.now.quarantined) == (good, ())
+
+
+def test_a_way_back_never_fails(opened: Any, clock: Clock) -> None:
+    """Who comes back after a trial cannot be shut away meanwhile; where that cannot be served, the rule comes back."""
+    agent = opened()
+    good, bad = _learned(agent, clock), _bad_version(agent)
+    agent.release.rollback(good, actor=ME)
+    agent.release.experiment("baseline", bad, actor=ME)
+    with pytest.raises(Conflict, match="comes back after"):
+        agent.release.quarantine(good, actor=ME)
+    agent._runtime.serving._loaded.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(agent._runtime.world.production.registry), "artefact", lambda *_: b"gone")
+        assert agent.release.abort(actor=ME).champion == BASELINE
+
+
+def test_an_experiment_has_no_arm_in_quarantine_and_makes_no_champion(opened: Any, clock: Clock) -> None:
+    """A version that was shut away takes part in nothing, and one that was only compared is no way back."""
+    agent = opened()
+    good, bad = _learned(agent, clock), _bad_version(agent)
+    agent.release.rollback(good, actor=ME)
+    agent.release.experiment(bad, good, actor=ME)
+    agent.release.abort(actor=ME)
+    assert agent.release.rollback(actor=ME).champion != bad
+    agent.release.quarantine(bad, actor=ME)
+    with pytest.raises(Conflict, match="in quarantine"):
+        agent.release.experiment(bad, good, actor=ME)
+
+
+def test_a_challenger_that_cannot_decide_is_rolled_back(opened: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a canary its subjects get the safe action, marked as its own; a tenth of failures is enough to end the trial."""
+    agent = opened()
+    version = _learned(agent, clock)
+    agent.release.experiment("baseline", version, actor=ME, share=0.5, lasts_s=1e6)
+    table = agent._runtime.serving.policy(version).table
+    monkeypatch.setattr(type(table), "slot_values", _fail_for(table, type(table).slot_values))
+    traffic = Traffic(agent=agent, clock=clock, reward=pays)
+    made = traffic.run(400, until=lambda move: move.move == "rolled back")
+    assert "serving" in traffic.moves[-1].reason
+    assert {each.release for each in made} == {made[0].release}
+    assert {each.version for each in made if each.arm == "safe"} == {version}
+
+
+def test_a_guard_that_refuses_everything_is_no_failure_of_the_challenger(opened: Any, clock: Clock) -> None:
+    """Where no action is allowed nobody is asked, in shadow as elsewhere."""
+    agent = opened()
+    box = agent._runtime
+    version = _learned(agent, clock)
+    nothing = Guard(name="shut", refuse=_refuse_all_when_empty, deadline_ms=2_000.0)
+    box.guards = Guards((nothing,), box.spec.actions, box.world.timer)
+    agent.release.start(version, actor=ME, despite="to see")
+    traffic = Traffic(agent=agent, clock=clock, reward=pays, seed=7)
+    traffic.run(200, until=lambda move: move.move == "advanced")
+    assert traffic.moves[-1].move == "advanced"
+
+
+def _refuse_all_when_empty(state: StateValues) -> list[Refusal]:
+    return [Refusal(where={}, reason="nothing waits")] if float(state["backlog"]) < 100 else []
+
+
+def test_a_person_confirms_what_is_still_so(opened: Any, clock: Clock) -> None:
+    """A confirmation of a move that was passed is refused, and so is one whose evidence has gone."""
+    agent = opened(release={"mode": "advisory", "stages": "shadow 10s, 50% 100s", "cut_outcomes": 1_000_000})
+    agent.release.start(_learned(agent, clock), actor=ME, despite="first of its kind")
+    Traffic(agent=agent, clock=clock, reward=pays, seed=2).run(60)
+    seen = agent.release.now
+    assert seen.waits_for_person
+    with pytest.raises(Conflict, match="was made since"):
+        agent.release.resume(actor=ME, number=seen.number - 1)
+    clock.now = seen.entered_at - 5.0
+    with pytest.raises(Conflict, match="not due any more"):
+        agent.release.resume(actor=ME, number=seen.number)
+    clock.now = seen.at + 60.0
+    assert agent.release.resume(actor=ME, number=seen.number).stage == "canary"
+
+
+def test_who_learned_before_releases_goes_on_as_it_is(opened: Any, clock: Clock, tmp_path: Path) -> None:
+    """Switched to staged releases, what decided so far is kept as it is, and not thrown away for the rule."""
+    url = str(tmp_path / "log.db")
+    agent = opened(url)
+    Traffic(agent=agent, clock=clock, reward=pays).run(600)
+    opened.close()
+    agent = opened(url, release={"mode": "staged"})
+    moved = agent.release.tick()
+    assert (moved.move, moved.reason) == ("begun", "releases begin with what was learned so far")
+    assert agent._runtime.serving.policy(moved.champion).table.rows.keys() == agent._runtime.fold.table.rows.keys()
 
 
 def test_a_plan_that_cannot_reach_its_evidence_is_refused(opened: Any, clock: Clock) -> None:
