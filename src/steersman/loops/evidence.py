@@ -1,7 +1,8 @@
 """Evidence: the newest outcomes of the log, and what each of three policies would have done in their place."""
 
+from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,10 @@ from steersman.stages.decide.choose import Situation
 from steersman.stages.evaluate.evidence import Evidence
 
 Floats = NDArray[np.float64]
+Pair = tuple[Decision, Outcome]
+ALONE = "of the rule alone, which tries nothing else"
+"""Why outcomes are left out while the rule decided by itself."""
+_ANOTHER = "made under another definition"
 _ROWS_EACH = 4  # positions of the log for one outcome: its decision, itself, and room for revisions and other agents
 _NOTHING_DRAWN = np.zeros(4)
 
@@ -54,11 +59,12 @@ def gather(agent: Runtime, candidate: str, incumbent: str) -> Gathered:
     Only outcomes count that neither has learned from: a policy that is judged by what it was fitted to looks better than it
     is.
     Left out, and counted: rows of another definition, without a reward, or whose action was not drawn with a known
-    probability or was exchanged for another after it was drawn.
+    probability or was exchanged for another after it was drawn; and those of the rule alone, see `_telling`.
     """
     left_out: Counter[str] = Counter()
     since = max(learned_until(agent, candidate), learned_until(agent, incumbent))
-    position, pairs = newest(agent, since)
+    position, pairs = _behind(agent, since, _tries)
+    pairs = _telling(agent, pairs, left_out)
     rows = [row for decision, outcome in pairs for row in _row(agent, decision, outcome, left_out)]
     policies = {"candidate": candidate, "incumbent": incumbent, "baseline": BASELINE}
     chances = {name: _chances(agent, agent.serving.policy(version), rows) for name, version in policies.items()}
@@ -94,35 +100,77 @@ def learned_until(agent: Runtime, version: str) -> int:
 
 
 def holdout(agent: Runtime, share: float) -> int:
-    """Return the position in the log behind which a share of the agent's outcomes lies; 0 where there are none."""
-    positions = [position for position, _, _ in agent.log.history(agent.spec.name, durable=True)]
-    return positions[min(int((1.0 - share) * len(positions)), len(positions) - 1)] if positions else 0
+    """Return the position in the log behind which a share of the outcomes lies that evaluation can use; 0 for too few.
+
+    An outcome counts as it was first reported. As in `gather`, those of the rule alone count only where others are too few.
+    """
+    fit, tried = array("q"), array("q")
+    for position, decision, outcome in agent.log.history(agent.spec.name, durable=True):
+        if outcome.revision == 0 and not _unusable(agent, decision, outcome):
+            fit.append(position)
+            if _tries(decision):
+                tried.append(position)
+    counted = tried if round(share * len(tried)) >= agent.settings.evaluation.min_outcomes else fit
+    learned = len(counted) - round(share * len(counted))
+    return counted[learned - 1] if learned else 0
 
 
-def newest(agent: Runtime, since: int = 0) -> tuple[int, list[tuple[Decision, Outcome]]]:
+def newest(agent: Runtime, since: int = 0) -> tuple[int, list[Pair]]:
     """Return the newest outcomes behind a position with their last revisions, oldest first, and where the last one lies."""
+    position, pairs = _behind(agent, since, lambda _: True)
+    return position, pairs[-agent.settings.evaluation.rows :]
+
+
+def _behind(agent: Runtime, since: int, counts: Callable[[Decision], bool]) -> tuple[int, list[Pair]]:
+    """Return outcomes as `newest` does, from so far back that enough of them count, or all.
+
+    An outcome lies where it was first reported: what was corrected since had been learned from before.
+    """
     wanted, end = agent.settings.evaluation.rows, agent.log.durable_position
     reach = wanted * _ROWS_EACH
     while True:
-        found: dict[str, tuple[Decision, Outcome]] = {}
+        found: dict[str, Pair] = {}
         position = 0
         after = max(end - reach, since)
         for position, decision, outcome in agent.log.history(agent.spec.name, after=after, durable=True):  # noqa: B007
-            found[decision.id] = (decision, outcome)
-        if len(found) >= wanted or after == since:
-            return position, list(found.values())[-wanted:]
+            if outcome.revision == 0 or decision.id in found:
+                found[decision.id] = (decision, outcome)
+        if after == since or sum(counts(decision) for decision, _ in found.values()) >= wanted:
+            return position, list(found.values())
         reach *= _ROWS_EACH
 
 
+def _tries(decision: Decision) -> bool:
+    """Return whether another action than the rule's might have been taken, by who decided.
+
+    Not by the decision's probability: where guards refuse the rule's action even the rule draws another one, and to keep
+    only those would tell of situations that are not as frequent as that.
+    """
+    return decision.version != BASELINE
+
+
+def _telling(agent: Runtime, pairs: list[Pair], left_out: Counter[str]) -> list[Pair]:
+    """Return the newest outcomes, without those of the rule alone where enough others are there.
+
+    While the rule decides by itself nothing supports another policy, and weights average less than 1. Who decided does not
+    depend on the situation, so that what is left stands for the same situations. With too few others all stay: a version
+    that does the same as the rule is supported by them, and of any other one evaluation says what is lacking.
+    """
+    limits = agent.settings.evaluation
+    telling = [pair for pair in pairs if _tries(pair[0])]
+    if limits.min_outcomes <= len(telling) < len(pairs):
+        left_out[ALONE] += len(pairs) - len(telling)
+        pairs = telling
+    return pairs[-limits.rows :]
+
+
 def _row(agent: Runtime, decision: Decision, outcome: Outcome, left_out: Counter[str]) -> Iterator[_Row]:
-    why = _unusable(decision, outcome)
+    why = _unusable(agent, decision, outcome)
     if not why:
         try:
             made = transition(agent, decision, outcome)
         except InvalidInput:
-            why = "made under another definition"
-        else:
-            why = "" if made.reward is not None else "of a version in quarantine"
+            why = _ANOTHER
     if why:
         left_out[why] += 1
         return
@@ -136,13 +184,17 @@ def _row(agent: Runtime, decision: Decision, outcome: Outcome, left_out: Counter
     )
 
 
-def _unusable(decision: Decision, outcome: Outcome) -> str:
+def _unusable(agent: Runtime, decision: Decision, outcome: Outcome) -> str:
     """Return why an outcome is no evidence for another policy; "" where it is."""
+    if decision.schema != agent.spec.state.id:
+        return _ANOTHER
     if decision.action_probability is None:
         return "without a propensity"
     if outcome.executed is not None and outcome.executed != decision.executed:
         return "with another action than was drawn"
-    return "without a reward" if outcome.reward is None or outcome.kind != "reported" else ""
+    if outcome.reward is None or outcome.kind != "reported":
+        return "without a reward"
+    return "of a version in quarantine" if decision.version in agent.quarantined else ""
 
 
 def _guards(decision: Decision) -> tuple[Refused, ...]:
