@@ -1,12 +1,13 @@
 """Watching: whether states, actions and rewards are still what they were, and whether failures burn their budget.
 
-A fold over the newest part of the log. What burns its error budget stops exploring, by the same hand as a person's pause:
-logged, seen by every process, and let go by itself.
+A fold over the newest part of the log, and for the error budget over all of its period. What burns its error budget stops
+exploring, by the same hand as a person's pause: logged, seen by every process, and let go by itself.
 """
 
 import threading
 from collections import OrderedDict
 
+from steersman.core.ports import Log
 from steersman.core.values import AuditEvent, Control, Decision, Outcome
 from steersman.loops.runtime import Runtime
 from steersman.stages.monitor.drift import Drift, Watch
@@ -34,6 +35,7 @@ class Watching:
         )
         self._open: OrderedDict[str, Decision] = OrderedDict()
         self._position: int | None = None
+        self._drift_from = 0
         self._paused_until = 0.0
 
     def tick(self) -> None:
@@ -72,17 +74,31 @@ class Watching:
         log, name = self._agent.log, self._agent.spec.name
         end = log.durable_position
         if self._position is None:
-            settings = self._agent.settings.monitoring
-            self._position = max(end - _BACK * (settings.drift_reference + settings.drift_window), 0)
+            self._position = self._begin(end)
         while found := log.since(name, self._position, _CHUNK):
             for position, row in found:
-                self._take(row)
+                self._take(position, row)
                 self._position = position
             if len(found) < _CHUNK:
                 break
         self._position = max(self._position, end)
 
-    def _take(self, row: Decision | Outcome) -> None:
+    def _begin(self, end: int) -> int:
+        """Return the position behind which reading begins: far enough back for drift, and for the error budget."""
+        agent, settings = self._agent, self._agent.settings.monitoring
+        self._drift_from = max(end - _BACK * (settings.drift_reference + settings.drift_window), 0)
+        if self._budget is None or not self._drift_from:
+            return self._drift_from
+        began = agent.world.clock() - settings.error_period_s
+        return min(position_at(agent.log, agent.spec.name, began), self._drift_from)
+
+    def _take(self, position: int, row: Decision | Outcome) -> None:
+        if isinstance(row, Outcome) and self._budget is not None and row.success is not None and not row.revision:
+            self._budget.add(row.reported_at, row.success)
+        if position > self._drift_from:
+            self._watch_drift(row)
+
+    def _watch_drift(self, row: Decision | Outcome) -> None:
         if isinstance(row, Decision):
             self._watch.add(row)
             self._open[row.id] = row
@@ -92,8 +108,6 @@ class Watching:
         decision = self._open.pop(row.decision_id, None)
         if decision is not None:
             self._watch.add_outcome(decision, row)
-        if self._budget is not None and row.success is not None and not row.revision:
-            self._budget.add(row.reported_at, row.success)
 
     def _pause(self, burn: Burn) -> None:
         """Pause exploring for ten minutes; while the budget burns on, the pause is renewed before it ends."""
@@ -121,3 +135,23 @@ class Watching:
         """Return whether a person has said something about exploring here that must not be written over."""
         mine = (each for each in self._agent.log.controls() if (each.kind, each.scope) == ("pause", self._agent.spec.name))
         return any(each.actor != ACTOR and each.holds(self._agent.spec.name, at) for each in mine)
+
+
+def position_at(log: Log, agent: str, at: float) -> int:
+    """Return a position behind which an agent's rows are of a time (unix seconds) or later, as far as time runs forwards.
+
+    Halves the log at each look, of which each reads one row.
+    """
+    before, behind = 0, log.durable_position
+    while before < behind:
+        middle = (before + behind) // 2
+        found = log.since(agent, middle, 1)
+        if found and _time(found[0][1]) < at:
+            before = min(found[0][0], behind)
+        else:
+            behind = middle
+    return before
+
+
+def _time(row: Decision | Outcome) -> float:
+    return row.decided_at if isinstance(row, Decision) else row.reported_at
