@@ -2,11 +2,17 @@
 
 How often a good challenger may be rolled back over a whole trial, α, is shared out beforehand:
 
-    0.9·α over the k metrics, arrival among them: each is worse at evidence k/(0.9·α)
-    0.1·α over the circuit breaker's k − 1 metrics: each is broken at evidence (k − 1)/(0.1·α)
+    0.75·α    over subjects that come for the first time
+    0.25·α    over rounds p = 1, 2, … of subjects that come back: 0.25·α/(p(p + 1)) for each, as Σ 1/(p(p + 1)) = 1
+
+and each of these likewise: 0.9 of it over the k metrics, arrival among them, and 0.1 over the circuit breaker's k − 1. So a
+metric is worse at evidence k/(0.9·0.75·α), and broken at (k − 1)/(0.1·0.75·α); a round has to show 3p(p + 1) times as much,
+its handicap. These add up whatever rounds have to do with each other (Boole 1847).
 
 A challenger is promoted only if it is not worse in every metric, so each of these may have the whole α: evidence 1/α (an
-intersection-union test; Berger 1982). The sample-ratio check has 0.001 of its own, as it rolls nothing back.
+intersection-union test; Berger 1982). Of those that come back no proof is asked, as they may be too few to give one in a
+round: their difference itself must not lie beyond the margin in any metric, once each arm has `FEWEST` units. The
+sample-ratio check has 0.001 of its own, as it rolls nothing back.
 """
 
 import math
@@ -20,6 +26,9 @@ UnitArm = Literal["champion", "challenger"]
 Verdict = Literal["worse", "not worse", "cannot tell"]
 
 ARRIVAL = "arrival"
+FEWEST = 30
+"""Units of an arm below which nothing good is said, whatever the settings, and nothing held up by those that come back."""
+_FIRST_PART = 0.75
 _BREAKER_PART = 0.1
 _RATIO_ALPHA = 0.001
 _PRACTICAL = 0.2
@@ -40,12 +49,27 @@ class Limits:
 
 def limits(metrics: int, alpha: float) -> Limits:
     """Return the limits that keep false roll-backs, over the whole trial, to α, and false promotions as well."""
+    first = alpha * _FIRST_PART
     return Limits(
-        worse=math.log(metrics / (alpha * (1.0 - _BREAKER_PART))),
+        worse=math.log(metrics / (first * (1.0 - _BREAKER_PART))),
         not_worse=math.log(1.0 / alpha),
-        breaker=math.log(max(metrics - 1, 1) / (alpha * _BREAKER_PART)),
+        breaker=math.log(max(metrics - 1, 1) / (first * _BREAKER_PART)),
         ratio=math.log(1.0 / _RATIO_ALPHA),
     )
+
+
+def handicap(number: int) -> float:
+    """Return the log of how many times as much evidence a round of returning subjects, from 1 on, has to show."""
+    return math.log(_FIRST_PART / (1.0 - _FIRST_PART) * number * (number + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Returning:
+    """Those that came back. rounds: so many began. units: challenger's and champion's. worse: by their difference itself."""
+
+    rounds: int = 0
+    units: tuple[int, int] = (0, 0)
+    worse: tuple[str, ...] = ()
 
 
 class Compared(msgspec.Struct, gc=False, frozen=True, kw_only=True):
@@ -53,8 +77,9 @@ class Compared(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 
     difference: mean of the payoffs, so right under ramps too, where the arms' means are not comparable. low, high: hold
     it with probability 1 − α whenever one looks, and cut it off. e_worse: the most that was ever held against "not worse
-    than the margin"; e_not_worse: what is held now against "worse by the margin". standard_error: of the
-    difference of the arms' means. welch_p, cohens_d: at one look.
+    than the margin", a round's evidence less its handicap; e_not_worse: what is held now against "worse by the margin".
+    standard_error: of the difference of the arms' means. welch_p, cohens_d: at one look. returning_difference: of those
+    that came back, in the round to go by; all else but e_worse and the verdict is of those that came for the first time.
     """
 
     metric: str
@@ -73,15 +98,19 @@ class Compared(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     cohens_d: float | None
     verdict: Verdict
     standard_error: float | None = None
+    returning_difference: float | None = None
 
 
 class Report(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """All that a comparison knows.
 
-    metrics: the first decides who wins, the last is arrival. units, arrivals: of subjects, and of those with any outcome
-    after the wait. e_ratio, mismatch: whether the arms' sizes are not those that were drawn. e_breaker, broken: evidence
-    of large harm by metric, and where it is enough. improvement: of the first metric, positive where the challenger is
-    better, with its interval. promotable: surely not worse in any metric, by units enough.
+    metrics: the first decides who wins, the last is arrival. units, arrivals: of subjects, and how many of them that makes
+    by the share of their decisions of which an outcome had come. e_ratio, mismatch: whether the arms' sizes are not those
+    that were drawn. e_breaker, broken: evidence of large harm by metric, and where it is enough. improvement: of the first
+    metric, positive where the challenger is better, with its interval. promotable: surely not worse in any metric, by units
+    enough, nor by the look of those that came back. rounds: of these, so many began; returning_units: challenger's and
+    champion's in the round to go by, which is the last one with `FEWEST` of each arm. left_out: scores outside their
+    metric's range, by its name.
     """
 
     champion_units: int
@@ -99,6 +128,9 @@ class Report(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     improvement_high: float
     promotable: bool
     recommendation: str
+    rounds: int = 0
+    returning_units: tuple[int, int] = (0, 0)
+    left_out: dict[str, int] = {}
 
 
 def evidence(log_e: float) -> float:
@@ -107,7 +139,14 @@ def evidence(log_e: float) -> float:
 
 
 def summed_up(
-    metrics: tuple[Compared, ...], *, breaker: Mapping[str, float], ratio: float, limits: Limits, min_units: int
+    metrics: tuple[Compared, ...],
+    *,
+    breaker: Mapping[str, float],
+    ratio: float,
+    limits: Limits,
+    min_units: int,
+    returning: Returning,
+    left_out: dict[str, int],
 ) -> Report:
     """Return the report of compared metrics; `breaker` and `ratio` are logs of evidence, the largest so far."""
     first, arrival = metrics[0], metrics[-1]
@@ -132,7 +171,12 @@ def summed_up(
         improvement_low=ends[0],
         improvement_high=ends[1],
         promotable=promotable,
-        recommendation=_harm(metrics, broken, mismatch) or _advice(first, winner, promotable, min_units),
+        recommendation=_harm(metrics, broken, mismatch)
+        or _held_up(returning)
+        or _advice(first, winner, promotable, min_units),
+        rounds=returning.rounds,
+        returning_units=returning.units,
+        left_out=left_out,
     )
 
 
@@ -150,6 +194,14 @@ def _harm(metrics: Sequence[Compared], broken: Sequence[str], mismatch: bool) ->
     if mismatch:
         return "Trust nothing here yet: the arms' sizes are not those that were drawn; find out which subjects are missing."
     return ""
+
+
+def _held_up(returning: Returning) -> str:
+    if not returning.worse:
+        return ""
+    return (
+        f"Wait: of those that came back, the challenger's look worse than the margin allows in {', '.join(returning.worse)}."
+    )
 
 
 def _advice(first: Compared, winner: UnitArm | None, promotable: bool, min_units: int) -> str:

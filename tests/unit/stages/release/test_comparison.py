@@ -11,23 +11,31 @@ import pytest
 from steersman.core.errors import InvalidInput
 from steersman.maths.betting import WORSE, Scale, Units, Wager, observe, payoffs
 from steersman.stages.release.comparison import ARRIVAL, Comparison, Metric, Report, Unit
-from steersman.stages.release.report import Compared, UnitArm, limits
+from steersman.stages.release.report import Compared, UnitArm, handicap, limits
 
 REWARD = Metric(name="reward", low=-10.0, high=10.0, margin=1.0)
 FAILURES = Metric(name="failures", low=0.0, high=1.0, margin=0.1, better="lower")
 
 
-def unit(arm: UnitArm, reward: float | None, *, share: float = 0.5, arrived: bool = True, failures: float = 0.0) -> Unit:
-    return Unit(arm=arm, share=share, scores={"reward": reward, "failures": failures}, arrived=arrived)
+def unit(
+    arm: UnitArm,
+    reward: float | None,
+    *,
+    share: float = 0.5,
+    arrived: bool = True,
+    failures: float = 0.0,
+    turn: int = 0,
+) -> Unit:
+    return Unit(arm=arm, share=share, scores={"reward": reward, "failures": failures}, arrived=arrived, round=turn)
 
 
-def trial(champion: float, challenger: float, *, share: float = 0.5, seed: int = 1) -> Iterator[Unit]:
+def trial(champion: float, challenger: float, *, share: float = 0.5, seed: int = 1, turn: int = 0) -> Iterator[Unit]:
     """Units without end whose rewards are 8 or −8, in such shares that their means are as said."""
     rng = np.random.default_rng(seed)
     while True:
         arm: UnitArm = "challenger" if rng.random() < share else "champion"
         mean = challenger if arm == "challenger" else champion
-        yield unit(arm, 8.0 if rng.random() < (mean + 8.0) / 16.0 else -8.0, share=share)
+        yield unit(arm, 8.0 if rng.random() < (mean + 8.0) / 16.0 else -8.0, share=share, turn=turn)
 
 
 def compared(report: Report, name: str) -> Compared:
@@ -172,7 +180,9 @@ def test_once_worse_is_worse_although_it_recovers() -> None:
 
 def test_limits_share_out_the_errors() -> None:
     found = limits(4, 0.05)
-    assert 4 / math.exp(found.worse) + 3 / math.exp(found.breaker) == pytest.approx(0.05)
+    first = 4 / math.exp(found.worse) + 3 / math.exp(found.breaker)
+    rounds = sum(first / math.exp(handicap(number)) for number in range(1, 10_000))
+    assert (first, rounds) == pytest.approx((0.75 * 0.05, 0.25 * 0.05), rel=1e-3)
     assert math.exp(found.not_worse) == pytest.approx(20.0)
     assert math.exp(found.ratio) == pytest.approx(1_000.0)
 
@@ -189,11 +199,79 @@ def test_a_report_is_json_before_any_unit_and_with_overwhelming_evidence() -> No
 
 
 @pytest.mark.parametrize("reward", [10.1, -10.1, math.nan, math.inf])
-def test_a_score_outside_its_range_is_refused_and_nothing_is_let_in(reward: float) -> None:
+def test_a_score_outside_its_range_is_left_out_and_counted(reward: float) -> None:
+    """A range that was narrowed while a trial is under way costs scores of that metric, and never the trial."""
+    comparison = Comparison([REWARD, FAILURES])
+    comparison.score(unit("champion", 1.0), unit("champion", reward), unit("champion", reward, turn=1))
+    comparison.early(unit("champion", reward))
+    report = comparison.report()
+    assert report.left_out == {"reward": 2}
+    assert [each.champion_units for each in report.metrics] == [1, 2, 2]
+    assert compared(report, "reward").champion_mean == 1.0
+
+
+def test_harm_to_those_that_come_back_is_harm_although_none_was_done_before_nor_is_after() -> None:
     comparison = Comparison([REWARD])
-    with pytest.raises(InvalidInput, match="lies outside"):
-        comparison.score(unit("champion", 1.0), unit("champion", reward))
-    assert comparison.report().champion_units == 0
+    comparison.score(*islice(trial(0.0, 2.0), 2_000))
+    assert comparison.report().promotable
+    comparison.score(*islice(trial(4.0, -4.0, turn=1), 300))
+    comparison.score(*islice(trial(-4.0, 4.0, turn=2), 300))
+    report = comparison.report()
+    assert compared(report, "reward").verdict == "worse"
+    assert (report.promotable, report.rounds) == (False, 2)
+    assert report.recommendation.startswith("Roll back")
+    assert compared(report, "reward").champion_mean == pytest.approx(0.0, abs=0.6), "means are of those new to the trial"
+
+
+def test_a_round_that_begins_forgets_the_evidence_of_the_one_before() -> None:
+    """Two rounds, neither of which would do, are not put together."""
+    apart, together = Comparison([REWARD]), Comparison([REWARD])
+    for turn in (1, 2):
+        apart.score(*islice(trial(2.5, -2.5, turn=turn, seed=turn), 150))
+        together.score(*islice(trial(2.5, -2.5, turn=1, seed=turn), 150))
+    assert [compared(each.report(), "reward").verdict for each in (apart, together)] == ["cannot tell", "worse"]
+
+
+def test_a_later_round_needs_more_evidence() -> None:
+    first, tenth = Comparison([REWARD]), Comparison([REWARD])
+    first.score(*islice(trial(4.0, -4.0, turn=1), 300))
+    tenth.score(*islice(trial(4.0, -4.0, turn=10), 300))
+    evidence = [compared(each.report(), "reward").e_worse for each in (first, tenth)]
+    assert evidence[0] / evidence[1] == pytest.approx(10 * 11 / (1 * 2))
+
+
+def test_those_that_come_back_and_look_worse_hold_up_the_promotion_until_they_do_not() -> None:
+    comparison = Comparison([REWARD])
+    comparison.score(*islice(trial(0.0, 2.0), 2_000))
+    pair = (unit("champion", 1.0, turn=1), unit("challenger", -1.0, turn=1))
+    comparison.score(*pair * 29)
+    assert comparison.report().promotable, "by fewer than thirty units of an arm nothing is held up"
+    comparison.score(*pair)
+    report = comparison.report()
+    assert (report.promotable, report.returning_units) == (False, (30, 30))
+    assert compared(report, "reward").returning_difference == pytest.approx(-2.0, abs=0.3)
+    assert (
+        report.recommendation
+        == "Wait: of those that came back, the challenger's look worse than the margin allows in reward."
+    )
+    comparison.score(unit("champion", 1.0, turn=2))
+    assert not comparison.report().promotable, "the round before stands until the new one has units enough"
+    comparison.score(*islice(trial(1.0, 1.0, turn=2), 100))
+    assert comparison.report().rounds == 2
+
+
+def test_units_of_a_round_that_is_over_are_left_out() -> None:
+    comparison = Comparison([REWARD])
+    comparison.score(unit("champion", 1.0, turn=2))
+    comparison.score(unit("champion", 1.0, turn=1))
+    assert comparison.report().returning_units == (0, 1)
+
+
+def test_large_harm_to_those_that_come_back_breaks_the_circuit() -> None:
+    comparison = Comparison([REWARD])
+    comparison.early(*islice(trial(6.0, -6.0, turn=3), 400))
+    assert comparison.report().broken == ("reward",)
+    assert comparison.report().rounds == 0
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
