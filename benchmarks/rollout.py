@@ -11,6 +11,8 @@ P17 is checked for one metric whose spread is at least 0.2 of its range. A test 
 has to reckon with a rare score at its end, so that large effects on a narrow reward take longer at a small share: the lines
 of spread 0.1 show it. With four metrics, each is held against four times the evidence.
 
+The same 600 subjects that come back for days are units of a round a day, whose tests begin anew (`stages.release.rounds`).
+
 Lines that are marked (planted) make a known mistake: they must break the 5 %, or the script proves nothing and fails.
 """
 
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steersman.maths.betting import NOT_WORSE, WORSE, Flags, Floats, Scale, Units, Wager, observe, payoffs
-from steersman.stages.release.report import limits
+from steersman.stages.release.report import handicap, limits
 
 ALPHA = 0.05
 SIDE_BY_SIDE, STEPS = 250, 20
@@ -120,6 +122,95 @@ PLANTED = (
     World(name="decisions for subjects (planted)", draw=in_tens, planted=decisions),
     World(name="one share for a ramp (planted)", draw=drifting, shares=(0.01, 0.1, 0.5), planted=one_share),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """The same subjects day after day. scores: of subjects as they are (subjects, runs), on a day.
+
+    shares: of the challenger on each day, the last for good. worse: by so much is the challenger, from day `since` on.
+    """
+
+    name: str
+    scores: Callable[[np.random.Generator, Floats], Floats]
+    shares: tuple[float, ...] = (0.5,)
+    worse: float = 0.0
+    since: int = 0
+
+
+def moody(rng: np.random.Generator, subjects: Floats) -> Floats:
+    """Who is high stays high: subjects spread by 0.2, their days by 0.1."""
+    return 0.5 + 0.2 * subjects + rng.normal(0.0, 0.1, subjects.shape)
+
+
+def stubborn(_: np.random.Generator, subjects: Floats) -> Floats:
+    """Half of them always succeed and half never, so that each day says the same."""
+    return (subjects > 0.0).astype(float)
+
+
+POPULATIONS = (
+    Population(name="600 subjects for 14 days", scores=moody),
+    Population(name="600 subjects, always the same", scores=stubborn),
+    Population(name="600 subjects, ramp 10, 50 %", scores=moody, shares=(0.1, 0.1, 0.5)),
+)
+SUBJECTS = 600
+
+
+def days(population: Population, rng: np.random.Generator, runs: int, count: int) -> Iterator[Units]:
+    """Yield the units of one day after the other, (subjects, runs, 1): each subject's arm is by its place, as in a trial."""
+    subjects, place = rng.normal(0.0, 1.0, (SUBJECTS, runs)), rng.random((SUBJECTS, runs))
+    for day in range(count):
+        share = population.shares[min(day, len(population.shares) - 1)]
+        order = rng.permuted(np.tile(np.arange(SUBJECTS)[:, None], runs), axis=0)
+        challenger = np.take_along_axis(place, order, 0) < share
+        scores = population.scores(rng, np.take_along_axis(subjects, order, 0))
+        worse = population.worse * (challenger if day >= population.since else 0.0)
+        yield Units(np.clip(scores - worse, 0.0, 1.0)[..., None], challenger[..., None], np.full((1, 1, 1), share))
+
+
+def day_found(population: Population, runs: int, count: int, *, margin: float = 0.0, apart: bool = True) -> Floats:
+    """Return the day, from 0 on, on which harm is found in each run; infinite for never.
+
+    apart: each day has tests of its own; where not, they go on, as if who comes back were somebody else (a mistake).
+    """
+    found = np.full(runs, np.inf)
+    for seed in range(0, runs, SIDE_BY_SIDE):
+        batch = min(SIDE_BY_SIDE, runs - seed)
+        wager = scale = None
+        for day, units in enumerate(days(population, np.random.default_rng([seed, count]), batch, count)):
+            if wager is None or scale is None or apart:
+                wager, scale = Wager.blank(side=WORSE, margin=margin, shape=(batch, 1)), Scale.blank((batch, 1))
+            limit = limits(1, ALPHA).worse + (handicap(day) if day and apart else 0.0)
+            over = observe(wager, payoffs(scale, units)).max(axis=0)[:, 0] >= limit
+            rows = found[seed : seed + batch]
+            rows[:] = np.minimum(rows, np.where(over, day, np.inf))
+    return found
+
+
+def same_subjects(runs: int, count: int = 14) -> tuple[bool, bool]:
+    """Print P16 of a fixed population; return whether it holds, and whether the planted mistake breaks it."""
+    rates = []
+    for population in POPULATIONS:
+        rates.append(float(np.mean(np.isfinite(day_found(population, runs, count)))))
+        print(f"{population.name:<36} {100 * rates[-1]:>7.2f}%   {count} days", flush=True)
+    wrong = float(np.mean(np.isfinite(day_found(POPULATIONS[0], min(runs, 1_000), count, apart=False))))
+    print(f"{'each day as if they were new (planted)':<36} {100 * wrong:>7.2f}%   {count} days")
+    return max(rates) <= ALPHA, wrong > ALPHA
+
+
+def from_the_second_day(runs: int) -> bool:
+    """Print when harm is found that begins on the second day, after all subjects were units once; return whether it is."""
+    print(f"\nHarm to 600 subjects that were all seen before, from the second day on, margin 0.05, {runs} runs")
+    sound = True
+    for share in (0.1, 0.5):
+        for worse in (0.15, 0.25, 0.4):
+            name = f"worse by {worse:g} of the range"
+            harmed = Population(name=name, scores=moody, shares=(share,), worse=worse, since=1)
+            found = day_found(harmed, runs, 8, margin=0.05)
+            by_day = " ".join(f"{100 * float(np.mean(found <= day)):>5.1f}%" for day in (0, 1, 2, 4, 7))
+            print(f"{harmed.name:<32} {share:>4}   found by the end of day 1, 2, 3, 5, 8: {by_day}", flush=True)
+            sound &= worse < 0.4 or float(np.mean(found <= 2)) >= 0.5
+    return sound
 
 
 def steps(world: World, rng: np.random.Generator, runs: int, units: int) -> Iterator[Units]:
@@ -264,6 +355,8 @@ def left_alone(runs: int, units: int) -> bool:
         shown = " ".join(f"{100 * rate:>7.2f}%" for rate in (rates[0], inside, *rates[1:]))
         print(f"{world.name:<36} {shown}   {fewer} units, {time.perf_counter() - started:.0f} s", flush=True)
         fooled |= rates[1] > ALPHA
+    held, seen = same_subjects(runs)
+    sound, fooled = sound and held, fooled and seen
     rate = broken(runs, min(units, 5_000))
     print(f"{'circuit breaker, as outcomes arrive':<36} {100 * rate:>7.2f}%   of at most {100 * ALPHA / 10:.2f}%")
     return sound and fooled and rate <= ALPHA / 10 + 3 * math.sqrt(ALPHA / 10 / runs)
@@ -331,8 +424,12 @@ def main() -> None:
         left_alone(runs, units),
         caught(200 if options.quick else 400, (0.5,) if options.quick else (0.05, 0.1, 0.25, 0.5, 1.0)),
         promoted(runs, units),
+        from_the_second_day(200 if options.quick else 1_000),
     ]
-    print(f"\n{time.perf_counter() - started:.0f} s; " + ("all hold" if all(held) else f"P16, P17, P18 hold: {held}"))
+    print(
+        f"\n{time.perf_counter() - started:.0f} s; "
+        + ("all hold" if all(held) else f"P16, P17, P18 and harm on the second day hold: {held}")
+    )
     raise SystemExit(0 if all(held) else 1)
 
 
