@@ -5,8 +5,10 @@ for each content: a release keeps one at each of its moves, of a table that lear
 once, under what it was first cut for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,15 +21,18 @@ from steersman.loops.learn import refold
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Production
 from steersman.policies import artefact
+from steersman.policies.encoding import Bins
 from steersman.policies.prior import OwnEvidence, blend, worth
 from steersman.policies.tabular import QTable
 from steersman.stages.learn.fold import Fold
 
+Floats = NDArray[np.float64]
 NOTHING = "nothing was learned yet"
 DUE = "it was time"
 CUTTING = ("staged", "advisory", "shadow")
 _NEWEST = 16  # versions that are looked at first
 _FARTHEST = 1_000
+_CELLS = 1_024  # states in all up to which a version holds those that only kin know
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +136,8 @@ def _with_priors(agent: Runtime, table: QTable, frozen: artefact.Frozen) -> arte
     """Return the content with values as they are decided by: own evidence and what others say, together.
 
     A state that priors kept from being cold is not cold in the version either: what it lacks in visits is added to the
-    choice of each dimension of which most is known. Only states with a row of their own are in a version.
+    choice of each dimension of which most is known. States without a row of their own are in it where there are few
+    enough states in all to go through them.
     """
     own, kin = OwnEvidence(agent.settings.learning), agent.kin
     values, visits = frozen.value.copy(), frozen.visits.copy()
@@ -139,14 +145,50 @@ def _with_priors(agent: Runtime, table: QTable, frozen: artefact.Frozen) -> arte
         row = table.rows[key]
         borrowed = () if kin is None else kin.borrowed(table.bins[key], table, row)
         if borrowed:
-            values[place] = np.tile(blend(*own.of(table, row), borrowed), table.estimators)
-            visits[place] += _lacking(table, row, borrowed, agent.settings.serving.cold_visits)
-    return replace(frozen, value=np.clip(values, *frozen.bounds) if not table.factored else values, visits=visits)
+            mine, seen = own.of(table, row)
+            values[place] = np.tile(blend(mine, seen, borrowed), table.estimators)
+            visits[place] += _lacking(agent, table, seen, borrowed)
+    known = _with_unseen(agent, table, replace(frozen, value=values, visits=visits))
+    return known if table.factored else replace(known, value=np.clip(known.value, *known.bounds))
 
 
-def _lacking(table: QTable, row: int, borrowed: Sequence[Belief], cold_visits: int) -> NDArray[np.int64]:
-    """Return the visits, (estimators · width,), that a state lacks to be as warm as priors make it."""
-    missing, seen = cold_visits - table.state_visits(row), table.visits[row].reshape(table.estimators, -1).sum(axis=0)
+def _with_unseen(agent: Runtime, table: QTable, frozen: artefact.Frozen) -> artefact.Frozen:
+    """Return the content with the states that priors alone keep from being cold, in their places among the others."""
+    found = dict(_unseen(agent, table))
+    if not found:
+        return frozen
+    nothing, seen = OwnEvidence(agent.settings.learning).of(table, None)
+    keys = [*frozen.keys, *map(agent.encoder.key, found)]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    value = [np.tile(blend(nothing, seen, each), table.estimators) for each in found.values()]
+    visits = [_lacking(agent, table, seen, each) for each in found.values()]
+    return replace(
+        frozen,
+        keys=tuple(sorted(keys)),
+        bins=np.concatenate([frozen.bins, np.array(list(found), dtype=np.int64)])[order],
+        value=np.concatenate([frozen.value, value])[order],
+        visits=np.concatenate([frozen.visits, visits])[order],
+        td_variance=np.concatenate([frozen.td_variance, np.zeros_like(value)])[order],
+    )
+
+
+def _unseen(agent: Runtime, table: QTable) -> Iterator[tuple[Bins, tuple[Belief, ...]]]:
+    """Yield the states without a row for which priors are worth the visits asked for, with what they say."""
+    schema, kin = agent.spec.state, agent.kin
+    if kin is None or schema.cells > _CELLS:
+        return
+    for bins in product(*(range(each.bins) for each in schema.keyed)):
+        if agent.encoder.key(bins) not in table.rows:
+            borrowed: tuple[Belief, ...] = ()
+            with suppress(Exception):  # a projection may fail for a state that never comes
+                borrowed = kin.borrowed(agent.encoder.named(bins), table, None)
+            if borrowed and worth(borrowed) >= agent.settings.serving.cold_visits:
+                yield bins, borrowed
+
+
+def _lacking(agent: Runtime, table: QTable, seen: Floats, borrowed: Sequence[Belief]) -> NDArray[np.int64]:
+    """Return the visits, (estimators · width,), that a state lacks to be as warm as priors make it. seen: own, (width,)."""
+    missing = agent.settings.serving.cold_visits - int(seen.sum()) // len(table.space.dimensions)
     added = np.zeros(table.estimators * table.width, dtype=np.int64)
     if 0 < missing <= worth(borrowed):
         known = seen + np.sum([each.weights for each in borrowed], axis=0)

@@ -107,7 +107,8 @@ def test_what_counts_is_looked_for_behind_what_the_rule_did_alone(opened: Any, c
     _made(agent, clock, 120)
     agent.release.rollback(BASELINE, actor=ME)
     _made(agent, clock, 450)
-    assert len(gather(box, version, BASELINE).evidence) == 100
+    found = gather(box, version, BASELINE).evidence
+    assert (len(found), found.left_out) == (100, {ALONE: 450})
 
 
 def test_a_holdout_is_its_share_to_the_row(opened: Any, clock: Clock) -> None:
@@ -194,9 +195,26 @@ def test_a_version_is_no_colder_than_what_it_was_cut_of(newcomer: Agent) -> None
 def test_a_version_borrows_no_more_visits_than_it_lacks(newcomer: Agent) -> None:
     """Of five visits two were made: three are added, to the choice that most is known of; what is learned stays as it is."""
     frozen, table = frozen_now(newcomer._runtime), newcomer._runtime.fold.table
-    assert frozen.visits.sum() == 5
-    assert sorted((frozen.visits - table.visits[[0]])[0].tolist()) == [0, 0, 3]
+    (place,) = (frozen.keys.index(key) for key in table.rows)
+    assert sorted((frozen.visits[place] - table.visits[0]).tolist()) == [0, 0, 3]
     assert table.state_visits(0) == 2
+
+
+def test_a_version_knows_what_only_kin_know(opened: Any) -> None:
+    """What an agent that has learned nothing knows by its kin, its version knows as well, and nothing else."""
+    store = opened(_kin("old", exploration={"epsilon": 0.5}), _kin("new", exploration={"epsilon": 0.0}))
+    old, new = store.agent("lab/old"), store.agent("lab/new")
+    for _ in range(60):
+        decision = old.decide(STATE, arm="champion")
+        old.report(decision, {"reward": {"a": 0.2, "b": 0.8, "c": 0.4}[str(decision.choice)]})
+    for agent in (old, new):
+        agent.share()
+    live = new.decide(STATE, arm="champion")
+    new.release.rollback(new.release.cut(actor=ME).id, actor=ME)
+    decided, elsewhere = new.decide(STATE, arm="champion"), new.decide({"load": 50.0}, arm="champion")
+    assert (live.choice, decided.choice, decided.reason) == ("b", "b", "learned values")
+    assert decided.values == pytest.approx(live.values)
+    assert elsewhere.reason == "cold state (0 visits): baseline"
 
 
 def test_a_version_of_an_earlier_position_takes_in_what_kin_say(newcomer: Agent) -> None:
