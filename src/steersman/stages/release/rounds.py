@@ -14,8 +14,8 @@ from steersman.stages.release.report import FEWEST, handicap
 class Harm:
     """Tests of "worse by more than the margin" in k metrics side by side; the arrays are changed in place by `take`.
 
-    round: 0 for subjects that came for the first time. margins: of scores in [0, 1]. total: sum of the payoffs. known: number
-    of scores, challenger's and champion's, (2, k). peak: log of the strongest evidence so far. All other shapes are (k,).
+    round: 0 for subjects that came for the first time. margins: of scores in [0, 1]. total: sum of the payoffs. known:
+    scores, the challenger's and the champion's, (2, k). peak: log of the strongest evidence so far. Other shapes: (k,).
     """
 
     round: int
