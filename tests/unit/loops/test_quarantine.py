@@ -325,14 +325,14 @@ def test_whatever_happens_what_decides_is_the_fold_of_the_log(moves: list[str]) 
     """Work, corrections, quarantine and retention in any order: the table that decides is what a refold gives."""
     clock = Clock()
     with opened(clock, **RETENTION) as agent:
-        bad, made = with_a_bad_version(agent, clock, 10), list[Decision]()
+        bad, made, outcomes = with_a_bad_version(agent, clock, 10), list[Decision](), 30
         for seed, move in enumerate(moves):
             away = bad in agent.release.now.quarantined
             if move == "work":
-                made = work(agent, clock, 5, seed=seed)
+                made, outcomes = work(agent, clock, 5, seed=seed), outcomes + 5
             elif move == "bad works" and not away:
                 agent.release.rollback(bad, actor=ME)
-                made = work(agent, clock, 5, seed=seed)
+                made, outcomes = work(agent, clock, 5, seed=seed), outcomes + 5
                 agent.release.rollback("learning", actor=ME)
             elif move == "correct" and made:
                 agent.report(made[0], {"reward": 0.25}, correct=True)
@@ -343,3 +343,4 @@ def test_whatever_happens_what_decides_is_the_fold_of_the_log(moves: list[str]) 
                 clock.now += 3_601.0
                 agent.cut()
         assert same(fold_of(agent), learn.refold(agent._runtime))
+        assert fold_of(agent).carry.transitions == outcomes, "no outcome is lost, whoever decided"
