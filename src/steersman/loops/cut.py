@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from steersman.core.errors import InvalidInput
 from steersman.core.values import Belief
 from steersman.core.versions import PolicyVersion, address
+from steersman.loops.kin import Kin
 from steersman.loops.learn import refold
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Production
@@ -60,8 +61,9 @@ def cut(agent: Runtime, *, actor: str, reason: str = "") -> PolicyVersion:
     """
     place = production(agent)
     with agent.lock:
-        frozen, position = frozen_now(agent), agent.position
+        own, position = _own(agent, agent.fold), agent.position
         outcomes = agent.fold.carry.transitions
+    frozen = _with_priors(agent, own)  # beside the lock: to go through all states takes a while
     return keep(agent, place, frozen, position=position, outcomes=outcomes, actor=actor, reason=reason)
 
 
@@ -70,12 +72,10 @@ def cut_earlier(agent: Runtime, position: int, *, actor: str, reason: str) -> Po
 
     What others say is blended in as they say it now.
     """
-    then = Runtime(
-        agent.spec, agent.settings, agent.world, agent.guard_list
-    )  # keeps counts of its own, as of what is skipped
+    then = Runtime(agent.spec, agent.settings, agent.world, agent.guard_list)  # counts for itself what is skipped
     then.quarantined = agent.quarantined
     fold = refold(then, position)
-    frozen = _content(agent, fold)
+    frozen = _with_priors(agent, _own(agent, fold))
     outcomes = fold.carry.transitions
     return keep(agent, production(agent), frozen, position=position, outcomes=outcomes, actor=actor, reason=reason)
 
@@ -123,38 +123,39 @@ def keep(
 
 def frozen_now(agent: Runtime) -> artefact.Frozen:
     """Return the working table as it stands. The caller holds the agent's lock."""
-    return _content(agent, agent.fold)
+    return _with_priors(agent, _own(agent, agent.fold))
 
 
-def _content(agent: Runtime, fold: Fold) -> artefact.Frozen:
-    """Return what a fold has learned, with what others say blended in."""
-    frozen = artefact.freeze(agent.spec, agent.settings, fold.table, fold.epsilon)
-    return frozen if agent.kin is None or not agent.kin.priors else _with_priors(agent, fold.table, frozen)
+def _own(agent: Runtime, fold: Fold) -> artefact.Frozen:
+    return artefact.freeze(agent.spec, agent.settings, fold.table, fold.epsilon)
 
 
-def _with_priors(agent: Runtime, table: QTable, frozen: artefact.Frozen) -> artefact.Frozen:
+def _with_priors(agent: Runtime, frozen: artefact.Frozen) -> artefact.Frozen:
     """Return the content with values as they are decided by: own evidence and what others say, together.
 
     A state that priors kept from being cold is not cold in the version either: what it lacks in visits is added to the
     choice of each dimension of which most is known. States without a row of their own are in it where there are few
     enough states in all to go through them.
     """
-    own, kin = OwnEvidence(agent.settings.learning), agent.kin
+    kin = agent.kin
+    if kin is None or not kin.priors:
+        return frozen
+    own, table = OwnEvidence(agent.settings.learning), artefact.table(frozen, agent.spec.actions)
     values, visits = frozen.value.copy(), frozen.visits.copy()
     for place, key in enumerate(frozen.keys):
         row = table.rows[key]
-        borrowed = () if kin is None else kin.borrowed(table.bins[key], table, row)
+        borrowed = kin.borrowed(table.bins[key], table, row)
         if borrowed:
             mine, seen = own.of(table, row)
             values[place] = np.tile(blend(mine, seen, borrowed), table.estimators)
             visits[place] += _lacking(agent, table, seen, borrowed)
-    known = _with_unseen(agent, table, replace(frozen, value=values, visits=visits))
+    known = _with_unseen(agent, kin, table, replace(frozen, value=values, visits=visits))
     return known if table.factored else replace(known, value=np.clip(known.value, *known.bounds))
 
 
-def _with_unseen(agent: Runtime, table: QTable, frozen: artefact.Frozen) -> artefact.Frozen:
+def _with_unseen(agent: Runtime, kin: Kin, table: QTable, frozen: artefact.Frozen) -> artefact.Frozen:
     """Return the content with the states that priors alone keep from being cold, in their places among the others."""
-    found = dict(_unseen(agent, table))
+    found = dict(_unseen(agent, kin, table))
     if not found:
         return frozen
     nothing, seen = OwnEvidence(agent.settings.learning).of(table, None)
@@ -172,10 +173,10 @@ def _with_unseen(agent: Runtime, table: QTable, frozen: artefact.Frozen) -> arte
     )
 
 
-def _unseen(agent: Runtime, table: QTable) -> Iterator[tuple[Bins, tuple[Belief, ...]]]:
+def _unseen(agent: Runtime, kin: Kin, table: QTable) -> Iterator[tuple[Bins, tuple[Belief, ...]]]:
     """Yield the states without a row for which priors are worth the visits asked for, with what they say."""
-    schema, kin = agent.spec.state, agent.kin
-    if kin is None or schema.cells > _CELLS:
+    schema = agent.spec.state
+    if schema.cells > _CELLS:
         return
     for bins in product(*(range(each.bins) for each in schema.keyed)):
         if agent.encoder.key(bins) not in table.rows:
