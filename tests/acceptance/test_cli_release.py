@@ -219,7 +219,7 @@ def test_a_log_without_propensities_cannot_tell(run: Run, tmp_path: Path) -> Non
     drive(str(tmp_path / "log.db"), tmp_path, 150, agent="mine/other")
     found = run("evaluate", "mine/other")
     assert (found.code, "cannot tell" in found.out) == (2, True), found.out
-    assert "45 without a propensity" in found.out
+    assert "150 without a propensity" in found.out
 
 
 @pytest.mark.parametrize(
