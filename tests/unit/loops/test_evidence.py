@@ -201,20 +201,25 @@ def test_a_version_borrows_no_more_visits_than_it_lacks(newcomer: Agent) -> None
 
 
 def test_a_version_knows_what_only_kin_know(opened: Any) -> None:
-    """What an agent that has learned nothing knows by its kin, its version knows as well, and nothing else."""
+    """In states that an agent never met it decides as its kin taught it, live and as a version; where nobody was, by rule."""
     store = opened(_kin("old", exploration={"epsilon": 0.5}), _kin("new", exploration={"epsilon": 0.0}))
     old, new = store.agent("lab/old"), store.agent("lab/new")
-    for _ in range(60):
-        decision = old.decide(STATE, arm="champion")
-        old.report(decision, {"reward": {"a": 0.2, "b": 0.8, "c": 0.4}[str(decision.choice)]})
+    low, middle, high = ({"load": load} for load in (5.0, 30.0, 50.0))
+    for number in range(120):
+        state, best = ((low, "b"), (middle, "c"))[number % 2]
+        decision = old.decide(state, arm="champion")
+        old.report(decision, {"reward": 0.8 if decision.choice == best else 0.2})
     for agent in (old, new):
         agent.share()
-    live = new.decide(STATE, arm="champion")
+    live = [new.decide(state, arm="champion") for state in (low, middle, high)]
+    new.report(live[2], {"reward": 0.5}, executed="a")
     new.release.rollback(new.release.cut(actor=ME).id, actor=ME)
-    decided, elsewhere = new.decide(STATE, arm="champion"), new.decide({"load": 50.0}, arm="champion")
-    assert (live.choice, decided.choice, decided.reason) == ("b", "b", "learned values")
-    assert decided.values == pytest.approx(live.values)
-    assert elsewhere.reason == "cold state (0 visits): baseline"
+    decided = [new.decide(state, arm="champion") for state in (low, middle, high)]
+    assert [each.choice for each in live] == [each.choice for each in decided] == ["b", "c", "a"]
+    assert live[2].reason == "cold state (0 visits): baseline"
+    for before, after in zip(live[:2], decided[:2], strict=True):
+        assert after.reason == "learned values"
+        assert after.values == pytest.approx(before.values)
 
 
 def test_a_version_of_an_earlier_position_takes_in_what_kin_say(newcomer: Agent) -> None:

@@ -102,7 +102,7 @@ def test_an_experiment_has_no_step_to_everybody_and_no_trial_has_no_steps() -> N
 
 def test_evidence_goes_its_way_by_its_log_and_the_worst_metric_speaks() -> None:
     found = trials.comparison(REPORT, 0.05)
-    limit = 2 / (0.05 * 0.9 * 0.75)
+    limit = 2 / (0.05 * 0.9 * 0.9)
     assert found.harm.limit == pytest.approx(limit)
     assert found.harm.share == pytest.approx(math.log(9.0) / math.log(limit))
     assert [each.fine.share for each in found.lines] == [pytest.approx(1.0), 0.0]

@@ -2,11 +2,11 @@
 
 How often a good challenger may be rolled back over a whole trial, α, is shared out beforehand:
 
-    0.75·α    over subjects that come for the first time
-    0.25·α    over rounds p = 1, 2, … of subjects that come back: 0.25·α/(p(p + 1)) for each, as Σ 1/(p(p + 1)) = 1
+    0.9·α    over subjects that come for the first time
+    0.1·α    over rounds p = 1, 2, … of subjects that come back: 0.1·α/(p(p + 1)) for each, as Σ 1/(p(p + 1)) = 1
 
 and each of these likewise: 0.9 of it over the k metrics, arrival among them, and 0.1 over the circuit breaker's k − 1. So a
-metric is worse at evidence k/(0.9·0.75·α), and broken at (k − 1)/(0.1·0.75·α); a round has to show 3p(p + 1) times as much,
+metric is worse at evidence k/(0.9·0.9·α), and broken at (k − 1)/(0.1·0.9·α); a round has to show 9p(p + 1) times as much,
 its handicap. These add up whatever rounds have to do with each other (Boole 1847).
 
 A challenger is promoted only if it is not worse in every metric, so each of these may have the whole α: evidence 1/α (an
@@ -28,7 +28,7 @@ Verdict = Literal["worse", "not worse", "cannot tell"]
 ARRIVAL = "arrival"
 FEWEST = 30
 """Units of an arm below which nothing good is said, whatever the settings, and nothing held up by those that come back."""
-_FIRST_PART = 0.75
+_FIRST_PART = 0.9
 _BREAKER_PART = 0.1
 _RATIO_ALPHA = 0.001
 _PRACTICAL = 0.2
