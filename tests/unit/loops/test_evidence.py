@@ -201,7 +201,7 @@ def test_a_version_borrows_no_more_visits_than_it_lacks(newcomer: Agent) -> None
 
 
 def test_a_version_knows_what_only_kin_know(opened: Any) -> None:
-    """In states that an agent never met it decides as its kin taught it, live and as a version; where nobody was, by rule."""
+    """In states that an agent never met it decides as its kin taught it, live and as a version; elsewhere by rule."""
     store = opened(_kin("old", exploration={"epsilon": 0.5}), _kin("new", exploration={"epsilon": 0.0}))
     old, new = store.agent("lab/old"), store.agent("lab/new")
     low, middle, high = ({"load": load} for load in (5.0, 30.0, 50.0))
