@@ -4,12 +4,10 @@ import threading
 
 from steersman.core.versions import Deployment, Judgement, PolicyVersion
 from steersman.loops import judge, promote
-from steersman.loops.cut import CUTTING, NOTHING, blank, cut, due, production
+from steersman.loops.cut import CUTTING, DUE, blank, cut, due, last_cut
 from steersman.loops.promote import AUTOMATIC
 from steersman.loops.runtime import Runtime
 
-DUE = "it was time"
-_CUTS = 1_000
 _PATIENCE = 8
 
 
@@ -55,8 +53,7 @@ class Proposals:
     def _cut(self) -> PolicyVersion | None:
         """Return the version to be judged next: the last one that was cut for it, or, where it is time, a new one."""
         agent = self._agent
-        cuts = production(agent).registry.versions(agent.spec.name, _CUTS)
-        last = next((each for each in cuts if each.reason in (DUE, NOTHING)), None)  # not those that moves keep
+        last = last_cut(agent)
         return cut(agent, actor=AUTOMATIC, reason=DUE) if due(agent, last) else last
 
     def _since(self, version: PolicyVersion) -> int:
