@@ -22,12 +22,14 @@ from steersman.loops.runtime import Runtime
 from steersman.stages.release.assignment import to_challenger
 from steersman.stages.release.cohorts import OVERRIDE, Cohorts
 from steersman.stages.release.comparison import Comparison, Metric, Report, Unit
-from steersman.stages.release.plan import Decided, Next, Standing, following
+from steersman.stages.release.plan import Decided, Next, Standing, following, steps
 
 _CHUNK = 5_000
 _SHADOW_FAILURES = 0.01
 _LAG_S = 1.0  # what was reported by then is durable, and was read
 _FAILURES = 10
+_ROUND_S = 21_600.0
+"""Time in which each subject that comes back is looked at once more; a quarter of the shortest step, if that is less."""
 
 
 @dataclass(kw_only=True)
@@ -263,7 +265,12 @@ def _trial(agent: Runtime, now: Deployment) -> Trial:
     return Trial(
         release=now.release,
         position=now.position,
-        cohorts=Cohorts(now.release, metrics=[each.name for each in compared], wait_s=settings.cohort_wait_s),
+        cohorts=Cohorts(
+            now.release,
+            metrics=[each.name for each in compared],
+            wait_s=settings.cohort_wait_s,
+            round_s=min(_ROUND_S, 0.25 * min(each.lasts_s for each in steps(now.stages) if each.stage == "canary")),
+        ),
         comparison=Comparison(
             compared,
             alpha=settings.alpha,
