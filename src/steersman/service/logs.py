@@ -43,15 +43,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 def configure(log_format: Format = "text", level: int = logging.INFO, stream: TextIO | None = None) -> None:
-    """Send all logs of this process, those of uvicorn too, to a stream (default: standard error)."""
+    """Send all logs of this process, also of libraries with handlers of their own, to a stream (default: standard error)."""
     handler = _Handler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for logger in [each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)]:
+        if logger.handlers:  # such as MLflow gives to SQLAlchemy's, which would write what a caller sent as it is
+            logger.handlers[:] = []
+            logger.propagate = True
     for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
         logger = logging.getLogger(name)
-        logger.handlers[:] = []
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
 
