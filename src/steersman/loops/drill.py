@@ -149,7 +149,7 @@ def _past(agent: Runtime) -> _Past:
         by_place=by_place,
         by_action=by_action,
         every=[outcome for _, outcome, _ in pairs],
-        pace_s=max((max(times) - min(times)) / len(times), 0.02),  # not so fast that nobody has waited a second
+        pace_s=max((max(times) - min(times)) / len(times), 1.0),  # not so fast that nobody has waited a second
     )
 
 
