@@ -67,7 +67,7 @@ class Drill:
     def sentence(self) -> str:
         """What was shown, in words."""
         if self.false_alarm:
-            return "A copy of what is in production was rolled back: the comparison sees harm where there is none."
+            return "A copy of the champion was rolled back: the comparison sees harm where there is none."
         if not self.detected:
             return (
                 f"Not rolled back in {self.decisions} decisions: by the log the worst that could be planted costs "
@@ -149,7 +149,7 @@ def _past(agent: Runtime) -> _Past:
         by_place=by_place,
         by_action=by_action,
         every=[outcome for _, outcome, _ in pairs],
-        pace_s=max((max(times) - min(times)) / len(times), 1.0),  # not so fast that nobody has waited a second
+        pace_s=max((max(times) - min(times)) / len(times), 1e-3),
     )
 
 
@@ -163,11 +163,9 @@ def _usable(agent: Runtime, decision: Decision, outcome: Outcome) -> Transition 
 
 
 def _champion(agent: Runtime) -> artefact.Frozen:
-    """Return what is in production, as a version's content."""
+    """Return what is in production, as a version's content; where that is the rule, or what is being learned, the latter."""
     name = promote.standing(agent).champion
-    if name == BASELINE:
-        return artefact.freeze(agent.spec, agent.settings, agent.new_fold().table, 0.0)
-    if agent.world.production is None or name == LEARNING:
+    if agent.world.production is None or name in (LEARNING, BASELINE):
         with agent.lock:
             return frozen_now(agent)
     return artefact.unpack(agent.world.production.registry.artefact(agent.spec.name, name), name)
