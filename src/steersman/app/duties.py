@@ -156,10 +156,7 @@ class Duties:
             self._maintain_rankers()
             for agent in self._host.opened():
                 for duty in (agent.expire, partial(agent.share, if_due=True), partial(self._cut, agent)):
-                    try:
-                        duty()
-                    except Exception as error:  # noqa: BLE001 - told by `doctor`, and tried again in a minute
-                        agent.note_failure(error)
+                    self._try(agent, duty)
 
     def _cut(self, agent: Agent) -> None:
         """Cut what is past retention, until the next minute begins."""

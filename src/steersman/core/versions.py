@@ -1,9 +1,12 @@
 """Policy versions and what is in production: immutable artefacts, and one row for each move of the pointer to them."""
 
 import hashlib
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
+
+from steersman.core.errors import Conflict, InvalidInput
 
 Stage = Literal["shadow", "canary", "full"]
 Purpose = Literal["release", "experiment"]
@@ -121,3 +124,52 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     release: str = ""
     body: dict[str, Any] = {}
+
+
+R = TypeVar("R", PolicyVersion, Deployment, Judgement)
+
+
+def never_moved(agent: str) -> Deployment:
+    """Return what is in production before the first move: whatever was learned at the moment."""
+    return Deployment(agent=agent, number=0, at=0.0, actor="", move="started", reason="", champion=LEARNING)
+
+
+def check_address(version: PolicyVersion, artefact: bytes) -> None:
+    """Raise InvalidInput unless a version is named by the hash of its artefact."""
+    if version.id != (found := address(artefact)):
+        raise InvalidInput(
+            f"version {version.id!r} of {version.agent} is not the hash of its artefact, {found}. Name it so."
+        )
+
+
+def check_follows(move: Deployment, last: Deployment | None) -> None:
+    """Raise Conflict unless a move has the number behind the last one."""
+    if last is None and move.number != 1:
+        raise Conflict(f"{move.agent}: nothing was moved yet; the first move has number 1, not {move.number}. Look again.")
+    if last is not None and move.number != last.number + 1:
+        raise Conflict(
+            f"{move.agent}: {last.actor} moved meanwhile ({last.move}, number {last.number}); number {move.number} does not "
+            "follow it. Nothing was changed. Look again, and decide on what is in production now."
+        )
+
+
+def encoded(row: R) -> bytes:
+    """Return a row as JSON. Raises InvalidInput for one that would not read back the same.
+
+    What is not finite in the evidence becomes null there, knowingly: no rollback may fail because an interval is infinite.
+    """
+    try:
+        body = msgspec.json.encode(row)
+        read = msgspec.json.decode(body, type=type(row))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"{row.agent}: this cannot be stored: {error}. Use plain, finite numbers and text.") from error
+    if _strict(read) != _strict(row):
+        raise InvalidInput(f"{row.agent}: this would not read back the same: {row}.")
+    return body
+
+
+def _strict(row: R) -> R:
+    """Return a row without its evidence."""
+    if isinstance(row, Deployment):
+        return replace(row, evidence={})
+    return replace(row, body={}) if isinstance(row, Judgement) else row

@@ -11,7 +11,7 @@ from steersman.loops.serving import Production
 from steersman.loops.trial import Trials
 from steersman.stages.evaluate.calibration import Ledger
 from steersman.stages.release.comparison import Report
-from steersman.stages.release.plan import Step, steps
+from steersman.stages.release.plan import Step, in_words, steps
 
 _DAY_S = 86_400.0
 
@@ -90,7 +90,7 @@ class Release:
         reason: str = "",
     ) -> Deployment:
         """Compare two policies, `share` of the subjects for the second, for a time; then who was first decides again."""
-        plan = (Step(stage="canary", share=share, lasts_s=lasts_s),)
+        plan = steps(in_words([Step(stage="canary", share=share, lasts_s=lasts_s)]))  # read back, and so checked
         return promote.start(
             self._runtime,
             self._version(second, actor),
@@ -98,7 +98,7 @@ class Release:
             reason=reason,
             purpose="experiment",
             champion=self._version(first, actor),
-            plan=steps(", ".join(map(str, plan))),
+            plan=plan,
         )
 
     def hold(self, *, actor: str, reason: str = "") -> Deployment:
@@ -163,9 +163,10 @@ class Release:
 
     def _judgeable(self, name: str | None, actor: str) -> str:
         """Return a version that there are outcomes to judge by: where none is named, one that left the newest out."""
-        if name is not None and promote.resolve(self._runtime, name) != LEARNING:
-            return promote.resolve(self._runtime, name)
         agent = self._runtime
+        found = LEARNING if name is None else promote.resolve(agent, name)
+        if found != LEARNING:
+            return found
         until = holdout(agent, agent.settings.evaluation.holdout)
         return cut_loop.cut_earlier(agent, until, actor=actor, reason="to be judged by what came later").id
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError, StoreError
 from steersman.core.state import check_text
 from steersman.core.values import AuditEvent
-from steersman.core.versions import BASELINE, LEARNING, Deployment, Move, Purpose, short
+from steersman.core.versions import BASELINE, LEARNING, Deployment, Move, Purpose, never_moved, short
 from steersman.loops.cut import CUTTING, blank, cut, production
 from steersman.loops.learn import observe_quarantine
 from steersman.loops.runtime import Runtime
@@ -30,10 +30,7 @@ def standing(agent: Runtime) -> Deployment:
     """Return what is in production as the store has it now; the working table before the first move (number 0)."""
     place = production(agent)
     place.look_again()
-    found = place.of(agent.spec.name)
-    return found or Deployment(
-        agent=agent.spec.name, number=0, at=0.0, actor="", move="started", reason="", champion=LEARNING
-    )
+    return place.of(agent.spec.name) or never_moved(agent.spec.name)
 
 
 def resolve(agent: Runtime, name: str) -> str:
@@ -216,10 +213,7 @@ def roll_back(
     now = now or standing(agent)
     if to is None and not now.number:
         raise Conflict(f"{agent.spec.name}: nothing was ever released, so there is nothing to roll back. Name a version.")
-    if to is None:
-        target = _back(agent, now) if now.under_way else _servable(agent, before(agent, now), now)
-    else:
-        target = _checked(agent, to, now)
+    target = _back(agent, now) if to is None else _checked(agent, to, now)
     if target == now.champion and not now.under_way:
         raise Conflict(f"{agent.spec.name}: {short(target)} is in production already.")
     bad = now.challenger if now.under_way else now.champion
@@ -245,14 +239,10 @@ def _checked(agent: Runtime, version: str, now: Deployment) -> str:
 
 
 def _back(agent: Runtime, now: Deployment) -> str:
-    """Return who decides when a trial ends without a promotion: who did before, or, if that may not, the rule."""
-    return _servable(agent, now.previous, now)
-
-
-def _servable(agent: Runtime, version: str, now: Deployment) -> str:
-    """Return a version, or the rule in its place where it is in quarantine or cannot be served: a way back never fails."""
+    """Return where a way back leads, or the rule where that is in quarantine or cannot be served: it never fails."""
+    target = before(agent, now)
     try:
-        return _checked(agent, version, now)
+        return _checked(agent, target, now)
     except SteersmanError as error:
         agent.failed(error)
         return fallback(agent)

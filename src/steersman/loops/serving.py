@@ -133,8 +133,8 @@ class Serving:
     def give(self, subject: str, arm: Arm | None) -> Given:
         """Return what decides for a subject; an arm asked for by design takes no part in a trial.
 
-        Where the champion cannot be served, the rule decides; where a challenger cannot, its subjects get no decision of it,
-        and that is counted: `served` raises then.
+        Where the champion cannot be served, the rule decides; where a challenger cannot, its subjects are given what is
+        `unfit`, so that they get the safe action and that is counted. Raises StoreError.
         """
         now = self.deployment()
         if now is None:
@@ -168,7 +168,7 @@ class Serving:
         return found
 
     def load(self, version: str) -> Served:
-        """Return a version made ready from what is kept of it: its name is the hash of that. Raises as `give`."""
+        """Return a version made ready from what is kept of it: its name is the hash of that. Raises as `policy`."""
         if version == BASELINE:
             return self._rule()
         if self.production is None:
@@ -199,7 +199,8 @@ class Serving:
         return Served(version=BASELINE, label=BASELINE, chooser=chooser, table=table, epsilon=0.0)
 
     def _chooser(self, settings: Settings) -> Chooser:
-        reach = self._spec.reward.high - self._spec.reward.low
+        low, high = self._spec.reward_range
+        reach = high - low
         return Chooser(Explorer(settings.exploration, reach), settings, reach)
 
     def _beside(self, version: str) -> Served | None:

@@ -95,7 +95,6 @@ class Trials:
         self._agent = agent
         self._lock = threading.RLock()
         self._trial: Trial | None = None
-        self._jumped_s = 0.0
 
     def follow(self) -> Deployment | None:
         """Look at what is new and make the move that is due, if one is; return it.
@@ -135,7 +134,7 @@ class Trials:
             with self._lock:
                 trial = self._read(now)
                 asked = replace(now, waits_for_person=False)
-                seen = standing(agent, trial, trial.comparison.report())
+                seen = standing(now, trial, trial.comparison.report())
                 found = following(asked, seen, agent.settings.release, agent.world.clock())
             if found.next not in ("confirm", "advance", "promote"):
                 raise Conflict(f"{agent.spec.name}: the next step is not due any more: {found.reason}. Look again.")
@@ -154,14 +153,11 @@ class Trials:
 
     def clock_jumped(self, seconds: float) -> None:
         """Have the trial under way held: by a clock that jumped, nobody can say who waited how long."""
-        with self._lock:
-            self._jumped_s = seconds
         now = promote.standing(self._agent)
         if now.under_way and not now.held:
             promote.hold(
                 self._agent, now, actor=AUTOMATIC, reason=f"the clock jumped by {seconds:.0f} s; see to it, then resume"
             )
-        self._jumped_s = 0.0
 
     def _unfit(self, now: Deployment) -> Deployment | None:
         """Take out of production what cannot be served any more, as after the definition was changed."""
@@ -195,7 +191,7 @@ class Trials:
     def _go_on(self, now: Deployment) -> Deployment | None:
         agent, trial = self._agent, self._read(now)
         found = trial.comparison.report()
-        decided = following(now, standing(agent, trial, found), agent.settings.release, agent.world.clock())
+        decided = following(now, standing(now, trial, found), agent.settings.release, agent.world.clock())
         moved = _moved(agent, now, decided, {**judge.plain(found), "shadow": judge.plain(trial.shadow)})
         if moved is not None and not moved.under_way:
             _keep(agent, now, found, moved)
@@ -203,7 +199,7 @@ class Trials:
         return moved
 
 
-def standing(agent: Runtime, trial: Trial, found: Report) -> Standing:
+def standing(now: Deployment, trial: Trial, found: Report) -> Standing:
     """Return how a trial stands, as far as its next step depends on it."""
     worse = tuple(each.metric for each in found.metrics if each.verdict == "worse")
     first = found.metrics[0]
@@ -213,13 +209,8 @@ def standing(agent: Runtime, trial: Trial, found: Report) -> Standing:
         worse=worse,
         open=() if found.promotable else tuple(each.metric for each in found.metrics if each.verdict != "not worse"),
         mismatch=found.mismatch,
-        failing=_failing(trial.shadow) if _stage(agent) == "shadow" else "",
+        failing=_failing(trial.shadow) if now.stage == "shadow" else "",
     )
-
-
-def _stage(agent: Runtime) -> str:
-    now = agent.serving.deployment()
-    return "" if now is None else now.stage
 
 
 def _cannot_serve(trial: Trial) -> bool:
@@ -269,6 +260,7 @@ def _trial(agent: Runtime, now: Deployment) -> Trial:
             now.release,
             metrics=[each.name for each in compared],
             wait_s=settings.cohort_wait_s,
+            lag_s=_LAG_S,
             round_s=min(_ROUND_S, 0.25 * min(each.lasts_s for each in steps(now.stages) if each.stage == "canary")),
         ),
         comparison=Comparison(

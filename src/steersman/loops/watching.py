@@ -9,12 +9,12 @@ from collections import OrderedDict
 
 from steersman.core.ports import Log
 from steersman.core.values import AuditEvent, Control, Decision, Outcome
+from steersman.loops.promote import AUTOMATIC
 from steersman.loops.runtime import Runtime
 from steersman.stages.monitor.drift import Drift, Watch
 from steersman.stages.monitor.error_budget import Burn, ErrorBudget, signals
 from steersman.stages.monitor.signals import Signal
 
-ACTOR = "steersman"
 _CHUNK = 5_000
 _BACK = 40  # positions for each decision of the windows: outcomes, revisions, and other agents
 _KEPT = 20_000
@@ -119,13 +119,13 @@ class Watching:
         pause = Control(
             scope=agent.spec.name,
             active=True,
-            actor=ACTOR,
+            actor=AUTOMATIC,
             reason=reason,
             at=at,
             kind="pause",
             expires_at=at + _PAUSE_S,
         )
-        event = AuditEvent(at=at, actor=ACTOR, event="pause on", subject=agent.spec.name, detail=reason)
+        event = AuditEvent(at=at, actor=AUTOMATIC, event="pause on", subject=agent.spec.name, detail=reason)
         if not self._held_by_person(at):
             agent.log.append((pause, event))
             agent.look_again()
@@ -134,7 +134,7 @@ class Watching:
     def _held_by_person(self, at: float) -> bool:
         """Return whether a person has said something about exploring here that must not be written over."""
         mine = (each for each in self._agent.log.controls() if (each.kind, each.scope) == ("pause", self._agent.spec.name))
-        return any(each.actor != ACTOR and each.holds(self._agent.spec.name, at) for each in mine)
+        return any(each.actor != AUTOMATIC and each.holds(self._agent.spec.name, at) for each in mine)
 
 
 def position_at(log: Log, agent: str, at: float) -> int:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from steersman.core.errors import InvalidInput
-from steersman.core.versions import LEARNING, Deployment, PolicyVersion
+from steersman.core.versions import Deployment, PolicyVersion, never_moved
 from steersman.loops.agent import Agent
 from steersman.loops.handle import Release
 from steersman.loops.judge import plain
@@ -50,11 +50,6 @@ def in_production(call: Call) -> list[Deployment]:
     found = {} if production is None else {each.agent: each for each in production.releases.current()}
     names = sorted({*found, *call.steersman.log.agents()})
     return [found[name] if name in found else never_moved(name) for name in names]
-
-
-def never_moved(agent: str) -> Deployment:
-    """Return what is in production before the first move: whatever was learned at the moment."""
-    return Deployment(agent=agent, number=0, at=0.0, actor="", move="started", reason="", champion=LEARNING)
 
 
 async def _show(call: Call) -> moves.ReleaseAnswer:

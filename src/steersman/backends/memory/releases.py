@@ -2,17 +2,22 @@
 
 import threading
 from collections.abc import Mapping
-from typing import TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
-from steersman.core.errors import Conflict, InvalidInput, NotFound, StoreError, nearest
+from steersman.core.errors import Conflict, NotFound, StoreError, nearest
 from steersman.core.ports import Log
 from steersman.core.values import AuditEvent
-from steersman.core.versions import Deployment, Judgement, PolicyVersion, address, short
-
-R = TypeVar("R", PolicyVersion, Deployment, Judgement)
+from steersman.core.versions import (
+    Deployment,
+    Judgement,
+    PolicyVersion,
+    address,
+    check_address,
+    check_follows,
+    encoded,
+    short,
+)
 
 
 class _Kept:
@@ -40,11 +45,8 @@ class MemoryReleases:
 
     def keep(self, version: PolicyVersion, artefact: bytes) -> None:
         """Keep a version; to keep it again changes nothing. Raises InvalidInput where its name is not the hash."""
-        if version.id != (found := address(artefact)):
-            raise InvalidInput(
-                f"version {version.id!r} of {version.agent} is not the hash of its artefact, {found}. Name it so."
-            )
-        kept = msgspec.json.decode(_encoded(version), type=PolicyVersion)
+        check_address(version, artefact)
+        kept = msgspec.json.decode(encoded(version), type=PolicyVersion)
         self._kept.versions.setdefault(version.agent, {}).setdefault(version.id, (kept, bytes(artefact)))
 
     def artefact(self, agent: str, version: str) -> bytes:
@@ -75,11 +77,10 @@ class MemoryReleases:
 
     def move(self, deployment: Deployment, *events: AuditEvent) -> None:
         """Make a move, with the events that tell of it. Raises Conflict unless it follows the last move."""
-        body = _encoded(deployment)
+        body = encoded(deployment)
         with self._kept.lock:
             moves = self._kept.moves.setdefault(deployment.agent, [])
-            if deployment.number != len(moves) + 1:
-                raise _overtaken(deployment, _move(moves[-1]) if moves else None)
+            check_follows(deployment, _move(moves[-1]) if moves else None)
             self._log.append(events)
             moves.append(body)
 
@@ -98,7 +99,7 @@ class MemoryReleases:
 
     def judge(self, judgement: Judgement, *events: AuditEvent) -> None:
         """Keep a verdict, with the events that tell of it; to keep it again changes nothing. Raises Conflict for another."""
-        body = _encoded(judgement)
+        body = encoded(judgement)
         with self._kept.lock:
             known = self._kept.judgements.get(judgement.id)
             if known is None:
@@ -122,31 +123,3 @@ class MemoryReleases:
 
 def _move(body: bytes) -> Deployment:
     return msgspec.json.decode(body, type=Deployment)
-
-
-def _encoded(row: R) -> bytes:
-    """Return a row as JSON. In its evidence, what is not finite becomes null; elsewhere, InvalidInput is raised for it."""
-    try:
-        body = msgspec.json.encode(row)
-        read = msgspec.json.decode(body, type=type(row))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidInput(f"{row.agent}: this cannot be stored: {error}. Use plain, finite numbers and text.") from error
-    if _strict(read) != _strict(row):
-        raise InvalidInput(f"{row.agent}: this would not read back the same: {row}.")
-    return body
-
-
-def _strict(row: R) -> R:
-    """Return a row without its evidence."""
-    if isinstance(row, Deployment):
-        return replace(row, evidence={})
-    return replace(row, body={}) if isinstance(row, Judgement) else row
-
-
-def _overtaken(move: Deployment, last: Deployment | None) -> Conflict:
-    if last is None:
-        return Conflict(f"{move.agent}: nothing was moved yet; the first move has number 1, not {move.number}. Look again.")
-    return Conflict(
-        f"{move.agent}: {last.actor} moved meanwhile ({last.move}, number {last.number}); number {move.number} does not "
-        "follow it. Nothing was changed. Look again, and decide on what is in production now."
-    )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from steersman.backends.mlflow.rows import PREFIX, model_name, tags, version_of
 from steersman.core.errors import Conflict, InvalidInput, NotFound, StoreError
-from steersman.core.versions import BASELINE, LEARNING, PolicyVersion, address, short
+from steersman.core.versions import BASELINE, LEARNING, PolicyVersion, address, check_address, short
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -82,8 +82,7 @@ class MlflowRegistry:
 
     def keep(self, version: PolicyVersion, artefact: bytes) -> None:
         """Keep a version durably; to keep it again changes nothing. Raises InvalidInput where the name is not the hash."""
-        if (found := address(artefact)) != version.id:
-            raise InvalidInput(f"version {version.id}: the hash of its artefact is {found}. Cut it anew.")
+        check_address(version, artefact)
         _check(version)
         with self._telling():
             if self._found(version.agent, version.id):

@@ -10,14 +10,22 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
 from steersman.backends.sql.reads import Connection, Pool
 from steersman.backends.sql.release_queries import ReleaseQueries
 from steersman.backends.sql.rows import deployment as deployment_of
-from steersman.core.errors import Conflict, InvalidInput, NotFound, StoreError, nearest
+from steersman.core.errors import Conflict, NotFound, StoreError, nearest
 from steersman.core.values import AuditEvent
-from steersman.core.versions import Deployment, Judgement, PolicyVersion, address, short
+from steersman.core.versions import (
+    Deployment,
+    Judgement,
+    PolicyVersion,
+    address,
+    check_address,
+    check_follows,
+    encoded,
+    short,
+)
 
 R = TypeVar("R", PolicyVersion, Deployment, Judgement)
 
@@ -56,10 +64,7 @@ class StoredReleases(ABC):
 
     def keep(self, version: PolicyVersion, artefact: bytes) -> None:
         """Keep a version durably; to keep it again changes nothing. Raises InvalidInput where its name is not the hash."""
-        if version.id != (found := address(artefact)):
-            raise InvalidInput(
-                f"version {version.id!r} of {version.agent} is not the hash of its artefact, {found}. Name it so."
-            )
+        check_address(version, artefact)
         columns = (version.agent, version.id, version.cut_at, body_of(version), artefact)
         self._check_writable()
         with self._transaction() as connection:
@@ -105,7 +110,7 @@ class StoredReleases(ABC):
         with self._transaction() as connection:
             self._hold(connection)
             last = connection.execute(self._sql.moves, (deployment.agent, 1)).fetchone()
-            _check_follows(deployment, last and deployment_of(last[0]))
+            check_follows(deployment, last and deployment_of(last[0]))
             connection.execute(self._sql.add_move, columns)
             self._tell(connection, events)
 
@@ -155,33 +160,5 @@ class StoredReleases(ABC):
 
 
 def body_of(row: R) -> str:
-    """Return a row as JSON text. Raises InvalidInput for one that would not read back the same.
-
-    What is not finite in the evidence becomes null there, knowingly: no rollback may fail because an interval is infinite.
-    """
-    try:
-        body = msgspec.json.encode(row)
-        read = msgspec.json.decode(body, type=type(row))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidInput(f"{row.agent}: this cannot be stored: {error}. Use plain, finite numbers and text.") from error
-    if _strict(read) != _strict(row):
-        raise InvalidInput(f"{row.agent}: this would not read back the same: {row}.")
-    return body.decode()
-
-
-def _strict(row: R) -> R:
-    """Return a row without its evidence."""
-    if isinstance(row, Deployment):
-        return replace(row, evidence={})
-    return replace(row, body={}) if isinstance(row, Judgement) else row
-
-
-def _check_follows(move: Deployment, last: Deployment | None) -> None:
-    """Raise Conflict unless a move has the number behind the last one."""
-    if last is None and move.number != 1:
-        raise Conflict(f"{move.agent}: nothing was moved yet; the first move has number 1, not {move.number}. Look again.")
-    if last is not None and move.number != last.number + 1:
-        raise Conflict(
-            f"{move.agent}: {last.actor} moved meanwhile ({last.move}, number {last.number}); number {move.number} does not "
-            "follow it. Nothing was changed. Look again, and decide on what is in production now."
-        )
+    """Return a row as JSON text. Raises InvalidInput for one that would not read back the same."""
+    return encoded(row).decode()
