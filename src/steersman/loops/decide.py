@@ -161,19 +161,21 @@ def _choose(agent: Runtime, state: dict[str, Scalar], subject: str, arm: Arm | N
         made.overridden = served.chooser.overridden(served.table, situation, made.choice, narrowed.allowed)
     if agent.budget is not None and served.chooser.explored(served.table, situation, made.choice):
         agent.budget.spend()
-    if given.shadow is not None and made.choice.action is not None:
+    if given.shadow is not None:
         _ask_beside(agent, given.shadow, key, situation, made)
 
 
 def _ask_beside(agent: Runtime, shadow: Served, key: str, situation: Situation, made: _Made) -> None:
-    """Note what a challenger in its shadow stage would have done; that it fails harms nobody."""
+    """Note what a challenger in its shadow stage would have done, where anything was allowed; that it fails harms nobody."""
+    action = made.choice.action
+    if action is None:
+        return
     try:
         table = shadow.table
         there = replace(situation, row=table.rows.get(key), epsilon=shadow.epsilon or 0.0, priors=())
         chances, _ = shadow.chooser.probabilities(table, there, table.slot_values(there.row))
         made.shadow = draw(chances, float(situation.uniforms[2]))
-        if made.choice.action is not None:
-            made.shadow_probability = float(chances[made.choice.action])
+        made.shadow_probability = float(chances[action])
     except Exception as error:  # noqa: BLE001 - what is only asked must never break what decides
         agent.failed(error)
 

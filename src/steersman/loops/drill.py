@@ -186,15 +186,14 @@ def _inverted(
     agent: Runtime, champion: artefact.Frozen, past: _Past, means: dict[str, NDArray[np.float64]]
 ) -> artefact.Frozen:
     """Return a version that holds for best what earned least in each situation of the log, and is sure of it."""
-    table, low, high = agent.new_fold().table, *agent.spec.reward_range
-    for made in past.rows:
-        row, space = table.intern(made.key, made.bins), agent.spec.actions
-        worth = low + high - means[made.key]
-        for slot in range(table.width):
-            value = float(worth[(space.slots == slot).any(axis=1)].mean()) / len(space.dimensions)
-            for each in range(table.estimators):
-                table.value[row, slot + each * table.width] = value
-                table.visits[row, slot + each * table.width] = _SURE
+    table, space = agent.new_fold().table, agent.spec.actions
+    low, high = agent.spec.reward_range
+    taken = [(space.slots == slot).any(axis=1) for slot in range(table.width)]
+    for key, bins in {made.key: made.bins for made in past.rows}.items():
+        row, worth = table.intern(key, bins), low + high - means[key]
+        values = [float(worth[actions].mean()) / len(space.dimensions) for actions in taken]
+        table.value[row] = np.tile(values, table.estimators)
+        table.visits[row] = _SURE
     bad = artefact.freeze(agent.spec, agent.settings, table, champion.epsilon)
     return replace(bad, value=np.clip(bad.value, *bad.bounds))
 
