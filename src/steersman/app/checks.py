@@ -5,6 +5,7 @@ from typing import Any
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import InvalidInput
 from steersman.core.settings import Settings
+from steersman.stages.release.plan import steps
 
 
 def isolated(spec: AgentSpec) -> tuple[Any, ...]:
@@ -24,6 +25,7 @@ def check_settings(spec: AgentSpec, settings: Settings) -> None:
             f"{spec.name}: store.retention_s {retention_s:g} is less than episodes.accept_until_s {accepted_s:g}; rows must "
             "stay while they can be corrected."
         )
+    steps(settings.release.stages)  # a plan that is none is told now, not when a version waits for it
     dimensions = len(spec.actions.dimensions)
     learning = settings.learning
     largest = max(learning.alpha, learning.alpha_floor)

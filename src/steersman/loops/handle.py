@@ -1,5 +1,6 @@
 """The handle of an agent's releases: versions, verdicts, trials, and the way back."""
 
+from steersman.core.errors import InvalidInput
 from steersman.core.versions import BASELINE, LEARNING, Deployment, Judgement, PolicyVersion
 from steersman.loops import cut as cut_loop
 from steersman.loops import judge, promote
@@ -90,6 +91,8 @@ class Release:
         reason: str = "",
     ) -> Deployment:
         """Compare two policies, `share` of the subjects for the second, for a time; then who was first decides again."""
+        if not (0.0 < share < 1.0 and lasts_s > 0.0):
+            raise InvalidInput(f"an experiment needs a share in (0, 1) and a time above 0 s, got {share} and {lasts_s} s.")
         plan = steps(in_words([Step(stage="canary", share=share, lasts_s=lasts_s)]))  # read back, and so checked
         return promote.start(
             self._runtime,

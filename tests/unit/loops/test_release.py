@@ -555,3 +555,14 @@ def test_versions_are_cut_by_count_and_by_time(
     Traffic(agent=agent, clock=clock, reward=pays, pace_s=0.01, seed=1).run(count)
     clock.now = last.cut_at + age_s
     assert due(agent._runtime, last) is expected
+
+
+def test_what_is_wrong_with_a_plan_or_an_experiment_is_told_at_the_door(opened: Any) -> None:
+    """A plan in the settings that is none is told when the agent is opened; shares and times of an experiment as such."""
+    with pytest.raises(InvalidInput, match="'nonsense' is no step"):
+        opened(release={"stages": "nonsense"})
+    agent = opened()
+    for wrong in ({"share": 1.0}, {"share": 0.0}, {"lasts_s": -1.0}):
+        with pytest.raises(InvalidInput, match="an experiment needs a share"):
+            agent.release.experiment(actor=ME, **wrong)
+    assert agent.release.now.number == 0
