@@ -242,7 +242,7 @@ def test_a_log_without_propensities_cannot_tell(run: Run, tmp_path: Path) -> Non
         ("quarantine mine/backup baseline", 7, "no version"),
         ("drill mine/other", 3, "the log holds 3 that can be used"),
         ("drill mine/backup --share 0", 3, "a share in (0, 1)"),
-        ("ab start mine/backup --share 1.5", 3, "between 0 and 100 %"),
+        ("ab start mine/backup --share 1.5", 3, "needs a share in (0, 1)"),
         ("ab start mine/backup --hours 0.01", 3, "cannot reach its evidence"),
         ("ab start mine/backup --second champion", 3, "compared with itself"),
         ("ab start mine/backup --second 0123", 6, "has no version '0123'"),
