@@ -22,7 +22,8 @@ _NOT_PACKAGES = frozenset({"docs", "doc", "examples", "example", "benchmarks", "
 _NOT_MODULES = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
 _TEST_FOLDERS = frozenset({"tests", "test", "testing"})
 _TEST_PATTERNS = ("test_*.py", "*_test.py")
-_PLUGIN_WORDS = ("hypothesis", "--cov", "timeout", "flaky", "-n", "asyncio", "benchmark", "anyio")
+_IN_TESTS = ("hypothesis", "timeout", "flaky", "asyncio", "benchmark", "anyio", "schemathesis")
+_IN_CONFIG = ("hypothesis", "timeout", "reruns", "asyncio", "anyio", "schemathesis")
 _CONFIG_FILES = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
 _ASK_TOOLS = """
 import importlib.metadata as m, json, sys
@@ -210,8 +211,8 @@ def _words(root: Path, tests: tuple[str, ...]) -> frozenset[str]:
     conftests = [each.relative_to(root).as_posix() for each in root.glob("**/conftest.py")]
     for file in (*tests, *conftests):
         text = _read(root / file)
-        found.update(word for word in _PLUGIN_WORDS[:1] + _PLUGIN_WORDS[2:4] + _PLUGIN_WORDS[5:] if word in text)
-    found.update(word for word in ("timeout", "asyncio", "hypothesis", "anyio", "reruns") if word in config)
+        found.update(word for word in _IN_TESTS if word in text)
+    found.update(word for word in _IN_CONFIG if word in config)
     return frozenset(found)
 
 

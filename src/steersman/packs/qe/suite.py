@@ -15,7 +15,15 @@ from steersman.packs.qe.sandbox import Sandbox
 
 _USAGE_ERROR = (3, 4)
 _NO_TESTS = 5
-_OPTIONAL = {"hypothesis": "hypothesispytest", "timeout": "timeout", "benchmark": "benchmark", "asyncio": "asyncio"}
+_OPTIONAL = {
+    "hypothesis": "hypothesispytest",
+    "timeout": "timeout",
+    "benchmark": "benchmark",
+    "asyncio": "asyncio",
+    "anyio": "anyio",
+    "schemathesis": "schemathesis",
+}
+"""Plugins that do nothing for a project that does not name them, and take up to seconds to load: by what it would name."""
 
 
 @dataclass(frozen=True, kw_only=True)
