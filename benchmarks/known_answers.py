@@ -20,8 +20,8 @@ TOLERANCE = 0.01
 WORLDS = {world.name: world for world in worlds.all_worlds()}
 
 
-def regret(world: str, method: str, seed: int) -> float:
-    """Train once and return how far the value lies below the best, as a share of it."""
+def regret(world: str, method: str, seed: int, *, share: float = 1.0) -> float:
+    """Train once, on a share of the budget of steps; return how far the value lies below the best, as a share of it."""
     target = WORLDS[world]
     settings = {
         "learning": {
@@ -34,7 +34,8 @@ def regret(world: str, method: str, seed: int) -> float:
         },
         "exploration": {"policy": "epsilon_greedy", "schedule": "constant", "epsilon": 0.2},
     }
-    return train(target, settings, steps={**BUDGETS, **BANDITS}[world], seed=seed).regret
+    steps = int(share * {**BUDGETS, **BANDITS}[world])
+    return train(target, settings, steps=steps, seed=seed).regret
 
 
 def cases() -> list[tuple[str, str]]:

@@ -1,4 +1,7 @@
-"""Every learning rule, through the product's own code, against what planning knows; 20 seeds in the benchmark."""
+"""Every learning rule, through the product's own code, against what planning knows.
+
+The benchmark has twenty seeds and the whole budget of steps; most rules are there long before, and one seed shows it.
+"""
 
 import importlib.util
 import sys
@@ -24,13 +27,14 @@ def _benchmark() -> ModuleType:
 
 
 BENCHMARK = _benchmark()
-SEEDS = (0, 1)
+SLOW = {("cliff", "double_q")}
+"""What needs more steps than others: two tables learn from half of them each."""
 
 
 @pytest.mark.parametrize(("world", "method"), BENCHMARK.cases())
 def test_a_rule_comes_within_one_per_cent_of_the_best(world: str, method: str) -> None:
-    for seed in SEEDS:
-        assert BENCHMARK.regret(world, method, seed) <= BENCHMARK.TOLERANCE
+    share = 1.0 if world in BENCHMARK.BANDITS else 0.5 if (world, method) in SLOW else 0.3
+    assert BENCHMARK.regret(world, method, 0, share=share) <= BENCHMARK.TOLERANCE
 
 
 def test_too_little_training_is_seen_as_such() -> None:
