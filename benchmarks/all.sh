@@ -34,6 +34,7 @@ run benchmarks/fleet.py
 run benchmarks/fleet.py --sequential --seeds 10
 run benchmarks/qe_executor.py
 run benchmarks/personalizer.py
+run benchmarks/ci_order.py ${CI_HISTORIES:-}
 run benchmarks/ope.py
 run benchmarks/rollout.py
 run benchmarks/rollback.py

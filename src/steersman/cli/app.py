@@ -4,6 +4,7 @@ import typer
 
 from steersman import __version__
 from steersman.cli import (
+    bench,
     check,
     controls,
     decisions,
@@ -61,5 +62,6 @@ for group in (
     keys,
     telemetry,
     personalizer,
+    bench,
 ):
     group.register(app)

@@ -6,5 +6,9 @@ pack = Pack(
     name="qe",
     description="Decides how a Python project's tests are run, on a sandbox copy, and learns from what was found.",
     agents={"qe/test-executor": "steersman.packs.qe.test_executor:agent"},
-    commands={"run": "steersman.packs.qe.run:run", "demo": "steersman.packs.qe.demo:demo"},
+    commands={
+        "run": "steersman.packs.qe.run:run",
+        "demo": "steersman.packs.qe.demo:demo",
+        "ci-order": "steersman.packs.qe.ordering.replay:ci_order",
+    },
 )

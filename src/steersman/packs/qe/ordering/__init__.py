@@ -1,0 +1,1 @@
+"""In which order should tests run? Learned from what earlier cycles showed, and from nothing else."""

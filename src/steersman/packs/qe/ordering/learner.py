@@ -1,0 +1,106 @@
+"""The order of tests as a learning problem: experts rank, and those that were right lately have the say."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steersman.maths.prioritisation import napfd, within
+from steersman.packs.qe.ordering.pairwise import PairwiseRanker
+from steersman.packs.qe.ordering.past import FEATURES, Past, Seen
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_RANKERS = ((0.3, 3, 1e-3), (0.1, 10, 1e-3), (0.03, 10, 1e-2))
+"""Rate, replays and decay of three pairwise rankers: quick, middling and slow to learn."""
+_TRUST, _FORGET = 4.0, 0.98
+"""How much more say a better expert has: e^4 times for each whole NAPFD, of a memory of about fifty failing cycles."""
+
+
+class OrderLearner:
+    """Ranks tests by what earlier cycles showed, and learns from each cycle which way of ranking serves.
+
+    Some experts are rules that people use, some are learned from pairs, and each is there twice: by the chance to fail,
+    and by that over the root of the duration, since what is short is cheap to try. They are mixed by the mean of their
+    ranks, weighted by what their own order would have earned lately (exponential weights, Cesa-Bianchi & Lugosi 2006).
+
+    budget: the share of the time that will be there; from 1 on all tests run, and durations matter to no one.
+    """
+
+    def __init__(self, *, seed: int = 0, budget: float = 1.0) -> None:
+        self.past = Past()
+        self.budget = budget
+        self._generator = np.random.default_rng([seed, 20])
+        self._rankers = [
+            PairwiseRanker(len(FEATURES), self._generator, rate=rate, replays=replays, decay=decay)
+            for rate, replays, decay in _RANKERS
+        ]
+        self._earned: dict[str, float] = {}
+
+    @property
+    def say(self) -> Mapping[str, float]:
+        """Which say each expert has; they come to 1. Empty before the first cycle."""
+        if not self._earned:
+            return {}
+        earned = np.array([*self._earned.values()])
+        weights = np.exp(_TRUST * (earned - earned.max()))
+        return dict(zip(self._earned, (weights / weights.sum()).tolist(), strict=True))
+
+    def rank(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the order in which tests should run, as indices into `names`, (n,)."""
+        if not names:
+            return np.zeros(0, dtype=np.int64)
+        return self._mixed(self._scores(self.past.of(self.past.places(names))))
+
+    def learn(self, names: Sequence[str], durations_s: Floats, failed: Flags) -> None:
+        """Let a cycle in that is over: each test that ran, how long it took and whether it failed, (n,) each."""
+        if not names:
+            return
+        tests = self.past.places(names)
+        seen = self.past.of(tests)
+        if failed.any():
+            self._judge(self._scores(seen), durations_s, failed)
+        for ranker in self._rankers:
+            ranker.learn(seen.features, failed)
+        self.past.add(tests, durations_s, failed)
+
+    def _scores(self, seen: Seen) -> dict[str, Floats]:
+        """Return the experts' scores, (n,) each: the higher, the earlier."""
+        learned = [ranker.scores(seen.features) for ranker in self._rankers]
+        chances = {
+            "failure rate": seen.rate,
+            **{f"moving average {rate}": seen.averages[:, place] for place, rate in ((1, 0.1), (2, 0.3), (3, 0.7))},
+            "recent failure": np.exp2(-seen.age / 10.0),
+            **{f"pairs {place + 1}": _chance(scores) for place, scores in enumerate(learned)},
+            "pairs together": _chance(np.mean(learned, axis=0)),
+        }
+        if self.budget >= 1.0:
+            return chances
+        short = np.sqrt(np.maximum(seen.duration_s, 1e-3))
+        return chances | {f"{name}, short first": each / short for name, each in chances.items()}
+
+    def _mixed(self, scores: Mapping[str, Floats]) -> NDArray[np.int64]:
+        say = self.say or dict.fromkeys(scores, 1.0 / len(scores))
+        mean = sum(say[name] * _ranks(self._ordered(each)) for name, each in scores.items())
+        return self._ordered(-np.asarray(mean))
+
+    def _judge(self, scores: Mapping[str, Floats], durations_s: Floats, failed: Flags) -> None:
+        for name, each in scores.items():
+            order = self._ordered(each)
+            earned = napfd(failed[order], within(durations_s[order], self.budget))
+            self._earned[name] = _FORGET * self._earned.get(name, 0.0) + earned
+
+    def _ordered(self, scores: Floats) -> NDArray[np.int64]:
+        """Return the order by falling score; whoever is alike is drawn."""
+        return np.lexsort((self._generator.random(len(scores)), -scores))
+
+
+def _chance(scores: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(scores, -30.0, 30.0))))
+
+
+def _ranks(order: NDArray[np.int64]) -> Floats:
+    ranks = np.empty(len(order))
+    ranks[order] = np.arange(len(order))
+    return ranks
