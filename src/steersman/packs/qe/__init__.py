@@ -5,9 +5,13 @@ from steersman.core.catalog import Pack
 pack = Pack(
     name="qe",
     description="Decides how a Python project's tests are run, on a sandbox copy, and learns from what was found.",
-    agents={"qe/test-executor": "steersman.packs.qe.test_executor:agent"},
+    agents={
+        "qe/test-executor": "steersman.packs.qe.test_executor:agent",
+        "qe/security-scanner": "steersman.packs.qe.agents.security_scanner:agent",
+    },
     commands={
         "run": "steersman.packs.qe.run:run",
+        "work": "steersman.packs.qe.fleet.work:work",
         "demo": "steersman.packs.qe.demo:demo",
         "ci-order": "steersman.packs.qe.ordering.replay:ci_order",
     },

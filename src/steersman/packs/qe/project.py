@@ -74,11 +74,11 @@ class Project:
         return max(sizes, key=lambda name: sizes[name])
 
 
-def discover(path: str | Path, python: str | None = None) -> Project:
+def discover(path: str | Path, python: str | None = None, *, tests_needed: bool = True) -> Project:
     """Return the project at `path`, with `python` or the project's own virtual environment as its interpreter.
 
-    Raises NotFound where there is no such folder, no test file, or no package; InvalidInput where the path is a file or
-    a package itself, or the interpreter is unusable or lacks pytest.
+    Raises NotFound where there is no such folder, no test file (unless none is needed), or no package; InvalidInput where
+    the path is a file or a package itself, or the interpreter is unusable or lacks pytest.
     """
     root = Path(path).expanduser()
     if not root.exists():
@@ -91,7 +91,7 @@ def discover(path: str | Path, python: str | None = None) -> Project:
     files = sorted(python_files(root))
     patterns = (*_TEST_PATTERNS, *_configured_patterns(root))
     tests = tuple(each for each in files if _is_test(each, patterns))
-    if not tests:
+    if not tests and tests_needed:
         raise NotFound(
             f"{root} has no tests: no file matches {', '.join(dict.fromkeys(patterns))}. "
             "Give the root of a project with a pytest suite, or try `steersman demo`."
@@ -99,7 +99,7 @@ def discover(path: str | Path, python: str | None = None) -> Project:
     source_root, packages = _packages(root)
     sources = tuple(each for each in files if _is_source(each, source_root, packages, patterns))
     if not sources:
-        raise NotFound(f"{root} has tests but no package or module beside them to test (looked in {root} and src/).")
+        raise NotFound(f"{root} has no package or module (looked in {root} and src/), so there is nothing to test.")
     words = _words(root, tests)
     tools = ask_tools(interpreter_of(root, python))
     return Project(

@@ -5,10 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from steersman.core.actions import Choice
-from steersman.core.ports import AgentHandle
-from steersman.core.state import StateValues
 from steersman.packs.qe.comparison import Row, compare
-from steersman.packs.qe.test_executor import ACTIONS, GUARDS, REWARD, baseline
+from steersman.packs.qe.fleet.upcoming import Next
+from steersman.packs.qe.test_executor import REWARD
 
 _SCORES_KEPT = 50
 
@@ -33,26 +32,6 @@ class CycleRow:
     pair: int = -1
     final: bool = False
     scores: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChoiceValue:
-    """What was learned about one choice in the last state: its value (a summand of the reward), and from how many runs."""
-
-    choice: Choice
-    value: float
-    runs: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Next:
-    """What the learned values say for the last state, why, and what the baseline rule would do."""
-
-    state: Mapping[str, Any]
-    action: Mapping[str, Choice]
-    baseline: Mapping[str, Choice]
-    values: Mapping[str, tuple[ChoiceValue, ...]]
-    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,45 +89,6 @@ def comparison_rows(log: Iterable[CycleRow], *, final: bool) -> tuple[Row, ...]:
         _row("wall time", "s", pairs, "wall_s", higher=False),
         _row("CPU time", "s", pairs, "cpu_s", higher=False),
     )
-
-
-def next_action(handle: AgentHandle, state: StateValues) -> Next:
-    """Return the best known allowed action for a state, with the values behind it."""
-    learned = handle.values(state)
-    values = {
-        dimension: tuple(
-            ChoiceValue(choice=choice, value=round(entry.value, 3), runs=entry.visits) for choice, entry in each.items()
-        )
-        for dimension, each in learned.items()
-    }
-    refused = [dict(refusal.where) for guard in GUARDS for refusal in guard.refuse(state)]
-    allowed = [a for a in ACTIONS.actions if not any(all(a[k] == v for k, v in where.items()) for where in refused)]
-    rule = dict(ACTIONS.action(baseline(state)))
-    known = {(dimension, each.choice): each for dimension, choices in values.items() for each in choices if each.runs}
-    tried = [action for action in allowed if all((k, v) in known for k, v in action.items())]
-    if not tried:
-        why = "This state was hardly seen, so the baseline rule would decide."
-        return Next(state=dict(state), action=rule, baseline=rule, values=values, why=why)
-    best = max(tried, key=lambda action: sum(known[item].value for item in action.items()))
-    return Next(state=dict(state), action=dict(best), baseline=rule, values=values, why=_why(best, values, tried))
-
-
-def _why(
-    best: Mapping[str, Choice],
-    values: Mapping[str, Sequence[ChoiceValue]],
-    tried: Sequence[Mapping[str, Choice]],
-) -> str:
-    parts = []
-    for dimension, choice in best.items():
-        open_choices = {action[dimension] for action in tried}
-        known = sorted((each for each in values[dimension] if each.choice in open_choices), key=lambda each: -each.value)
-        mine = next(each for each in known if each.choice == choice)
-        others = [each for each in known if each.choice != choice]
-        text = f"{dimension} {choice} ({mine.value:+.1f}, {mine.runs} runs)"
-        if others:
-            text += f" before {others[0].choice} ({others[0].value:+.1f}, {others[0].runs} runs)"
-        parts.append(text)
-    return "; ".join(parts) + ". Values add up over the dimensions to the expected reward."
 
 
 def _row(name: str, unit: str, pairs: Sequence[tuple[CycleRow, CycleRow]], key: str, *, higher: bool) -> Row:

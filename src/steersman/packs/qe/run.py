@@ -13,13 +13,15 @@ from steersman.core.state import StateValues
 from steersman.core.values import Arm, Decision
 from steersman.packs.qe.change import Change
 from steersman.packs.qe.cycle import Attempt, Workbench
+from steersman.packs.qe.fleet.upcoming import next_action
 from steersman.packs.qe.git_world import open_git_world
 from steersman.packs.qe.project import Project, discover
 from steersman.packs.qe.reference import Reference, measure_reference
-from steersman.packs.qe.report import CycleRow, RunReport, comparison_rows, next_action, score, top_scores
+from steersman.packs.qe.report import CycleRow, RunReport, comparison_rows, score, top_scores
 from steersman.packs.qe.sandbox import Sandbox, open_sandbox
 from steersman.packs.qe.suite import Suite, memory_available_mb
 from steersman.packs.qe.test_executor import SAFE
+from steersman.packs.qe.test_executor import agent as test_executor
 from steersman.packs.qe.world import FaultWorld, World, build_pool, plant_flaky
 
 AGENT = "qe/test-executor"
@@ -157,7 +159,9 @@ class _Session:
             rows=final,
             all_rows=comparison_rows(self.log, final=False),
             verdict=final[0].verdict,
-            next=next_action(self.handle, dict(self.state or self._any_state()) | {"time_left_s": _NO_LIMIT_S}),
+            next=next_action(
+                test_executor, self.handle, dict(self.state or self._any_state()) | {"time_left_s": _NO_LIMIT_S}
+            ),
             world=self.world.describe(),
             notes=tuple(self.notes),
             log=tuple(self.log),

@@ -1,0 +1,69 @@
+"""The place of work: a copy of the project, what is known of it so far, and how much time there is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from steersman.core.ports import Progress
+from steersman.packs.qe.fleet.findings import Finding
+from steersman.packs.qe.project import Project
+from steersman.packs.qe.reference import Reference, measure_reference
+from steersman.packs.qe.sandbox import Sandbox, open_sandbox
+from steersman.packs.qe.suite import Suite, memory_available_mb
+
+
+@dataclass(kw_only=True)
+class Site:
+    """A project's copy at which agents work one after the other; each leaves it as it was.
+
+    generator: of what is planted and drawn, a new one for each round. timeout_s: limit for one run of anything.
+    findings: what was found so far in the project itself; what was planted is not among them.
+    """
+
+    sandbox: Sandbox
+    suite: Suite
+    generator: np.random.Generator
+    timeout_s: float
+    progress: Progress
+    findings: list[Finding] = field(default_factory=list)
+    round: int = 0
+
+    @property
+    def project(self) -> Project:
+        """The project as it was found."""
+        return self.sandbox.project
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The suite as it is, with its coverage, measured when first asked for. Raises what `measure_reference` does."""
+        return measure_reference(self.suite, timeout_s=self.timeout_s, progress=self.progress)
+
+    @contextmanager
+    def changed(self, texts: dict[str, str]) -> Iterator[None]:
+        """Replace or add files of the copy for a while; in the end those of the project are back and others are gone."""
+        try:
+            for file, text in texts.items():
+                self.sandbox.write(file, text)
+            yield
+        finally:
+            for file in texts:
+                if (self.project.root / file).exists():
+                    self.sandbox.restore(file)
+                else:
+                    (self.sandbox.root / file).unlink(missing_ok=True)
+
+
+@contextmanager
+def open_site(project: Project, *, seed: int, timeout_s: float, progress: Progress) -> Iterator[Site]:
+    """Copy a project and yield the place of work; the copy is removed in the end. Raises what `open_sandbox` does."""
+    with open_sandbox(project) as sandbox:
+        yield Site(
+            sandbox=sandbox,
+            suite=Suite(sandbox, memory_mb=0.75 * memory_available_mb()),
+            generator=np.random.default_rng([seed, 0]),
+            timeout_s=timeout_s,
+            progress=progress,
+        )
