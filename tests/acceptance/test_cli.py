@@ -202,7 +202,7 @@ def test_a_store_has_one_owner(cli: Callable[..., Any], mine: Path) -> None:
 def test_packs_are_checked(cli: Callable[..., Any], mine: Path) -> None:
     done = cli("check", "pack", "qe", "--json")
     assert done.code == 0, done.out
-    assert set(done.json) == {"qe/test-executor"}
+    assert {"qe/test-executor", "qe/security-scanner"} <= {*done.json}
     assert cli("check", "pack", "mine.py").code == 0
     (mine / "bad.py").write_text(AGENT.replace('"now" if state["night"] else "later"', '"sometimes"'))
     bad = cli("check", "pack", "bad.py")
