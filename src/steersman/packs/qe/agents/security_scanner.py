@@ -146,7 +146,7 @@ class SecurityScanner:
             self._sources = {file: site.sandbox.read(file) for file in site.project.sources}
             scan = _scan(site, "full" if _all_there() else "quick")
             self._known, self._expected_s = scan.findings, scan.wall_s
-            site.findings += scan.findings
+            site.findings.extend(scan.findings)
         self._planted = plant_vulnerabilities(self._sources, site.generator, **PLANTED)
         counts = {each: float(sum(found.severity == each for found in self._known)) for each in SEVERITIES}
         return {

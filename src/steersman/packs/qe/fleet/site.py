@@ -1,9 +1,9 @@
 """The place of work: a copy of the project, what is known of it so far, and how much time there is."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -15,12 +15,33 @@ from steersman.packs.qe.sandbox import Sandbox, open_sandbox
 from steersman.packs.qe.suite import Suite, memory_available_mb
 
 
+class Evidence:
+    """What the agents of one run know together: what they found, and the suite as it is, which is measured once."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self._reference: Reference | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def known_reference(self) -> Reference | None:
+        """The suite as it is, if somebody has asked for it; None before."""
+        return self._reference
+
+    def reference(self, suite: Suite, *, timeout_s: float, progress: Progress) -> Reference:
+        """Return the suite as it is, measured by whoever asks first. Raises what `measure_reference` does."""
+        with self._lock:
+            if self._reference is None:
+                self._reference = measure_reference(suite, timeout_s=timeout_s, progress=progress)
+            return self._reference
+
+
 @dataclass(kw_only=True)
 class Site:
     """A project's copy at which agents work one after the other; each leaves it as it was.
 
     generator: of what is planted and drawn, a new one for each round. timeout_s: limit for one run of anything.
-    findings: what was found so far in the project itself; what was planted is not among them.
+    evidence: what is known by now; what was planted is not in it.
     """
 
     sandbox: Sandbox
@@ -28,7 +49,7 @@ class Site:
     generator: np.random.Generator
     timeout_s: float
     progress: Progress
-    findings: list[Finding] = field(default_factory=list)
+    evidence: Evidence = field(default_factory=Evidence)
     round: int = 0
 
     @property
@@ -36,10 +57,15 @@ class Site:
         """The project as it was found."""
         return self.sandbox.project
 
-    @cached_property
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found so far in the project itself."""
+        return self.evidence.findings
+
+    @property
     def reference(self) -> Reference:
         """The suite as it is, with its coverage, measured when first asked for. Raises what `measure_reference` does."""
-        return measure_reference(self.suite, timeout_s=self.timeout_s, progress=self.progress)
+        return self.evidence.reference(self.suite, timeout_s=self.timeout_s, progress=self.progress)
 
     @contextmanager
     def changed(self, texts: dict[str, str]) -> Iterator[None]:
@@ -57,7 +83,9 @@ class Site:
 
 
 @contextmanager
-def open_site(project: Project, *, seed: int, timeout_s: float, progress: Progress) -> Iterator[Site]:
+def open_site(
+    project: Project, *, seed: int, timeout_s: float, progress: Progress, evidence: Evidence | None = None
+) -> Iterator[Site]:
     """Copy a project and yield the place of work; the copy is removed in the end. Raises what `open_sandbox` does."""
     with open_sandbox(project) as sandbox:
         yield Site(
@@ -66,4 +94,5 @@ def open_site(project: Project, *, seed: int, timeout_s: float, progress: Progre
             generator=np.random.default_rng([seed, 0]),
             timeout_s=timeout_s,
             progress=progress,
+            evidence=evidence or Evidence(),
         )

@@ -3,20 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from steersman.core.actions import Choice
-from steersman.core.agent import AgentSpec
-from steersman.core.catalog import load
-from steersman.core.errors import InvalidInput, NotFound, nearest
-from steersman.core.ports import AgentHandle, Progress, Receipt
-from steersman.core.values import Decision
-from steersman.packs.qe import pack
+from steersman.core.errors import InvalidInput
+from steersman.core.ports import AgentHandle, Progress
 from steersman.packs.qe.fleet.findings import Finding
+from steersman.packs.qe.fleet.member import Member, Round, member
 from steersman.packs.qe.fleet.site import Site, open_site
-from steersman.packs.qe.fleet.skill import Skill, Worked
 from steersman.packs.qe.fleet.upcoming import Next, next_action
 from steersman.packs.qe.project import discover
 
-_AGENTS = "steersman.packs.qe.agents."
 _ACKNOWLEDGE_S = 60.0
 
 
@@ -40,19 +34,6 @@ class WorkOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Round:
-    """One decision and what came of it. reward: None where the outcome is still to come, for `steersman report`."""
-
-    decision_id: str
-    arm: str
-    action: Mapping[str, Choice]
-    reward: float | None
-    components: Mapping[str, float]
-    measurements: Mapping[str, float]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class WorkReport:
     """What an agent did on a project, what it found there, and what it would do next."""
 
@@ -67,77 +48,32 @@ class WorkReport:
 
 def work(agent: Callable[[str], AgentHandle], options: WorkOptions, progress: Progress) -> WorkReport:
     """Set an agent to work on a copy of a project. Raises what `discover` and its tools do; what was learned stays."""
-    spec, skill = of_agent(options.agent)
-    return at_work(spec, agent(spec.name), skill, options, progress)
+    return at_work(member(options.agent, agent), options, progress)
 
 
-def at_work(spec: AgentSpec, handle: AgentHandle, skill: Skill, options: WorkOptions, progress: Progress) -> WorkReport:
-    """Do the rounds of an agent with its skill at a copy of the project. Raises as `work`."""
+def at_work(worker: Member, options: WorkOptions, progress: Progress) -> WorkReport:
+    """Do the rounds of an agent at a copy of the project. Raises as `work`."""
     progress.phase("reading the project", 1)
-    project = discover(options.path, options.python or None, tests_needed=skill.needs_tests)
+    project = discover(options.path, options.python or None, tests_needed=worker.skill.needs_tests)
     progress.step(f"{project.name}: {len(project.sources)} source files, {len(project.tests)} test files")
     with open_site(project, seed=options.seed, timeout_s=options.timeout_s, progress=progress) as site:
-        return _Work(spec, handle, skill, site).all_rounds(options)
-
-
-def of_agent(name: str) -> tuple[AgentSpec, Skill]:
-    """Return an agent's definition and what it can do. Raises NotFound for one that does not work by itself."""
-    short = name.removeprefix("qe/")
-    skilled = {each.removeprefix("qe/"): target for each, target in pack.agents.items() if target.startswith(_AGENTS)}
-    if short not in skilled:
-        raise NotFound(f"no agent {name!r} works by itself.{nearest(short, skilled)}")
-    return load(skilled[short]), load(f"{skilled[short].partition(':')[0]}:skill")()
-
-
-class _Work:
-    """Some rounds of one agent at one site."""
-
-    def __init__(self, spec: AgentSpec, handle: AgentHandle, skill: Skill, site: Site) -> None:
-        self._spec, self._handle, self._skill, self._site = spec, handle, skill, site
-        self._files: dict[str, str] = {}
-        self._receipt: Receipt | None = None
-
-    def all_rounds(self, options: WorkOptions) -> WorkReport:
-        self._site.progress.phase(f"{options.rounds} rounds: look, decide, work, learn", options.rounds)
-        rounds = [self._round(number) for number in range(options.rounds)]
-        if self._receipt is not None:
-            self._receipt.wait(_ACKNOWLEDGE_S)
+        progress.phase(f"{options.rounds} rounds: look, decide, work, learn", options.rounds)
+        rounds = [_round(worker, site, number) for number in range(options.rounds)]
+        if worker.receipt is not None:
+            worker.receipt.wait(_ACKNOWLEDGE_S)
         return WorkReport(
-            agent=self._spec.name,
-            project=self._site.project.name,
+            agent=worker.spec.name,
+            project=project.name,
             seed=options.seed,
             rounds=tuple(rounds),
-            findings=tuple(self._site.findings),
-            files=self._files,
-            next=next_action(self._spec, self._handle, self._skill.look(self._site)),
-        )
-
-    def _round(self, number: int) -> Round:
-        self._site.round = number
-        decision = self._handle.decide(self._skill.look(self._site))
-        worked = self._skill.work(self._site, decision.action)
-        self._files |= worked.files
-        made = self._learn(decision, worked)
-        earned = "the outcome is still to come" if made.reward is None else f"{made.reward:+.0f}"
-        self._site.progress.step(f"{_words(made.action)}: {'; '.join(made.notes)}: {earned}")
-        return made
-
-    def _learn(self, decision: Decision, worked: Worked) -> Round:
-        reward, components = None, {}
-        if worked.measurements is not None:
-            self._receipt = self._handle.report(decision, worked.measurements, terminated=True, source="qe work")
-            scored = self._spec.reward.score(self._spec.reward.check(worked.measurements))
-            reward, components = scored.reward, scored.components
-        return Round(
-            decision_id=decision.id,
-            arm=decision.arm,
-            action=dict(decision.action),
-            reward=reward,
-            components=components,
-            measurements=worked.measurements or {},
-            notes=worked.notes,
+            findings=tuple(site.findings),
+            files=worker.files,
+            next=next_action(worker.spec, worker.handle, worker.skill.look(site)),
         )
 
 
-def _words(action: Mapping[str, Choice]) -> str:
-    return " ".join(str(each) for each in action.values())
+def _round(worker: Member, site: Site, number: int) -> Round:
+    site.round = number
+    made = worker.round(site)
+    site.progress.step(made.line)
+    return made

@@ -11,6 +11,7 @@ from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import AgentHandle, Progress
+from steersman.packs.qe.fleet.member import Member
 from steersman.packs.qe.fleet.skill import Skill
 from steersman.packs.qe.fleet.work import WorkOptions, WorkReport, at_work
 
@@ -49,7 +50,7 @@ def work(progress: Progress) -> Work:
                 chosen = dict(spec.actions.action(action))
                 steersman.control("pin", spec.name, actor="test", choices=chosen).wait(10.0)
             options = WorkOptions(agent=spec.name, path=str(project), rounds=rounds, seed=seed, timeout_s=60.0)
-            report = at_work(spec, handle, skill, options, progress)
+            report = at_work(Member(spec, handle, skill), options, progress)
             if action is not None and any(dict(each.action) != chosen for each in report.rounds):
                 raise InvalidInput(f"{action} was refused: {report.rounds[0].action} instead.")
             return report

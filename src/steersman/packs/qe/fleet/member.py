@@ -1,0 +1,95 @@
+"""One agent of the fleet, ready to work: its definition, what it has learned, and what it can do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from steersman.core.actions import Choice
+from steersman.core.agent import AgentSpec
+from steersman.core.catalog import load
+from steersman.core.errors import NotFound, NotPermitted, nearest
+from steersman.core.ports import AgentHandle, Receipt
+from steersman.core.values import Decision
+from steersman.packs.qe import pack
+from steersman.packs.qe.fleet.site import Site
+from steersman.packs.qe.fleet.skill import Skill, Worked
+
+_AGENTS = "steersman.packs.qe.agents."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One decision and what came of it. reward: None where the outcome is still to come, for `steersman report`."""
+
+    decision_id: str
+    arm: str
+    action: Mapping[str, Choice]
+    reward: float | None
+    components: Mapping[str, float]
+    measurements: Mapping[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """The round in one line."""
+        earned = "the outcome is still to come" if self.reward is None else f"{self.reward:+.0f}"
+        return f"{words(self.action)}: {'; '.join((*self.notes, earned))}"
+
+
+class Member:
+    """An agent at work. `files` holds what it made for the user so far, by path."""
+
+    def __init__(self, spec: AgentSpec, handle: AgentHandle, skill: Skill) -> None:
+        self.spec, self.handle, self.skill = spec, handle, skill
+        self.files: dict[str, str] = {}
+        self.receipt: Receipt | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name without the pack's."""
+        return self.spec.name.removeprefix("qe/")
+
+    def round(self, site: Site) -> Round:
+        """Look, decide, work, report. Raises NotPermitted, with the reasons, where nothing may be done here now."""
+        decision = self.handle.decide(self.skill.look(site))
+        if decision.arm == "safe":
+            reasons = dict.fromkeys(each.reason for each in decision.refusals)
+            raise NotPermitted("; ".join(reasons) or decision.reason)
+        worked = self.skill.work(site, decision.action)
+        self.files |= worked.files
+        site.findings.extend(worked.findings)
+        return self._learn(decision, worked)
+
+    def _learn(self, decision: Decision, worked: Worked) -> Round:
+        reward, components = None, {}
+        if worked.measurements is not None:
+            self.receipt = self.handle.report(decision, worked.measurements, terminated=True, source="qe fleet")
+            scored = self.spec.reward.score(self.spec.reward.check(worked.measurements))
+            reward, components = scored.reward, scored.components
+        return Round(
+            decision_id=decision.id,
+            arm=decision.arm,
+            action=dict(decision.action),
+            reward=reward,
+            components=components,
+            measurements=worked.measurements or {},
+            notes=worked.notes,
+        )
+
+
+def roster() -> dict[str, str]:
+    """Return where the agents are defined that can be set to work by themselves, by name, in the order of the catalogue."""
+    return {name.removeprefix("qe/"): each for name, each in pack.agents.items() if each.startswith(_AGENTS)}
+
+
+def member(name: str, agent: Callable[[str], AgentHandle]) -> Member:
+    """Return an agent of the fleet, ready to work. Raises NotFound for one that is not there, naming the nearest."""
+    short, known = name.removeprefix("qe/"), roster()
+    if short not in known:
+        raise NotFound(f"no agent {name!r} works by itself.{nearest(short, known)}")
+    module = known[short].partition(":")[0]
+    return Member(load(known[short]), agent(f"qe/{short}"), load(f"{module}:skill")())
+
+
+def words(action: Mapping[str, Choice]) -> str:
+    """Return an action in a few words."""
+    return " ".join(str(each) for each in action.values())
