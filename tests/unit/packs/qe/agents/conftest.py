@@ -9,7 +9,6 @@ import pytest
 from steersman.app import Steersman
 from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
-from steersman.core.errors import InvalidInput
 from steersman.core.ports import AgentHandle, Progress
 from steersman.packs.qe.fleet.member import Member
 from steersman.packs.qe.fleet.skill import Skill
@@ -17,7 +16,7 @@ from steersman.packs.qe.fleet.work import WorkOptions, WorkReport, at_work
 
 
 class Work(Protocol):
-    """Let an agent work on a project: `action` holds it to one, or to one for each round in turn."""
+    """Let an agent work on a project: `action` holds it to one."""
 
     def __call__(
         self,
@@ -47,13 +46,10 @@ def work(progress: Progress) -> Work:
         with Steersman.open("memory:", settings={}, seed=seed) as steersman:
             handle: AgentHandle = steersman.agent(spec)
             if action is not None:
-                chosen = dict(spec.actions.action(action))
+                chosen = dict(spec.actions.action(action))  # refused by a guard, it ends in NotPermitted with the reason
                 steersman.control("pin", spec.name, actor="test", choices=chosen).wait(10.0)
             options = WorkOptions(agent=spec.name, path=str(project), rounds=rounds, seed=seed, timeout_s=60.0)
-            report = at_work(Member(spec, handle, skill), options, progress)
-            if action is not None and any(dict(each.action) != chosen for each in report.rounds):
-                raise InvalidInput(f"{action} was refused: {report.rounds[0].action} instead.")
-            return report
+            return at_work(Member(spec, handle, skill), options, progress)
 
     return run
 

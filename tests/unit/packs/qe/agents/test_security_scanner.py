@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import NotPermitted
 from steersman.packs.qe.agents import security_scanner
 from steersman.packs.qe.agents.security_scanner import SecurityScanner, agent
 from steersman.packs.qe.plants.vulnerabilities import plant_vulnerabilities
@@ -46,7 +46,7 @@ def test_what_a_missing_tool_is_for_cannot_be_chosen(
     monkeypatch.setattr(security_scanner, "has", lambda name: name == "ruff")
     (done,) = work(agent, SecurityScanner(), shop_project).rounds
     assert done.action == {"action": "quick"}
-    with pytest.raises(InvalidInput, match="refused"):
+    with pytest.raises(NotPermitted, match="full needs bandit, detect-secrets: pip install"):
         work(agent, SecurityScanner(), shop_project, action="full")
 
 
