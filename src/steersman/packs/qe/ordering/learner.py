@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from steersman.core.errors import InvalidInput
 from steersman.maths.prioritisation import napfd, within
 from steersman.packs.qe.ordering.pairwise import PairwiseRanker
 from steersman.packs.qe.ordering.past import FEATURES, Past, Seen
+from steersman.packs.qe.ordering.saved import State, part, said, under, words
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -64,6 +66,32 @@ class OrderLearner:
         for ranker in self._rankers:
             ranker.learn(seen.features, failed)
         self.past.add(tests, durations_s, failed)
+
+    def state(self) -> State:
+        """Return all that was learned, and where the random numbers stand, as arrays that fit an `.npz` without pickle."""
+        parts = under("past", self.past.state())
+        for place, ranker in enumerate(self._rankers):
+            parts |= under(f"pairs {place}", ranker.state())
+        own = {"budget": self.budget, "earned": self._earned, "generator": self._generator.bit_generator.state}
+        return {name: each.copy() for name, each in parts.items()} | {"learner": words(own)}
+
+    def restore(self, state: State) -> None:
+        """Take up where `state` was taken: from then on both do the same.
+
+        Raises InvalidInput where the state is damaged, or of another budget; the learner is then of no more use.
+        """
+        own = said(state, "learner")
+        try:
+            budget, earned, generator = own["budget"], own["earned"], own["generator"]
+            self._earned = {str(name): float(each) for name, each in earned.items()}
+            self._generator.bit_generator.state = generator
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise InvalidInput(f"the saved learner is damaged: {error!r}.") from error
+        if budget != self.budget:
+            raise InvalidInput(f"the saved learner has a budget of {budget}, not {self.budget}.")
+        self.past.restore(part("past", state))
+        for place, ranker in enumerate(self._rankers):
+            ranker.restore(part(f"pairs {place}", state))
 
     def _scores(self, seen: Seen) -> dict[str, Floats]:
         """Return the experts' scores, (n,) each: the higher, the earlier."""

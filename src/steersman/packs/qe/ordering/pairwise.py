@@ -5,6 +5,9 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from steersman.core.errors import InvalidInput
+from steersman.packs.qe.ordering.saved import State, array
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -47,6 +50,39 @@ class PairwiseRanker:
         self._step(*self._memory[-1])
         for index in self._generator.integers(0, len(self._memory), self._replays):
             self._step(*self._memory[index])
+
+    def state(self) -> State:
+        """Return all that was learned, and what may be replayed, as arrays; the generator belongs to whoever gave it."""
+        none = (np.zeros((0, len(self.weights))), np.zeros(0, dtype=np.bool_))
+        pairs = [none, *self._memory]
+        return {
+            "weights": self.weights,
+            "mean": self._mean,
+            "variance": self._variance,
+            "squares": self._squares,
+            "cycles": np.array([self._cycles]),
+            "lengths": np.array([len(failed) for _, failed in self._memory], dtype=np.int64),
+            "features": np.concatenate([features for features, _ in pairs]),
+            "failed": np.concatenate([failed for _, failed in pairs]),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up where `state` was taken. Raises InvalidInput where that does not fit this ranker."""
+        size = len(self.weights)
+        weights, mean, variance, squares = (
+            array(state, name, float, (size,)) for name in ("weights", "mean", "variance", "squares")
+        )
+        lengths = array(state, "lengths", np.int64, (None,))
+        total = int(lengths.sum())
+        if len(lengths) > _KEPT or (lengths < 0).any():
+            raise InvalidInput(f"{len(lengths)} saved cycles do not fit {_KEPT}, or have a length below 0.")
+        features = array(state, "features", float, (total, size))
+        failed = array(state, "failed", np.bool_, (total,))
+        self.weights, self._mean, self._variance, self._squares = weights, mean, variance, squares
+        self._cycles = int(array(state, "cycles", np.int64, (1,))[0])
+        ends = np.cumsum(lengths)[:-1]
+        pairs = zip(np.split(features, ends), np.split(failed, ends), strict=True)
+        self._memory = deque(pairs if len(lengths) else (), maxlen=_KEPT)
 
     def _scaled(self, features: Floats) -> Floats:
         return np.asarray((features - self._mean) / np.sqrt(np.maximum(self._variance, 1e-3)))

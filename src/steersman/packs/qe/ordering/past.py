@@ -6,6 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from steersman.core.errors import InvalidInput
+from steersman.packs.qe.ordering.saved import State, array, said, words
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -139,6 +142,28 @@ class Past:
         known["duration_s"] = np.where(new, took, known["duration_s"] + 0.3 * (took - known["duration_s"]))
         self._tests[seen] = known
         self.cycle += 1
+
+    def state(self) -> State:
+        """Return all that is known as arrays, the names of the tests among them."""
+        suite = [self._failed, self._ran, self._new_failed, self._new]
+        return {
+            "names": words(list(self.names)),
+            "tests": self._tests[: len(self.names)],
+            "suite": np.array(suite),
+            "cycle": np.array([self.cycle]),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up where `state` was taken. Raises InvalidInput where it is damaged."""
+        names = said(state, "names")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InvalidInput("the saved names of tests are no list of words.")
+        places = {name: place for place, name in enumerate(names)}
+        tests = array(state, "tests", _TEST, (len(places),))
+        failed, ran, new_failed, new = array(state, "suite", float, (4,)).tolist()
+        self.cycle = int(array(state, "cycle", np.int64, (1,))[0])
+        self.names, self._tests = places, tests
+        self._failed, self._ran, self._new_failed, self._new = failed, ran, new_failed, new
 
     def _usual_duration(self) -> float:
         known = self._tests["runs"] > 0
