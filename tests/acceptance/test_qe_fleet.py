@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from steersman.packs.qe import pack
-
-AGENTS = [each.removeprefix("qe/") for each, target in pack.agents.items() if ".agents." in target]
+from steersman.packs.qe.fleet.member import roster
 
 
 @pytest.fixture
@@ -24,7 +22,7 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", [*roster()])
 def test_an_agent_works_and_what_it_did_can_be_explained(cli: Callable[..., Any], project: Path, agent: str) -> None:
     before = {each: each.read_bytes() for each in project.rglob("*") if each.is_file()}
     done = cli("qe", "work", agent, str(project), "--rounds", "2", "--python", sys.executable, "--store", "f.db", "--json")
@@ -47,3 +45,39 @@ def test_the_report_for_people(cli: Callable[..., Any], project: Path) -> None:
 def test_an_agent_that_is_not_there_is_told(cli: Callable[..., Any], project: Path) -> None:
     done = cli("qe", "work", "securty-scanner", str(project))
     assert (done.code, "Did you mean 'security-scanner'" in done.err) == (6, True), done.err
+
+
+def test_the_fleet_works_and_writes_its_report(cli: Callable[..., Any], project: Path, tmp_path: Path) -> None:
+    before = {each: each.read_bytes() for each in project.rglob("*") if each.is_file()}
+    options = ("--python", sys.executable, "--store", "f.db", "--report", "out", "--budget", "5m")
+    done = cli("qe", "fleet", str(project), "--agents", "security-scanner", *options, "--json")
+    assert done.code == 0, done.err
+    report = done.json
+    assert report["verdict"]["word"] in ("go", "conditional")
+    assert [each["agent"] for each in report["agents"]] == ["security-scanner"]
+    assert report["agents"][0]["round"]["reward"] is not None
+    assert report["steps"][0]["agents"] == ["security-scanner"]
+    assert {each: each.read_bytes() for each in project.rglob("*") if each.is_file()} == before
+    assert {"fleet.md", "fleet.html", "fleet.junit.xml", "fleet.sarif"} <= {
+        each.name for each in (tmp_path / "out").iterdir()
+    }
+    listed = {each["agent"]: each for each in cli("agents", "--store", "f.db", "--json").json}
+    assert listed["qe/fleet-commander"]["outcomes"] == listed["qe/security-scanner"]["outcomes"] == 1
+
+
+def test_failing_tests_are_a_no_go_and_without_tests_there_is_still_a_report(cli: Callable[..., Any], project: Path) -> None:
+    only = ("--agents", "security-scanner", "--python", sys.executable, "--report", "out", "--budget", "300")
+    (project / "tests" / "test_shop.py").write_text("def test_no():\n    assert 0\n\n\ndef test_yes():\n    assert 1\n")
+    done = cli("qe", "fleet", str(project), *only)
+    assert done.code == 2, done.err
+    assert "1 tests fail: tests/test_shop.py::test_no" in done.out
+    (project / "tests" / "test_shop.py").unlink()
+    done = cli("qe", "fleet", str(project), *only)
+    assert done.code == 2, done.err
+    assert "the suite could not be run: it has no tests" in done.out
+    assert "planted weaknesses found" in done.out
+
+
+def test_a_budget_that_is_none_is_told(cli: Callable[..., Any], project: Path) -> None:
+    for budget in ("soon", "-5", "0"):
+        assert cli("qe", "fleet", str(project), "--budget", budget).code == 3

@@ -1,27 +1,21 @@
 """demo and qe run: let test-executor decide how a real suite is run, and see what it learned."""
 
-import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from steersman.app import Steersman
+from steersman.cli import fleet
+from steersman.cli.fleet import QuietOption, SeedOption, project_store, reported, words
 from steersman.cli.output import (
     JsonOption,
     SettingsOption,
-    TerminalProgress,
-    plain,
     say,
     show_facts,
     show_json,
     show_table,
 )
-
-SeedOption = Annotated[int, typer.Option(help="The same seed gives the same faults and the same draws.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +23,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(name="qe", help="Quality engineering on a Python project.", no_args_is_help=True)
     group.callback()(lambda: None)
     group.command()(run)
-    group.command()(work)
+    group.command()(fleet.work)
+    group.command()(fleet.fleet)
     app.command()(demo)
     app.add_typer(group)
 
@@ -75,39 +70,6 @@ def run(
     _command("run", options, store or project_store(path), settings, seed, quiet=quiet, json=json)
 
 
-def work(
-    agent: Annotated[str, typer.Argument(help="The agent, such as security-scanner.")],
-    path: Annotated[Path, typer.Argument(help="A Python project. It is copied and never changed.")],
-    rounds: Annotated[int, typer.Option(help="Decisions to make.")] = 5,
-    seed: SeedOption = 0,
-    python: Annotated[str, typer.Option(help="The project's interpreter (default: its .venv, else this one).")] = "",
-    timeout: Annotated[float, typer.Option(help="Limit for one run of a tool or of the suite, in seconds.")] = 300.0,
-    store: Annotated[
-        str | None, typer.Option(metavar="URL", help="Default: one for each project, under your data folder.")
-    ] = None,
-    settings: SettingsOption = None,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Let one agent of the fleet work on a copy of the project: look, decide, act by real tools, measure, learn."""
-    options = {"agent": agent, "path": str(path), "rounds": rounds, "seed": seed, "python": python, "timeout_s": timeout}
-    report = _reported("work", options, store or project_store(path), settings, seed, quiet=quiet or json)
-    if json:
-        show_json(report)
-    else:
-        show_work(report)
-
-
-def project_store(path: Path) -> str:
-    """Return the store of a project: outside its tree, which is never written to."""
-    if os.environ.get("STEERSMAN_STORE"):
-        return os.environ["STEERSMAN_STORE"]
-    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "steersman" / "qe"
-    home.mkdir(parents=True, exist_ok=True)
-    root = path.resolve()
-    return str(home / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}.db")
-
-
 def _command(
     name: str,
     options: Mapping[str, Any],
@@ -118,51 +80,11 @@ def _command(
     quiet: bool,
     json: bool,
 ) -> None:
-    report = _reported(name, options, store, settings, seed, quiet=quiet or json)
+    report = reported(name, options, store, settings, seed, quiet=quiet or json)
     if json:
         show_json(report)
     else:
         show_report(report)
-
-
-def _reported(
-    name: str, options: Mapping[str, Any], store: str, settings: str | None, seed: int, *, quiet: bool
-) -> dict[str, Any]:
-    """Run a command of the pack and return its report, once all that it learned is in the store."""
-    with Steersman.open(store, settings=settings, seed=seed) as steersman:
-        with TerminalProgress(quiet=quiet) as progress:
-            report: dict[str, Any] = plain(steersman.command("qe", name, options, progress))
-        steersman.log.flush()
-    return report | {"store": store}
-
-
-def show_work(report: Mapping[str, Any]) -> None:
-    """Print what one agent did: its rounds, what it found in the project, and what it would do next and why."""
-    say("")
-    show_table(
-        f"{report['agent']} on {report['project']}, seed {report['seed']}",
-        ("action", "reward", "because", "what was seen"),
-        [
-            (
-                _words(each["action"]),
-                "to come" if each["reward"] is None else f"{each['reward']:+.1f}",
-                each["components"],
-                "; ".join(each["notes"]),
-            )
-            for each in report["rounds"]
-        ],
-    )
-    if report["findings"]:
-        show_table(
-            f"{len(report['findings'])} things to look at in the project itself",
-            ("severity", "where", "rule", "what"),
-            [
-                (each["severity"], f"{each['file']}:{each['line']}", each["rule"], each["message"])
-                for each in report["findings"]
-            ],
-        )
-    upcoming = report["next"]
-    show_facts({"next, it would": _words(upcoming["action"]), "because": upcoming["why"]})
 
 
 def show_report(report: Mapping[str, Any]) -> None:
@@ -191,8 +113,8 @@ def show_report(report: Mapping[str, Any]) -> None:
     upcoming = report["next"]
     show_facts(
         {
-            "next, it would": _words(upcoming["action"]),
-            "the baseline": _words(upcoming["baseline"]),
+            "next, it would": words(upcoming["action"]),
+            "the baseline": words(upcoming["baseline"]),
             "because": upcoming["why"],
         }
     )
@@ -217,7 +139,3 @@ def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
         row["n"],
         row["verdict"],
     )
-
-
-def _words(action: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {choice}" for name, choice in action.items())

@@ -14,6 +14,7 @@ from pathlib import Path
 from steersman.core.errors import InvalidInput
 
 _POLL_S = 0.004
+_RUNNING: set[int] = set()
 _TAIL = 4000
 
 
@@ -60,11 +61,14 @@ def run_group(
         except OSError as error:
             raise InvalidInput(f"cannot start {command[0]!r}: {error}. Give another interpreter with --python.") from error
     _limit_memory(process.pid, memory_mb)
+    _RUNNING.add(process.pid)
     try:
         ended = _wait(process.pid, start + timeout_s, stop)
     except BaseException:
         _end(process)
         raise
+    finally:
+        _RUNNING.discard(process.pid)
     timed_out = ended is None
     status, usage = _end(process) if ended is None else ended
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -79,6 +83,12 @@ def run_group(
         timed_out=timed_out,
         tail=log.read_bytes()[-_TAIL:].decode(errors="replace"),
     )
+
+
+def end_all() -> None:
+    """End every command that this process runs now, with its children: after an interrupt, other threads wait for them."""
+    for pid in tuple(_RUNNING):
+        kill_group(pid)
 
 
 def kill_group(leader: int) -> None:

@@ -14,6 +14,7 @@ from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Skill, Worked
 
 _AGENTS = "steersman.packs.qe.agents."
+_COMMANDER = "fleet-commander"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,14 @@ class Member:
 
 def roster() -> dict[str, str]:
     """Return where the agents are defined that can be set to work by themselves, by name, in the order of the catalogue."""
-    return {name.removeprefix("qe/"): each for name, each in pack.agents.items() if each.startswith(_AGENTS)}
+    found = {name.removeprefix("qe/"): each for name, each in pack.agents.items() if each.startswith(_AGENTS)}
+    return {name: each for name, each in found.items() if name != _COMMANDER}
+
+
+def commander() -> AgentSpec:
+    """Return the agent that says who works next."""
+    spec: AgentSpec = load(pack.agents[f"qe/{_COMMANDER}"])
+    return spec
 
 
 def member(name: str, agent: Callable[[str], AgentHandle]) -> Member:

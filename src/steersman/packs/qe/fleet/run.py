@@ -1,0 +1,267 @@
+"""`qe fleet`: the whole fleet works on a project within a budget, and tells what it found, made and learned."""
+
+import resource
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from steersman.core.agent import AgentSpec
+from steersman.core.errors import InvalidInput, NotFound, SteersmanError
+from steersman.core.ports import AgentHandle, Progress
+from steersman.packs.qe.fleet.findings import SEVERITIES
+from steersman.packs.qe.fleet.member import Member, Round, commander, member, roster
+from steersman.packs.qe.fleet.plan import CATEGORIES, Batch, by_category, category_of, field_of, next_batch
+from steersman.packs.qe.fleet.rendering.folder import write_report
+from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step
+from steersman.packs.qe.fleet.site import Evidence, open_site
+from steersman.packs.qe.fleet.upcoming import Next, next_action
+from steersman.packs.qe.fleet.verdict import judge
+from steersman.packs.qe.process import end_all
+from steersman.packs.qe.project import Project, discover
+from steersman.packs.qe.suite import cores
+
+_ACKNOWLEDGE_S = 60.0
+_LEAST_S = 5.0
+_UNKNOWN_SUITE_S = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetOptions:
+    """path: the project. budget_s: for all the work. seed: of what is planted and drawn. python: the project's interpreter.
+
+    timeout_s: limit for one run of a tool or of the suite. agents: who works (empty: all). workers: agents at a time (0: as
+    many as there are cores). report: the folder of the report.
+    """
+
+    path: str
+    report: str
+    budget_s: float = 600.0
+    seed: int = 0
+    python: str = ""
+    timeout_s: float = 120.0
+    agents: tuple[str, ...] = ()
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.budget_s < _LEAST_S or self.timeout_s <= 0 or self.workers < 0:
+            raise InvalidInput(
+                f"needs a budget of at least {_LEAST_S:g} s, a positive timeout and no negative number of workers, got "
+                f"{self.budget_s:g}, {self.timeout_s:g} and {self.workers}."
+            )
+
+
+def fleet(agent: Callable[[str], AgentHandle], options: FleetOptions, progress: Progress) -> FleetReport:
+    """Let the fleet work and return its report. Raises what `discover` does; what an agent cannot do is in the report."""
+    progress.phase("reading the project", 1)
+    project = discover(options.path, options.python or None, tests_needed=False)
+    progress.step(f"{project.name}: {len(project.sources)} source files, {len(project.tests)} test files")
+    names = options.agents or tuple(roster())
+    members = [member(each, agent) for each in names]
+    spec = commander()
+    report = _Fleet(spec, agent(spec.name), members, project, options, _Watched(progress)).run()
+    return replace(report, written=tuple(str(each) for each in write_report(report, Path(options.report))))
+
+
+class _Watched:
+    """Progress that several threads may tell of at a time."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._lock = progress, threading.Lock()
+
+    def phase(self, title: str, total: int | None = None) -> None:
+        """Say it as a note: only the run itself has phases."""
+        self.note(title)
+
+    def step(self, text: str, amount: int = 1) -> None:
+        """Say it as a note: only the run itself has steps."""
+        self.note(text)
+
+    def note(self, text: str) -> None:
+        with self._lock:
+            self._progress.note(text)
+
+    def begin(self, title: str, total: int) -> None:
+        with self._lock:
+            self._progress.phase(title, total)
+
+    def done(self, text: str) -> None:
+        with self._lock:
+            self._progress.step(text)
+
+
+class _Fleet:
+    def __init__(
+        self,
+        spec: AgentSpec,
+        handle: AgentHandle,
+        members: Sequence[Member],
+        project: Project,
+        options: FleetOptions,
+        progress: _Watched,
+    ) -> None:
+        self._spec, self._handle, self._members, self._project = spec, handle, members, project
+        self._options, self._progress = options, progress
+        self._evidence = Evidence()
+        self._reports: dict[str, AgentReport] = {}
+        self._steps: list[Step] = []
+        self._cores = options.workers or cores()
+        self._why_not = "it has no tests"
+        self._began, self._cpu = time.monotonic(), _cpu_s()
+
+    def run(self) -> FleetReport:
+        self._progress.begin(f"{len(self._members)} agents at work, {self._options.budget_s:.0f} s", len(self._members))
+        self._measure_suite()
+        waiting, stopped = list(self._members), ""
+        while waiting:
+            if self._left_s() < _LEAST_S:
+                stopped = f"the budget of {self._options.budget_s:.0f} s was used up; {len(waiting)} agents did not work"
+                break
+            batch = self._command(waiting)
+            waiting = [each for each in waiting if each not in batch.members]
+        for each in waiting:
+            self._reports[each.name] = _report(each, left_out="the budget was used up before its turn")
+        return self._report(stopped)
+
+    def _measure_suite(self) -> None:
+        """Measure the suite once for all; a project whose suite cannot run is still worth looking at."""
+        if not self._project.tests:
+            return
+        try:
+            with open_site(
+                self._project, seed=self._options.seed, timeout_s=self._timeout_s(), progress=self._progress
+            ) as site:
+                self._evidence.reference(site.suite, timeout_s=self._timeout_s(), progress=self._progress)
+        except SteersmanError as error:
+            self._why_not = str(error)
+            self._progress.note(f"the suite could not be measured: {error}")
+
+    def _command(self, waiting: Sequence[Member]) -> Batch:
+        decision = self._handle.decide(self._state(waiting))
+        batch = next_batch(str(decision.action["action"]), waiting, self._cores)
+        before, cpu = time.monotonic(), _cpu_s()
+        with ThreadPoolExecutor(batch.at_once, thread_name_prefix="steersman-fleet") as pool:
+            try:
+                values = list(pool.map(self._work, batch.members))
+            except BaseException:
+                end_all()  # an interrupt: the tools end, so that their threads do
+                raise
+        wall = time.monotonic() - before
+        measurements = {
+            "agents": float(len(values)),
+            "value": sum(values),
+            "wall_s": wall,
+            "expected_s": self._options.budget_s * len(values) / len(self._members),
+            "cpu_s": _cpu_s() - cpu,
+            "missed": float(self._left_s() < 0.0),
+        }
+        self._handle.report(decision, measurements, terminated=True, source="qe fleet")
+        self._steps.append(
+            Step(
+                decision_id=decision.id,
+                action=dict(decision.action),
+                agents=tuple(each.name for each in batch.members),
+                wall_s=wall,
+                reward=self._spec.reward.score(measurements).reward,
+            )
+        )
+        return batch
+
+    def _work(self, worker: Member) -> float:
+        """Let one agent work at a copy of its own; return what it earned between the worst (0) and the best (1)."""
+        began = time.monotonic()
+        made, left_out, upcoming = None, "", None
+        try:
+            self._check(worker)
+            with open_site(
+                self._project,
+                seed=self._options.seed,
+                timeout_s=self._timeout_s(),
+                progress=self._progress,
+                evidence=self._evidence,
+            ) as site:
+                made = worker.round(site)
+                upcoming = next_action(worker.spec, worker.handle, worker.skill.look(site))
+        except SteersmanError as error:
+            left_out = str(error)
+        except Exception as error:  # noqa: BLE001 - a fault of one agent is told, and the others go on
+            left_out = f"a fault of ours, please report it: {type(error).__name__}: {error}"
+        self._progress.done(f"{worker.name}: {made.line if made else f'did not work: {left_out}'}")
+        report = _report(worker, wall_s=time.monotonic() - began, made=made, left_out=left_out, upcoming=upcoming)
+        self._reports[worker.name] = report
+        if made is None or made.reward is None:
+            return 0.0
+        low, high = worker.spec.reward_range
+        return (made.reward - low) / (high - low)
+
+    def _check(self, worker: Member) -> None:
+        if worker.skill.needs_tests and not self._project.tests:
+            raise NotFound("the project has no tests, and this agent needs some")
+
+    def _state(self, waiting: Sequence[Member]) -> dict[str, float]:
+        counts, reference = by_category(waiting), self._evidence.known_reference
+        return {
+            "waiting": float(len(waiting)),
+            "cores": float(self._cores),
+            "time_left": min(max(self._left_s() / self._options.budget_s, 0.0), 1.0),
+            "suite_s": _UNKNOWN_SUITE_S if reference is None else reference.wall_s,
+            "budget_s": self._options.budget_s,
+            "done": float(len(self._reports)),
+            **{field_of(each): float(counts.get(each, 0)) for each in CATEGORIES},
+        }
+
+    def _left_s(self) -> float:
+        return self._options.budget_s - (time.monotonic() - self._began)
+
+    def _timeout_s(self) -> float:
+        return max(min(self._options.timeout_s, self._left_s()), 1.0)
+
+    def _report(self, stopped: str) -> FleetReport:
+        for each in self._members:
+            if each.receipt is not None:
+                each.receipt.wait(_ACKNOWLEDGE_S)
+        reference = self._evidence.known_reference
+        findings = sorted(
+            dict.fromkeys(self._evidence.findings),
+            key=lambda each: (SEVERITIES.index(each.severity), each.file, each.line),
+        )
+        return FleetReport(
+            project=self._project.name,
+            path=str(self._project.root),
+            seed=self._options.seed,
+            budget_s=self._options.budget_s,
+            wall_s=time.monotonic() - self._began,
+            cpu_s=_cpu_s() - self._cpu,
+            tests=0 if reference is None else len(reference.collected),
+            suite_s=0.0 if reference is None else reference.wall_s,
+            failing=() if reference is None else tuple(sorted(reference.failing)),
+            flaky=() if reference is None else tuple(sorted(reference.flaky)),
+            verdict=judge(reference, self._why_not, findings),
+            agents=tuple(self._reports[each.name] for each in self._members),
+            steps=tuple(self._steps),
+            findings=tuple(findings),
+            files={file: text for each in self._members for file, text in each.files.items()},
+            stopped=stopped,
+        )
+
+
+def _report(
+    worker: Member, *, wall_s: float = 0.0, made: Round | None = None, left_out: str = "", upcoming: Next | None = None
+) -> AgentReport:
+    return AgentReport(
+        agent=worker.name,
+        category=category_of(worker),
+        reward_range=worker.spec.reward_range,
+        wall_s=wall_s,
+        round=made,
+        left_out=left_out,
+        next=upcoming,
+    )
+
+
+def _cpu_s() -> float:
+    """Return the seconds of the processor that this process and those that it started and that have ended have used."""
+    used = [resource.getrusage(each) for each in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
