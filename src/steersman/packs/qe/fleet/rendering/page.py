@@ -51,9 +51,8 @@ def time_line(report: FleetReport) -> list[Bar]:
     for step in report.steps:
         width = _WIDTH * step.wall_s / total
         title = f"{words(step.action)}: {', '.join(step.agents)}, {step.wall_s:.1f} s, reward {step.reward:+.0f}"
-        bars.append(
-            Bar(x=x, width=width, label=step.agents[0] if len(step.agents) == 1 else f"{len(step.agents)}", title=title)
-        )
+        label = step.agents[0] if len(step.agents) == 1 else f"{len(step.agents)} agents"
+        bars.append(Bar(x=x, width=width, label=label, title=title))
         x += width
     return bars
 
