@@ -24,7 +24,7 @@ from steersman.core.settings import Settings
 from steersman.core.values import Decision, Entry, Outcome, Window
 from steersman.loops.agent import Agent, Episode
 from steersman.loops.handle import Release
-from steersman.packs.qe import test_executor as qe
+from steersman.packs.qe.agents import test_executor as qe
 from steersman.packs.qe.demo import DemoOptions
 from steersman.packs.qe.run import RunOptions
 

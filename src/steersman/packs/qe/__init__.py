@@ -6,7 +6,7 @@ pack = Pack(
     name="qe",
     description="Decides how a Python project's tests are run, on a sandbox copy, and learns from what was found.",
     agents={
-        "qe/test-executor": "steersman.packs.qe.test_executor:agent",
+        "qe/test-executor": "steersman.packs.qe.agents.test_executor:agent",
         "qe/fleet-commander": "steersman.packs.qe.agents.fleet_commander:agent",
         "qe/security-scanner": "steersman.packs.qe.agents.security_scanner:agent",
     },

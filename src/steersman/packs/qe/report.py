@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from steersman.core.actions import Choice
+from steersman.packs.qe.agents.test_executor import REWARD
 from steersman.packs.qe.comparison import Row, compare
 from steersman.packs.qe.fleet.upcoming import Next
-from steersman.packs.qe.test_executor import REWARD
 
 _SCORES_KEPT = 50
 

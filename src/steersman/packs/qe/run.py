@@ -11,6 +11,8 @@ from steersman.core.errors import InvalidInput
 from steersman.core.ports import AgentHandle, Progress, Receipt
 from steersman.core.state import StateValues
 from steersman.core.values import Arm, Decision
+from steersman.packs.qe.agents.test_executor import SAFE
+from steersman.packs.qe.agents.test_executor import agent as test_executor
 from steersman.packs.qe.change import Change
 from steersman.packs.qe.cycle import Attempt, Workbench
 from steersman.packs.qe.fleet.upcoming import next_action
@@ -20,8 +22,6 @@ from steersman.packs.qe.reference import Reference, measure_reference
 from steersman.packs.qe.report import CycleRow, RunReport, comparison_rows, score, top_scores
 from steersman.packs.qe.sandbox import Sandbox, open_sandbox
 from steersman.packs.qe.suite import Suite, memory_available_mb
-from steersman.packs.qe.test_executor import SAFE
-from steersman.packs.qe.test_executor import agent as test_executor
 from steersman.packs.qe.world import FaultWorld, World, build_pool, plant_flaky
 
 AGENT = "qe/test-executor"

@@ -11,7 +11,7 @@ from steersman.core.actions import Action, Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.state import StateValues
 from steersman.core.values import Arm, Decision, Entry
-from steersman.packs.qe import test_executor
+from steersman.packs.qe.agents import test_executor
 
 SHOP = """
 def price(amount, rate):

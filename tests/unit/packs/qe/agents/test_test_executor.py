@@ -1,0 +1,129 @@
+"""The agent's definition: its reward by hand, its guards with their reasons, its baseline rule."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steersman.core.kinship import shared_key
+from steersman.packs.qe.agents.test_executor import ACTIONS, GUARDS, REWARD, SAFE, STATE, SuiteExecutor, agent, baseline
+from tests.unit.packs.qe.agents.conftest import Work
+
+CLEAN = {
+    "faults_active": 0.0,
+    "faults_found": 0.0,
+    "answer_s": 2.0,
+    "expected_s": 2.0,
+    "wall_s": 2.0,
+    "cpu_s": 2.0,
+    "expected_cpu_s": 2.0,
+    "false_alarms": 0.0,
+    "timed_out": 0.0,
+}
+ROOMY = {
+    "tests": 100,
+    "duration_s": 10.0,
+    "cores": 4,
+    "flaky_rate": 0.0,
+    "previous_failures": 0,
+    "changed_files": 1,
+    "changed_lines": 3,
+    "complexity": 2.0,
+    "mean_test_s": 0.1,
+    "memory_mb": 8000.0,
+    "worker_mb": 100.0,
+    "time_left_s": 1000.0,
+    "ci": 0.0,
+    "has_xdist": 1.0,
+    "has_rerunfailures": 1.0,
+    "has_coverage": 1.0,
+}
+
+
+def reward(**changed: float) -> float:
+    return REWARD.score(REWARD.check(CLEAN | changed)).reward
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        ({}, 0.0),
+        ({"answer_s": 1.0}, 0.15 * 50 / 0.35),
+        ({"answer_s": 4.0, "cpu_s": 4.0}, (0.15 * -25 + 0.10 * -25) / 0.35),
+        ({"answer_s": 0.0, "cpu_s": 0.0}, (0.15 * 50 + 0.10 * 50) / 0.35),
+        ({"false_alarms": 1.0}, 0.10 * -25 / 0.35),
+        ({"false_alarms": 9.0}, 0.10 * -50 / 0.35),
+        ({"faults_active": 2.0, "faults_found": 2.0}, 0.25 * 100 / 0.60),
+        ({"faults_active": 2.0, "faults_found": 1.0, "cpu_s": 1.0}, (0.25 * 50 + 0.10 * 50) / 0.60),
+        ({"faults_active": 1.0, "faults_found": 0.0, "answer_s": 0.1}, -50.0),
+        ({"timed_out": 1.0, "faults_active": 1.0, "faults_found": 1.0}, -50.0),
+    ],
+)
+def test_reward_by_hand(measured: dict[str, float], expected: float) -> None:
+    assert reward(**measured) == pytest.approx(expected)
+
+
+def refused(**changed: Any) -> dict[str, str]:
+    state, _ = STATE.check(ROOMY | changed)
+    found: dict[str, str] = {}
+    for guard in GUARDS:
+        for refusal in guard.refuse(state):
+            key = " ".join(f"{name}={choice}" for name, choice in refusal.where.items())
+            found.setdefault(key, refusal.reason)
+    return found
+
+
+def test_enough_of_everything_refuses_only_too_many_workers() -> None:
+    assert set(refused()) == {"workers=8", "workers=16"}
+    assert refused(cores=1)["workers=2"] == "workers 2 is over the limit of 1 cores"
+
+
+def test_memory_limits_the_workers() -> None:
+    assert set(refused(memory_mb=250.0)) == {"workers=4", "workers=8", "workers=16"}
+    assert "workers=1" not in refused(memory_mb=1.0)
+
+
+def test_missing_tools_are_named() -> None:
+    found = refused(has_xdist=0.0, has_rerunfailures=0.0, has_coverage=0.0)
+    assert "pytest-xdist" in found["workers=2"]
+    assert "pytest-rerunfailures" in found["retry=3"]
+    assert "coverage" in found["selection=affected"]
+
+
+def test_the_time_that_is_left_rules_out_what_cannot_fit() -> None:
+    assert {"retry=1", "retry=3"} <= set(refused(time_left_s=15.0))
+    found = refused(time_left_s=4.0)
+    assert "selection=all workers=2" in found
+    assert "selection=all workers=4" not in found
+
+
+def test_the_baseline_rule() -> None:
+    assert baseline(ROOMY) == {"workers": 4, "selection": "all", "order": "failed_first", "retry": 0}
+    assert baseline(ROOMY | {"cores": 3})["workers"] == 2
+    assert baseline(ROOMY | {"has_xdist": 0.0})["workers"] == 1
+
+
+def test_the_definition_is_sound() -> None:
+    assert agent.name == "qe/test-executor"
+    assert len(ACTIONS) == 5 * 3 * 4 * 3
+    assert ACTIONS.action(SAFE) == {"workers": 1, "selection": "all", "order": "file", "retry": 0}
+    assert STATE.cells <= 2000
+
+
+def test_every_table_state_has_a_name_among_kin() -> None:
+    kinship = agent.kinship
+    assert kinship is not None
+    every = itertools.product(*(range(each.bins) for each in STATE.keyed))
+    names = {shared_key(kinship, STATE, dict(zip([each.name for each in STATE.keyed], bins, strict=True))) for bins in every}
+    assert "duration=low risk=low size=low" in names
+    assert len(names) == 3 * 2 * 3
+
+
+def test_it_runs_the_suite_for_real_and_leaves_the_copy_as_it_was(work: Work, shop_project: Path) -> None:
+    report = work(agent, SuiteExecutor(), shop_project, 6, action=SAFE)
+    faulty = [each for each in report.rounds if each.measurements["faults_active"]]
+    clean = [each for each in report.rounds if not each.measurements["faults_active"]]
+    assert faulty, "with a chance of 0.7 in each of six rounds"
+    assert all(each.measurements["faults_found"] == 1.0 for each in faulty), "all tests run, and each fault is seen by one"
+    assert all(each.measurements["false_alarms"] == 0.0 for each in clean), "a fault does not outlast its round"
