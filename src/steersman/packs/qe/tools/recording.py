@@ -1,0 +1,114 @@
+"""Calls of a project's functions, really made in a sandbox copy by the project's interpreter, and what each one did."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from steersman.packs.qe.fleet.site import Site
+from steersman.packs.qe.process import run_group
+from steersman.packs.qe.tools.functions import Target
+
+_CALL_S = 0.5
+_MEMORY_MB = 2048.0
+RECORDER = "steersman_recorder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call to make. arguments: the text of a tuple of literals. edge: with an extreme value. reused: from a test."""
+
+    target: Target
+    arguments: str
+    edge: bool = False
+    reused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What a call did. status: value, items (of an iterator), raises (on purpose), crash, skip.
+
+    text: of the result, or the name of an exception. origin: the module of an exception. lines, arcs: of the project that
+    ran, each with its file. at: where it crashed.
+    """
+
+    call: Call
+    status: str
+    text: str
+    origin: str = ""
+    at: tuple[str, int] = ("", 0)
+    lines: frozenset[tuple[str, int]] = field(default_factory=frozenset)
+    arcs: frozenset[tuple[str, int, int]] = field(default_factory=frozenset)
+
+    @property
+    def usable(self) -> bool:
+        """Whether a test can state what the call did: it came back, or refused its arguments by itself."""
+        return self.status in ("value", "items", "raises")
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """What can be compared between two recordings of one call."""
+        return self.status, self.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """The calls that were made, in order, and the processor's seconds; what follows on the end of the process is missing."""
+
+    calls: tuple[Recorded, ...]
+    cpu_s: float
+
+
+def install(site: Site) -> None:
+    """Put the recorder beside the copy, where the project's interpreter finds it."""
+    shutil.copyfile(Path(__file__).with_name("recorder.py"), site.sandbox.scratch / f"{RECORDER}.py")
+
+
+def record(site: Site, calls: Sequence[Call], *, limit_s: float = 60.0) -> Recording:
+    """Make calls of functions of one module, in one process with limits of time and memory, and read what they did."""
+    if not calls:
+        return Recording(calls=(), cpu_s=0.0)
+    install(site)
+    scratch = site.sandbox.scratch
+    job, out = scratch / "recorder.json", scratch / "recorded.jsonl"
+    out.unlink(missing_ok=True)
+    wanted = {
+        "module": calls[0].target.module,
+        "inside": str(site.sandbox.root),
+        "calls": [(each.target.name, each.arguments) for each in calls],
+        "call_s": _CALL_S,
+        "out": str(out),
+    }
+    job.write_text(json.dumps(wanted), encoding="utf-8")
+    finished = run_group(
+        [site.project.tools.interpreter, "-m", RECORDER, str(job)],
+        cwd=site.sandbox.root,
+        env=site.sandbox.environment(),
+        timeout_s=min(site.timeout_s, limit_s),
+        log=scratch / "recorder.log",
+        memory_mb=_MEMORY_MB,
+    )
+    return Recording(calls=_read(out, calls), cpu_s=finished.cpu_s)
+
+
+def _read(out: Path, calls: Sequence[Call]) -> tuple[Recorded, ...]:
+    found = []
+    for line in out.read_text(encoding="utf-8").splitlines() if out.exists() else ():
+        try:
+            entry: dict[str, Any] = json.loads(line)
+        except ValueError:
+            continue  # the last line of a process that was killed
+        found.append(
+            Recorded(
+                call=calls[entry["i"]],
+                status=entry["status"],
+                text=entry["text"],
+                origin=entry.get("origin", ""),
+                at=tuple(entry.get("at", ("", 0))),
+                lines=frozenset((file, line) for file, line in entry["lines"]),
+                arcs=frozenset((file, a, b) for file, a, b in entry["arcs"]),
+            )
+        )
+    return tuple(found)
