@@ -88,7 +88,7 @@ class Memory:
 
     def compare(self, run: Run, earlier: Iterable[Run]) -> None:
         """Note which tests passed when they were run again, or had another verdict with the same sources."""
-        now = self.learner.past.cycle
+        now = self.learner.past.cycle + 1
         for test, verdict, reruns in zip(run.tests, run.verdicts, run.reruns, strict=True):
             if reruns and verdict != FAILED:
                 flaky = self.flaky.setdefault(test, Flaky())
@@ -170,7 +170,7 @@ def fresh(budget: float) -> Memory:
 def load(file: Path, budget: float) -> Memory:
     """Return what `save` kept. Raises InvalidInput where that is damaged, or from another version."""
     try:
-        with np.load(file, allow_pickle=False) as found:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
             state = dict(found)
         memory, own = fresh(budget), said(state, "memory")
         if own.pop("kind") != _KIND:

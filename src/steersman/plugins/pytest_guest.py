@@ -124,6 +124,7 @@ class Guest:
         self._guarded(lambda: step(recorder), "this run is not recorded, or not all of it")
         if len(self.plan.troubles) > before:
             self._recorder = None
+            recorder.drop()
 
     def _guarded(self, step: Callable[[], None], otherwise: str) -> None:
         self.plan.attempt(step, otherwise)

@@ -1,5 +1,6 @@
 """A run while it goes on: what pytest reports of each test, as lines of the store."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -99,6 +100,12 @@ class Recorder:
         if self._writer is not None:
             self._writer.write(last_line(exit_status, whole=whole))
             self._writer.close()
+
+    def drop(self) -> None:
+        """Let go of the store in the middle of a run, so that nothing of ours stays open in the process of others."""
+        if self._writer is not None:
+            with contextlib.suppress(Exception):
+                self._writer.close()
 
     def run(self) -> Run:
         """Return the run as the store has it by now."""

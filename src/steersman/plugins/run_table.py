@@ -24,7 +24,9 @@ class RunTable:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
         schema = address.query.get("schema")
         arguments = {"options": f"-csearch_path={schema}"} if schema else {}
-        self._engine = sa.create_engine(address.difference_update_query(["schema"]), connect_args=arguments)
+        self._engine = sa.create_engine(
+            address.difference_update_query(["schema"]), connect_args=arguments, poolclass=sa.NullPool
+        )
         self.name, self.cache = address.render_as_string(hide_password=True), cache
         with self._engine.begin() as connection:
             if isinstance(schema, str):

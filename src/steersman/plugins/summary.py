@@ -1,11 +1,13 @@
 """What the plugin says at the end of a run."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from steersman.plugins.memory import Flaky, Memory
-from steersman.plugins.order import SHARES
 from steersman.plugins.plan import Plan
 from steersman.plugins.recorder import Recorder
+
+if TYPE_CHECKING:  # what needs numpy is there where there is a memory, and not imported for a summary without one
+    from steersman.plugins.memory import Flaky, Memory
 
 _TOLD = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 _MOST_FLAKY = 10
@@ -27,12 +29,13 @@ def summary(plan: Plan, recorder: Recorder | None) -> Iterator[str]:
         yield from _flaky(plan.memory.flaky_lately())
 
 
-def _confidence(memory: Memory, budget: float) -> Iterator[str]:
+def _confidence(memory: "Memory", budget: float) -> Iterator[str]:
     curve = memory.curve()
     if not curve:
         return
-    shares = sorted({*_TOLD, round(budget * len(SHARES)) / len(SHARES)} - {0.0})
-    found = [(share, curve[round(share * len(SHARES)) - 1]) for share in shares]
+    steps = len(curve)
+    shares = sorted({*_TOLD, round(budget * steps) / steps} - {0.0})
+    found = [(share, curve[round(share * steps) - 1]) for share in shares]
     first = next(place for place, (_, part) in enumerate(found) if part > 0.0)
     whole = next(place for place, (_, part) in enumerate(found) if part >= 1.0)
     (share, part), *others = found[first : whole + 1]
@@ -44,7 +47,7 @@ def _confidence(memory: Memory, budget: float) -> Iterator[str]:
     )
 
 
-def _flaky(found: dict[str, Flaky]) -> Iterator[str]:
+def _flaky(found: "dict[str, Flaky]") -> Iterator[str]:
     for test, each in [*found.items()][:_MOST_FLAKY]:
         seen = [f"passed when run again ({each.reran}×)"] if each.reran else []
         seen += [f"both passed and failed with the same sources ({each.both}×)"] if each.both else []
