@@ -1,0 +1,206 @@
+"""Find the hot functions of a project, and time two versions of them under a load."""
+
+import ast
+import json
+import os
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from steersman.core.errors import DeadlineExceeded, InvalidInput
+from steersman.packs.qe.fleet.site import Site
+from steersman.packs.qe.process import run_group
+from steersman.packs.qe.project import module_name
+from steersman.packs.qe.suite import Plan
+
+PAIRS = 7
+SLOWER = 1.35
+"""A function is slower where the median of its ratios is above this, and all but one of them above `_NEVER_BELOW`."""
+_NEVER_BELOW = 1.1
+_FEWEST = 5
+_HOTTEST = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class HotFunction:
+    """A function of the top of a module that tests call. calls: pickled arguments, base64. callers: who was under way."""
+
+    file: str
+    module: str
+    name: str
+    line: int
+    count: int
+    calls: tuple[str, ...]
+    callers: frozenset[str] = frozenset()
+
+    @property
+    def id(self) -> str:
+        """The file and the name."""
+        return f"{self.file}::{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The form of a load: for each number of threads so many batches, each after a pause; the last ones count."""
+
+    batches: int
+    last: int
+    threads: tuple[int, ...] = (1,)
+    pause_s: float = 0.0
+
+
+FORMS: Mapping[str, Form] = {
+    "load": Form(batches=3, last=3),
+    "stress": Form(batches=5, last=5, threads=(8,)),
+    "spike": Form(batches=3, last=3, threads=(4,), pause_s=0.03),
+    "soak": Form(batches=16, last=4),
+    "ramp": Form(batches=3, last=3, threads=(1, 2, 4, 8)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What was measured, by function: seconds for a call in both versions at each turn, and calls to a batch."""
+
+    usual_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    second_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+    def ratios(self, function: str) -> list[float]:
+        """Return how much longer the second version took, turn by turn."""
+        pairs = zip(self.usual_s.get(function, ()), self.second_s.get(function, ()), strict=True)
+        return [second / max(usual, 1e-9) for usual, second in pairs]
+
+    def slower(self) -> frozenset[str]:
+        """Return the functions that are slower in the second version, also on a machine that is busy with other things."""
+        return frozenset(each for each in self.usual_s if _is_slower(self.ratios(each)))
+
+
+def _is_slower(ratios: Sequence[float]) -> bool:
+    if len(ratios) < _FEWEST:
+        return False
+    return statistics.median(ratios) > SLOWER and sorted(ratios)[1] > _NEVER_BELOW
+
+
+def can_load() -> bool:
+    """Return whether two versions can take turns in processes of their own here."""
+    return hasattr(os, "fork")
+
+
+def top_functions(file: str, text: str) -> list[ast.FunctionDef]:
+    """Return the plain functions at the top of a file: not decorated, no generators, not in one line."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return []
+    return [each for each in tree.body if isinstance(each, ast.FunctionDef) and _is_plain(each)]
+
+
+def _is_plain(node: ast.FunctionDef) -> bool:
+    yields = any(isinstance(each, ast.Yield | ast.YieldFrom) for each in ast.walk(node))
+    return not node.decorator_list and not yields and node.body[-1].lineno > node.lineno
+
+
+def hot_functions(site: Site) -> tuple[HotFunction, ...]:
+    """Run the suite once and return the functions that its tests call most, with the arguments of some calls.
+
+    Raises DeadlineExceeded where the suite does not end in time.
+    """
+    root, scratch = site.sandbox.root, site.sandbox.scratch
+    places: dict[str, tuple[str, ast.FunctionDef]] = {}
+    for file in site.project.sources:
+        for node in top_functions(file, site.sandbox.read(file)):
+            places[f"{root / file}:{node.lineno}"] = (file, node)
+    plan, out = scratch / "calls.json", scratch / "calls.out"
+    plan.write_text(json.dumps({"functions": [*places], "out": str(out)}), encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name("call_log.py"), scratch / "steersman_call_log.py")
+    before = dict(site.suite.extra_env)
+    site.suite.extra_env |= {"PYTEST_PLUGINS": "steersman_call_log", "STEERSMAN_CALLS": str(plan)}
+    try:
+        run = site.suite.run(Plan(), timeout_s=site.timeout_s)
+    finally:
+        site.suite.extra_env = before
+    if run.timed_out or not out.exists():
+        raise DeadlineExceeded(f"the suite did not end within {site.timeout_s:.0f} s; allow more with --timeout.")
+    noted = json.loads(out.read_text(encoding="utf-8"))
+    names = {place: f"{file}::{node.name}" for place, (file, node) in places.items()}
+    found = [
+        HotFunction(
+            file=file,
+            module=module_name(file, site.project.source_root),
+            name=node.name,
+            line=node.lineno,
+            count=noted[place]["count"],
+            calls=tuple(noted[place]["calls"]),
+            callers=frozenset(names[each] for each in noted[place]["callers"]),
+        )
+        for place, (file, node) in places.items()
+        if noted[place]["calls"]
+    ]
+    return tuple(sorted(found, key=lambda each: -each.count)[:_HOTTEST])
+
+
+def time_versions(site: Site, functions: Sequence[HotFunction], overlay: Mapping[str, str], form: Form) -> Timed:
+    """Put functions under a load, as they are and with the files of `overlay`, by turns in two processes.
+
+    Raises InvalidInput where the project cannot be imported for that, DeadlineExceeded where it does not end in time.
+    """
+    scratch, root = site.sandbox.scratch, site.sandbox.root
+    plan, out = scratch / "load.json", scratch / "load.out"
+    asked = {
+        "functions": [{"module": each.module, "name": each.name, "calls": each.calls} for each in functions],
+        "inside": str(root),
+        "overlay": {str((root / file).resolve()): text for file, text in overlay.items()},
+        "pairs": PAIRS,
+        "batches": form.batches,
+        "last": form.last,
+        "threads": form.threads,
+        "pause_s": form.pause_s,
+        "budget_s": 0.8 * site.timeout_s,
+        "out": str(out),
+    }
+    plan.write_text(json.dumps(asked), encoding="utf-8")
+    out.unlink(missing_ok=True)
+    driver = scratch / "steersman_load_driver.py"  # beside nothing that could be taken for a module of the project
+    shutil.copyfile(Path(__file__).with_name("load_driver.py"), driver)
+    finished = run_group(
+        [site.project.tools.interpreter, str(driver), str(plan)],
+        cwd=root,
+        env=site.sandbox.environment(),
+        timeout_s=site.timeout_s,
+        log=scratch / "load.log",
+    )
+    if finished.timed_out:
+        raise DeadlineExceeded(f"the load did not end within {site.timeout_s:.0f} s; allow more with --timeout.")
+    if finished.exit_code:
+        raise InvalidInput(f"the functions cannot be put under load: {finished.tail.strip()[-400:]}")
+    return _read(out, functions, finished.wall_s, finished.cpu_s)
+
+
+def _read(out: Path, functions: Sequence[HotFunction], wall_s: float, cpu_s: float) -> Timed:
+    usual: dict[str, list[float]] = {}
+    second: dict[str, list[float]] = {}
+    sizes: dict[str, int] = {}
+    failed: dict[str, str] = {}
+    for line in out.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        name = functions[entry["function"]].id
+        if "failed" in entry:
+            failed[name] = str(entry["failed"])
+            continue
+        usual.setdefault(name, []).append(entry["usual_s"])
+        second.setdefault(name, []).append(entry["second_s"])
+        sizes[name] = entry["size"]
+    return Timed(
+        usual_s={name: tuple(each) for name, each in usual.items()},
+        second_s={name: tuple(each) for name, each in second.items()},
+        sizes=sizes,
+        failed=failed,
+        wall_s=wall_s,
+        cpu_s=cpu_s,
+    )
