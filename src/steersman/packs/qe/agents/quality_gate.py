@@ -33,7 +33,7 @@ STATE = StateSchema(
     fields=(
         Number(name="pass_rate", low=0, high=1, edges=(1.0,), unit="share of the tests that ran"),
         Number(name="seen", low=0, high=1, edges=(1e-6, 0.5, 1.0), unit="share of the tests reaching the change that ran"),
-        Number(name="reaching", low=0, high=1_000_000, edges=(1, 4), unit="tests that run the changed line"),
+        Number(name="reaching", low=0, high=1_000_000, unit="tests that run the changed line"),
         Number(name="major", low=0, high=1_000, edges=(1,), unit="findings that the change brought"),
         Number(name="critical", low=0, high=10_000, edges=(1,), unit="confirmed critical findings"),
         Number(name="release", low=0, high=1, edges=(0.5,)),
@@ -165,7 +165,7 @@ class QualityGate:
         self._is_release = float(site.generator.random() < 0.5)
         self._release = self._releases.draw()
         self._evidence = seen = self._examiner.examine(self._release)
-        critical = sum(each.severity == "critical" and each.confirmed for each in site.findings)
+        critical = sum(each.severity == "critical" and each.confirmed for each in self._examiner.findings)
         return {
             "pass_rate": seen.pass_rate,
             "seen": seen.seen,
@@ -177,7 +177,7 @@ class QualityGate:
             "evidence": 1.0 if not seen.left else seen.share,
             "coverage": 100.0 * self._examiner.coverage,
             "quality": max(100.0 - 25.0 * seen.lint, 0.0),
-            "security": max(100.0 - 2.0 * security_worth(site.findings), 0.0),
+            "security": max(100.0 - 2.0 * security_worth(self._examiner.findings), 0.0),
             "ci": float(bool(os.environ.get("CI"))),
         }
 

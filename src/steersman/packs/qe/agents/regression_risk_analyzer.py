@@ -36,12 +36,13 @@ STATE = StateSchema(
     fields=(
         Number(name="risk", low=0, high=100, edges=BANDS, unit="points"),
         Number(name="reach", low=0, high=1, edges=(1e-6, 0.25, 0.6), unit="share of the tests that run the changed line"),
-        Number(name="failure_rate", low=0, high=1, edges=(0.4,), unit="share of earlier changes that broke a test"),
+        Number(name="failure_rate", low=0, high=1, unit="share of earlier changes that broke a test"),
         Number(name="suite_s", low=0, high=86_400, edges=(2, 20, 200), unit="s"),
         Number(name="tests", low=0, high=1_000_000, edges=(100, 1000)),
         Number(name="dependent", low=0, high=1, unit="share of the tests in files that import the changed one"),
         Number(name="callers", low=0, high=100_000, unit="functions"),
         Number(name="branches", low=0, high=10_000),
+        Number(name="known_breaks", low=0, high=1_000_000, unit="earlier changes that broke a test"),
         Number(name="has_coverage", low=0, high=1),
     ),
 )
@@ -82,6 +83,12 @@ def _no_map(state: StateValues) -> Iterable[Refusal]:
         yield Refusal(where={"action": "coverage-selected"}, reason=reason)
 
 
+def _no_past(state: StateValues) -> Iterable[Refusal]:
+    if not state["known_breaks"]:
+        reason = "no earlier change is known to have broken a test, so nothing was learned yet: give it more rounds"
+        yield Refusal(where={"action": "learned"}, reason=reason)
+
+
 PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
 
 
@@ -102,7 +109,7 @@ agent = AgentSpec(
     reward=REWARD,
     baseline=baseline,
     safe_action="full",
-    guards=(Guard(name="coverage", refuse=_no_map, probe=PROBE),),
+    guards=(Guard(name="coverage", refuse=_no_map, probe=PROBE), Guard(name="past", refuse=_no_past, probe=PROBE)),
     settings={
         "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
         "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
@@ -161,6 +168,7 @@ class RegressionRiskAnalyzer:
             "dependent": len(self._dependent(site)) / max(len(tests), 1),
             "callers": float(callers),
             "branches": float(branches),
+            "known_breaks": float(self._broken.total()),
             "has_coverage": float(reference.coverage.available),
         }
 

@@ -13,6 +13,7 @@ from steersman.packs.qe.tools.run import has, run_tool
 from steersman.packs.qe.tools.scanners import ruff
 
 _SUSPICIOUS = ("--select", "F,B,PLE,PLW", "--output-format", "json", "--exit-zero", "--isolated", "--no-cache")
+_SCANNERS = ("ruff", "bandit", "detect-secrets")
 SHARES = (0.25, 0.5, 0.75)
 """How much of the suite may have run when a release is judged."""
 
@@ -46,8 +47,12 @@ class Examiner:
         self._releases = releases
         self.coverage = functions_run(releases.texts, site)
         self._lint: dict[str, int] = {}
-        if not any(each.tool in ("ruff", "bandit", "detect-secrets") for each in site.findings):
-            site.findings.extend(_security(site))
+        self._scanned = () if self._is_scanned() else _security(site)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is known of the project itself; where no scanner has worked on it, with what the quickest one says."""
+        return (*self._site.findings, *(() if self._is_scanned() else self._scanned))
 
     def examine(self, release: Release) -> Evidence:
         """Run a quarter, a half or three quarters of the suite on a release, drawn at random, and lint its change."""
@@ -73,6 +78,9 @@ class Examiner:
         """Run tests that were left, and return the run with what fails and did not before."""
         run = self._releases.run(release, Plan(order=tests, rest=False))
         return run, self._releases.failures(run)
+
+    def _is_scanned(self) -> bool:
+        return any(each.tool in _SCANNERS for each in self._site.findings)
 
     def _reaching(self, release: Release) -> frozenset[str]:
         reference = self._site.reference

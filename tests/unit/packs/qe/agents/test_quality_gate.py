@@ -118,6 +118,18 @@ def test_what_the_linter_sees_in_a_change_is_evidence_too(site: Site, gate: Held
     assert gate._examiner.coverage == 0.5, "one function of two is run by tests"
 
 
+def test_a_scan_of_its_own_counts_only_until_a_scanner_has_worked(tmp_path: Path) -> None:
+    weak = "import subprocess\n\n\ndef run(text):\n    return subprocess.call(text, shell=True)\n"
+    project = discover(write(tmp_path, FILES | {"rebate.py": FILES["rebate.py"] + weak}))
+    with open_site(project, seed=1, timeout_s=60.0, progress=Lines()) as site:
+        skill = QualityGate()
+        alone = skill.look(site)["security"]
+        assert alone < 100.0
+        assert not site.findings, "what the scanner is for is left to it"
+        site.findings.append(Finding(tool="bandit", rule="r", severity="low", file="a.py", line=1, message="m"))
+        assert 100.0 > skill.look(site)["security"] > alone
+
+
 def test_failing_tests_and_confirmed_critical_findings_forbid_go(site: Site, gate: Held) -> None:
     shown = Finding(tool="t", rule="r", severity="critical", file="a.py", line=1, message="m", confirmed=True)
     site.findings.extend((shown, replace(shown, confirmed=False)))

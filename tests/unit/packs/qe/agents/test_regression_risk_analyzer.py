@@ -88,7 +88,10 @@ def test_what_breaks_is_remembered_and_raises_the_risk_of_its_file(site: Site) -
         skill.hold(site, "cart.py" if fault else "shop.py", fault=fault)
         skill.work(site, {"action": "coverage-selected"})
     assert skill._broken["cart.py"] == 2 > skill._broken["shop.py"] == 0
-    assert skill.look(site)["failure_rate"] == pytest.approx(2.0 / 3.0)
+    state = skill.look(site)
+    assert state["failure_rate"] == pytest.approx(2.0 / 3.0)
+    assert not list(agent.guards[1].refuse(state)), "from now on there is a past to learn from"
+    assert [each.where for each in agent.guards[1].refuse({**state, "known_breaks": 0.0})] == [{"action": "learned"}]
 
 
 def test_without_a_coverage_map_its_selection_is_refused_with_the_way_out(
