@@ -1,6 +1,7 @@
 """How far a change reaches, read from the source alone: which files import a file, and which functions call a function.
 
-Both err on the large side: a call is known by its name only, and an import inside a function counts like any other.
+Both err on the large side, as a call is known by its name only and an import inside a function counts like any other;
+what is imported by a text that is made up at run time is not seen.
 """
 
 import ast
@@ -13,7 +14,9 @@ class Imports:
     """Who imports whom among the files of a project: file → text. source_root: as in `Project`."""
 
     def __init__(self, texts: Mapping[str, str], source_root: str = "") -> None:
-        self._modules = {name: file for file in texts for name in _names(file, source_root)}
+        full = {_full_name(file, source_root): file for file in texts}
+        # Helpers beside tests are imported by their own names; a module that is really called so stands before them.
+        self._modules = {name.rsplit(".", 1)[-1]: file for name, file in full.items()} | full
         self._importers: dict[str, set[str]] = {}
         for file, text in texts.items():
             for name in _imported(file, text, source_root):
@@ -64,16 +67,14 @@ def _parsed(text: str) -> ast.Module:
         return ast.Module(body=[], type_ignores=[])
 
 
-def _names(file: str, source_root: str) -> tuple[str, ...]:
-    """Return how a file may be imported: by its path, and, for helpers beside tests, by its own name."""
-    inside = file.startswith(f"{source_root}/") if source_root else True
-    full = module_name(file, source_root if inside else "")
-    return (full.rsplit(".", 1)[-1], full)
+def _full_name(file: str, source_root: str) -> str:
+    inside = bool(source_root) and file.startswith(f"{source_root}/")
+    return module_name(file, source_root if inside else "")
 
 
 def _imported(file: str, text: str, source_root: str) -> Iterator[str]:
     """Yield the modules that a file imports, with the packages around them and, for `from a import b`, also a.b."""
-    module = module_name(file, source_root).split(".")
+    module = _full_name(file, source_root).split(".")
     package = module if file.endswith("__init__.py") else module[:-1]
     for node in ast.walk(_parsed(text)):
         if isinstance(node, ast.Import):

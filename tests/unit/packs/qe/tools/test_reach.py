@@ -21,6 +21,11 @@ def test_dependants_come_through_packages_relative_imports_and_helpers() -> None
     assert imports.dependants("src/b.py") == {"src/b.py", "tests/test_b.py"}
 
 
+def test_a_module_of_the_same_last_name_takes_nothing_away() -> None:
+    files = {"core.py": "", "z/core.py": "", "tests/test_core.py": "import core\n"}
+    assert Imports(files).dependants("core.py") == {"core.py", "tests/test_core.py"}
+
+
 def test_a_conftest_is_for_all_tests_of_its_folder() -> None:
     files = FILES | {"tests/conftest.py": "import b\n", "other/test_x.py": ""}
     assert "tests/test_a.py" in Imports(files, "src").dependants("src/b.py")
