@@ -1,8 +1,8 @@
 """qe/regression-risk-analyzer: after a change, which tests are worth their time?
 
 It is measured by changes that are planted into a copy: faults that some tests see, faults that none sees, and comments.
-The chosen tests run for real; the whole suite runs once for each fault, at nobody's expense, and says whether one that
-it sees escaped the choice. Until then it counts among what earlier changes showed, as after a nightly run of everything.
+The chosen tests run for real. The whole suite runs once for each fault, at nobody's expense, and says whether one that it
+sees escaped the choice; what it says goes into the history too, as a nightly run of everything would tell it.
 """
 
 import math
