@@ -1,8 +1,8 @@
 """qe/code-complexity: which refactoring makes a hard function easier, without breaking anything?
 
-Nested ifs and conditions are rewritten by rules on the copy, and the tests that run the function run again: it is paid for
-the complexity that went away, and loses for tests that break. To take a function or a class apart needs a person who finds
-names: there it advises, and its outcome comes later by `steersman report`.
+Nested ifs and conditions are rewritten on the copy, a part is made a function of its own where the names that go in and out
+are certain, and the tests that run the function run again: it is paid for the complexity that went away, and loses for tests
+that break. Where a person has to decide, it advises, and its outcome comes later by `steersman report`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,13 +20,16 @@ from steersman.packs.qe.suite import Plan, RunResult
 from steersman.packs.qe.tools.advice import class_parts, hardest_part
 from steersman.packs.qe.tools.churn import churn
 from steersman.packs.qe.tools.complexity import Cyclomatic, Function, cyclomatic, functions
+from steersman.packs.qe.tools.extraction import extract_method
 from steersman.packs.qe.tools.refactoring import Refactored, reduce_nesting, simplify_conditionals
 from steersman.packs.qe.tools.run import has
 
-REWRITES: Mapping[str, Callable[[str, str], Refactored]] = {
+REWRITES: dict[str, Callable[[str, str], Refactored]] = {
     "reduce_nesting": reduce_nesting,
     "simplify_conditionals": simplify_conditionals,
+    "extract_method": extract_method,
 }
+ADVICE: Mapping[str, Callable[[str, str], str]] = {"extract_method": hardest_part, "extract_class": class_parts}
 HARD_CYCLOMATIC, HARD_COGNITIVE, HARD_LENGTH = 10, 15, 300
 BROKEN = -50.0
 _REPORTED = 10
@@ -94,7 +97,7 @@ def _missing_tools(state: StateValues) -> Iterable[Refusal]:
 def _untested(state: StateValues) -> Iterable[Refusal]:
     """Refuse to rewrite what no test runs: that nothing broke could not be seen."""
     if not state["is_tested"]:
-        for each in REWRITES:
+        for each in ("reduce_nesting", "simplify_conditionals"):
             yield Refusal(where={"action": each}, reason=f"no test runs this function, so {each} cannot be checked: test it")
 
 
@@ -183,9 +186,9 @@ class CodeComplexity:
         paths = self._paths.get((target.file, target.first), 0)
         if name == "report":
             return Worked(measurements=_measured(target.cognitive, paths, site), notes=(_words(target, paths),))
-        if name not in REWRITES:
-            return Worked(measurements=None, notes=(self._advice(target, name), _how_to_report(target, paths)))
-        return self._rewrite(site, target, name)
+        if name in REWRITES:
+            return self._rewrite(site, target, name) or self._advice(site, target, name)
+        return self._advice(site, target, name)
 
     def _read(self, site: Site) -> None:
         """Measure all functions as they are, and put the hard ones among the findings."""
@@ -228,26 +231,26 @@ class CodeComplexity:
         tests = frozenset().union(*(each for line, each in lines.items() if found.first < line <= found.last))
         return Plan(order=tuple(sorted(tests)), rest=False) if tests else None
 
-    def _rewrite(self, site: Site, target: Function, name: str) -> Worked:
+    def _rewrite(self, site: Site, target: Function, name: str) -> Worked | None:
+        """Rewrite the function and run its tests; None where nothing can be done that is safe and can be checked."""
         before = self._paths.get((target.file, target.first), 0)
         changed = REWRITES[name](self._texts[target.file], target.name)
         plan = self._plan(site, target)
         if not changed.steps or plan is None:
-            note = f"{_words(target, before)}: nothing to {name.replace('_', ' ')} there that is safe"
-            return Worked(measurements=_measured(target.cognitive, before, site), notes=(note,))
+            return None
         with site.changed({**self._accepted, target.file: changed.text}):
             run = site.suite.run(plan, timeout_s=site.timeout_s)
             paths = _cyclomatic(site, [target.file])
-        after = next(each for each in functions(target.file, changed.text) if each.name == target.name)
+        after = _what_became(self._texts[target.file], changed.text, target)
         broken = _broken(run, site)
         measured = {
             **_measured(target.cognitive, before, site),
-            "cognitive_after": float(after.cognitive),
-            "cyclomatic_after": float(paths.of.get((after.file, after.first), before)),
+            "cognitive_after": float(max(each.cognitive for each in after)),
+            "cyclomatic_after": float(max(paths.of.get((each.file, each.first), before) for each in after)),
             "broken_tests": float(broken),
             "cpu_s": run.cpu_s + paths.cpu_s,
         }
-        words = f"{_words(target, before)}: {'; '.join(changed.steps)}: now {after.cognitive}"
+        words = f"{_words(target, before)}: {'; '.join(changed.steps)}: now {measured['cognitive_after']:.0f}"
         if broken:
             return Worked(measurements=measured, notes=(f"{words}, but {broken} tests break, so it is not offered",))
         self._accept(target.file, changed.text, paths)
@@ -262,9 +265,20 @@ class CodeComplexity:
         self._texts[file] = self._accepted[file] = text
         self._paths = {at: value for at, value in self._paths.items() if at[0] != file} | dict(paths.of)
 
-    def _advice(self, target: Function, name: str) -> str:
-        text = self._texts[target.file]
-        return hardest_part(text, target.name) if name == "extract_method" else class_parts(text, target.name)
+    def _advice(self, site: Site, target: Function, name: str) -> Worked:
+        """Say what a person could do, whose outcome comes later; of conditions and nesting there is nothing to say then."""
+        paths = self._paths.get((target.file, target.first), 0)
+        if name not in ADVICE:
+            note = f"{_words(target, paths)}: nothing to {name.replace('_', ' ')} there that is safe"
+            return Worked(measurements=_measured(target.cognitive, paths, site), notes=(note,))
+        said = ADVICE[name](self._texts[target.file], target.name)
+        return Worked(measurements=None, notes=(said, _how_to_report(target, paths)))
+
+
+def _what_became(before: str, after: str, target: Function) -> list[Function]:
+    """Return a function after a change, with those that are new."""
+    known = {each.name for each in functions(target.file, before)} - {target.name}
+    return [each for each in functions(target.file, after) if each.name not in known]
 
 
 def _cyclomatic(site: Site, files: Sequence[str]) -> Cyclomatic:

@@ -20,6 +20,7 @@ _NOTHING, _SOMETHING = 0, 3
 def smells(root: Path, files: Sequence[str], scratch: Path, timeout_s: float) -> Scan:
     """Return what ruff says of files, by the rules that are about more than layout, whatever the project has configured."""
     arguments = ["check", "--isolated", "--no-cache", "--select", _RULES, "--ignore", _NOT_SAID, "--exit-zero"]
+    arguments += ["--per-file-ignores", "__init__.py:F401,__init__.py:F403"]  # what a package imports there, it offers
     output = run_tool(
         "ruff", [*arguments, "--output-format", "json", *files], root=root, scratch=scratch, timeout_s=timeout_s
     )

@@ -123,7 +123,22 @@ def test_each_round_takes_another_function_and_keeps_what_was_accepted(site: Sit
     assert "return bool(price == 0)" in files["orders.py"]
 
 
-def test_taking_apart_is_advice_whose_outcome_comes_later(site: Site) -> None:
+def test_a_part_that_can_be_taken_out_safely_is_and_the_hardest_function_left_is_what_counts(site: Site) -> None:
+    skill = CodeComplexity()
+    skill.look(site)
+    worked = skill.work(site, {"action": "extract_method"})
+    assert worked.measurements is not None
+    after = {each.name: each.cognitive for each in functions("a.py", worked.files["orders.py"])}
+    left = max(after["Orders.ship"], after["_ship_part"])
+    assert worked.measurements["cognitive_after"] == left < worked.measurements["cognitive_before"]
+    assert worked.measurements["broken_tests"] == 0
+    assert paid(worked.measurements) > 0.0
+
+
+def test_where_a_person_has_to_decide_it_advises_and_the_outcome_comes_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(code_complexity.REWRITES, "extract_method", lambda text, function: Refactored(text=text))
     notes = []
     for action in ("extract_method", "extract_class"):
         skill = CodeComplexity()

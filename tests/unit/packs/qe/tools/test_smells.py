@@ -12,14 +12,19 @@ from tests.unit.packs.qe.conftest import write
 def test_what_they_say_has_file_line_and_severity(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {"a.py": "import os\n\n\ndef f(a=[]):\n    return a\n", "b/c.py": "def g():\n    return 1\n", "pyproject.toml": ""},
+        {
+            "a.py": "import os\n\n\ndef f(a=[]):\n    return a\n",
+            "b/__init__.py": "import os\n",
+            "b/c.py": "def g():\n    return 1\n",
+            "pyproject.toml": "",
+        },
     )
     (tmp_path / "pyproject.toml").write_text('[tool.ruff.lint]\nselect = ["D"]\n')
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     found = {
         (each.rule, each.file, each.line, each.severity)
-        for each in smells(tmp_path, ["a.py", "b/c.py"], scratch, 60.0).findings
+        for each in smells(tmp_path, ["a.py", "b/__init__.py", "b/c.py"], scratch, 60.0).findings
     }
     assert found == {("F401", "a.py", 1, "medium"), ("B006", "a.py", 4, "low")}
     dead = dead_code(tmp_path, ["a.py", "b/c.py"], scratch, 60.0).findings
