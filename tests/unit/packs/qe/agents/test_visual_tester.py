@@ -68,24 +68,21 @@ def test_each_means_shows_what_it_can_see_and_only_pixels_mind_a_shift(web_proje
 
 
 @needs_browser
-@pytest.mark.parametrize(
-    ("kinds", "good", "poor"), [(HEARD, "accessibility", "pixel"), (("hidden",), "ssim", "accessibility")]
-)
-def test_what_can_see_a_change_is_paid_for_it_and_what_cannot_is_not(
-    work: Work, web_project: Path, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], good: str, poor: str
+def test_what_is_shown_is_paid_for_and_noise_that_is_shown_costs(
+    web_project: Path, progress: Progress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visual_tester, "_planted", lambda site, found: all_changes([*kinds, "another date"]))
-    earned = {each: work(agent, VisualTester(), web_project, action=each).rounds[0] for each in (good, poor)}
-    assert earned[good].components["found"] == 100.0
-    assert earned[poor].components["found"] == 0.0
-    assert (earned[good].reward or 0.0) > 0.0 >= (earned[poor].reward or 0.0)
-
-
-@needs_browser
-def test_noise_that_is_shown_is_paid_for(work: Work, web_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visual_tester, "_planted", lambda site, found: all_changes(["hidden", "one pixel"]))
-    by = {each: work(agent, VisualTester(), web_project, action=each).rounds[0] for each in ("pixel", "ssim")}
-    assert (by["pixel"].components["false_positives"], by["ssim"].components["false_positives"]) == (-20.0, 0.0)
+    monkeypatch.setattr(visual_tester, "_planted", lambda site, found: all_changes(["hidden", "no label", "one pixel"]))
+    monkeypatch.setattr(visual_tester, "_lacking", lambda site, files: [])
+    tester, scores = VisualTester(), {}
+    with open_site(discover(web_project), seed=0, timeout_s=60.0, progress=progress) as site:
+        for means in ("pixel", "ssim"):
+            state = tester.look(site)
+            done = tester.work(site, {"action": means}).measurements or {}
+            scores[means] = agent.reward.score(agent.reward.check(done)).components
+    assert (state["change_size"], state["style_changes"], state["markup_changes"]) == (3.0, 2.0, 1.0)
+    assert state["false_positive_rate"] == 1.0, "what was taken for broken before is known at the next look"
+    assert (scores["pixel"]["found"], scores["pixel"]["false_positives"]) == (50.0, -20.0)
+    assert (scores["ssim"]["found"], scores["ssim"]["false_positives"]) == (50.0, 0.0)
 
 
 @needs_browser
