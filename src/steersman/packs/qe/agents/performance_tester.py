@@ -18,8 +18,9 @@ from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.reward import SECONDS
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
+from steersman.packs.qe.plants.hot_function import HotFunction
 from steersman.packs.qe.plants.slowness import PlantedSlowness, plant_slowness
-from steersman.packs.qe.tools.timing import FORMS, HotFunction, Timed, can_load, hot_functions, time_versions
+from steersman.packs.qe.tools.timing import FORMS, Timed, can_load, hot_functions, time_versions
 
 FOUND, MET, FALSE_ALARM = 15.0, 30.0, -15.0
 SECONDS_COST = -10.0

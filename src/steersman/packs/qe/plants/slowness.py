@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steersman.packs.qe.tools.timing import HotFunction, top_functions
+from steersman.packs.qe.plants.hot_function import HotFunction, top_functions
 
 STRENGTH = (1.0, 2.5)
 """By how many times its usual time a function takes longer, at least and at most."""

@@ -2,19 +2,20 @@
 
 It stands alone (standard library only). Its argument names a JSON plan:
 
-    functions  module, name, calls (pickled arguments in base64) of each     inside   the folder that may be written
+    functions  module, name, calls (pickled arguments in base64) of each     inside   the only folder that may be written
     overlay    the text of files, by absolute path, in the second version     pairs    how often each version has its turn
     batches, last, threads, pause_s   the form of the load, see `Form` in `timing.py`
     budget_s   after which no new turn begins     out  where results go, one JSON object a line
 
 Each line of the result: function (its index), usual_s and second_s, the seconds for a call in both versions at one turn. A
 function whose call fails has a line with `failed` instead. Calls that would reach a network, start a program or write
-outside are refused, and so fail.
+elsewhere are refused, and so fail.
 """
 
 import base64
 import importlib
 import importlib.machinery
+import itertools
 import json
 import os
 import pickle
@@ -23,7 +24,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 BATCH_S = 0.0005
 MOST = 2000
@@ -170,31 +171,43 @@ class Remote:
         return json.loads(line) if line else "its process ended"
 
 
+def sizes_of(version: Remote, count: int, out: TextIO) -> dict[int, int]:
+    """Return how many calls fill a batch, by function, of those that can be called."""
+    sizes: dict[int, int] = {}
+    for index in range(count):
+        answer = version(index, 0)
+        if isinstance(answer, int) and answer:
+            sizes[index] = answer
+        else:
+            out.write(json.dumps({"function": index, "failed": answer or "it takes too long"}) + "\n")
+    return sizes
+
+
+def take_turns(versions: tuple[Remote, Remote], index: int, size: int, pair: int) -> dict[str, Any]:
+    """Return the line of one turn; which version is first changes from turn to turn."""
+    first = pair % 2
+    seconds = [versions[first](index, size), versions[1 - first](index, size)]
+    wrong = [each for each in seconds if isinstance(each, str)]
+    if wrong:
+        return {"function": index, "failed": wrong[0]}
+    return {"function": index, "usual_s": seconds[first], "second_s": seconds[1 - first], "size": size}
+
+
 def main() -> None:
     """Let the two versions take turns, function by function, so that both see the same moments of a busy machine."""
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     begun = time.monotonic()
     versions = (Remote(plan, {}), Remote(plan, plan["overlay"]))
-    sizes: dict[int, int] = {}
     with Path(plan["out"]).open("w", buffering=1, encoding="utf-8") as out:
-        for index in range(len(plan["functions"])):
-            answer = versions[0](index, 0)
-            if isinstance(answer, int) and answer:
-                sizes[index] = answer
-            else:
-                out.write(json.dumps({"function": index, "failed": answer or "it takes too long"}) + "\n")
-        for pair in range(plan["pairs"]):
-            for index, size in [*sizes.items()]:
-                if time.monotonic() - begun > plan["budget_s"]:
-                    return
-                seconds = [versions[pair % 2](index, size), versions[1 - pair % 2](index, size)]
-                wrong = [each for each in seconds if isinstance(each, str)]
-                if wrong:
+        sizes = sizes_of(versions[0], len(plan["functions"]), out)
+        for pair, index in itertools.product(range(plan["pairs"]), [*sizes]):
+            if time.monotonic() - begun > plan["budget_s"]:
+                return
+            if index in sizes:
+                line = take_turns(versions, index, sizes[index], pair)
+                out.write(json.dumps(line) + "\n")
+                if "failed" in line:
                     del sizes[index]
-                    out.write(json.dumps({"function": index, "failed": wrong[0]}) + "\n")
-                    continue
-                usual_s, second_s = seconds if pair % 2 == 0 else seconds[::-1]
-                out.write(json.dumps({"function": index, "usual_s": usual_s, "second_s": second_s, "size": size}) + "\n")
 
 
 if __name__ == "__main__":

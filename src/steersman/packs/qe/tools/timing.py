@@ -1,17 +1,18 @@
 """Find the hot functions of a project, and time two versions of them under a load."""
 
-import ast
 import json
 import os
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.process import run_group
+from steersman.packs.qe.plants.hot_function import HotFunction, top_functions
+from steersman.packs.qe.process import Finished, run_group
 from steersman.packs.qe.project import module_name
 from steersman.packs.qe.suite import Plan
 
@@ -21,24 +22,6 @@ SLOWER = 1.35
 _NEVER_BELOW = 1.1
 _FEWEST = 5
 _HOTTEST = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class HotFunction:
-    """A function of the top of a module that tests call. calls: pickled arguments, base64. callers: who was under way."""
-
-    file: str
-    module: str
-    name: str
-    line: int
-    count: int
-    calls: tuple[str, ...]
-    callers: frozenset[str] = frozenset()
-
-    @property
-    def id(self) -> str:
-        """The file and the name."""
-        return f"{self.file}::{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,34 +75,41 @@ def can_load() -> bool:
     return hasattr(os, "fork")
 
 
-def top_functions(file: str, text: str) -> list[ast.FunctionDef]:
-    """Return the plain functions at the top of a file: not decorated, no generators, not in one line."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return []
-    return [each for each in tree.body if isinstance(each, ast.FunctionDef) and _is_plain(each)]
-
-
-def _is_plain(node: ast.FunctionDef) -> bool:
-    yields = any(isinstance(each, ast.Yield | ast.YieldFrom) for each in ast.walk(node))
-    return not node.decorator_list and not yields and node.body[-1].lineno > node.lineno
-
-
 def hot_functions(site: Site) -> tuple[HotFunction, ...]:
     """Run the suite once and return the functions that its tests call most, with the arguments of some calls.
 
     Raises DeadlineExceeded where the suite does not end in time.
     """
-    root, scratch = site.sandbox.root, site.sandbox.scratch
-    places: dict[str, tuple[str, ast.FunctionDef]] = {}
+    root = site.sandbox.root
+    places: dict[str, tuple[str, str, int]] = {}
     for file in site.project.sources:
         for node in top_functions(file, site.sandbox.read(file)):
-            places[f"{root / file}:{node.lineno}"] = (file, node)
+            places[f"{root / file}:{node.lineno}"] = (file, node.name, node.lineno)
+    noted = _listen(site, [*places])
+    names = {place: f"{file}::{name}" for place, (file, name, _) in places.items()}
+    found = [
+        HotFunction(
+            file=file,
+            module=module_name(file, site.project.source_root),
+            name=name,
+            line=line,
+            count=noted[place]["count"],
+            calls=tuple(noted[place]["calls"]),
+            callers=frozenset(names[each] for each in noted[place]["callers"]),
+        )
+        for place, (file, name, line) in places.items()
+        if noted[place]["calls"]
+    ]
+    return tuple(sorted(found, key=lambda each: -each.count)[:_HOTTEST])
+
+
+def _listen(site: Site, places: Sequence[str]) -> dict[str, Any]:
+    """Run the suite with `call_log`, and return what it wrote down of the functions at these places."""
+    scratch, before = site.sandbox.scratch, dict(site.suite.extra_env)
     plan, out = scratch / "calls.json", scratch / "calls.out"
-    plan.write_text(json.dumps({"functions": [*places], "out": str(out)}), encoding="utf-8")
+    out.unlink(missing_ok=True)
+    plan.write_text(json.dumps({"functions": places, "out": str(out)}), encoding="utf-8")
     shutil.copyfile(Path(__file__).with_name("call_log.py"), scratch / "steersman_call_log.py")
-    before = dict(site.suite.extra_env)
     site.suite.extra_env |= {"PYTEST_PLUGINS": "steersman_call_log", "STEERSMAN_CALLS": str(plan)}
     try:
         run = site.suite.run(Plan(), timeout_s=site.timeout_s)
@@ -127,22 +117,7 @@ def hot_functions(site: Site) -> tuple[HotFunction, ...]:
         site.suite.extra_env = before
     if run.timed_out or not out.exists():
         raise DeadlineExceeded(f"the suite did not end within {site.timeout_s:.0f} s; allow more with --timeout.")
-    noted = json.loads(out.read_text(encoding="utf-8"))
-    names = {place: f"{file}::{node.name}" for place, (file, node) in places.items()}
-    found = [
-        HotFunction(
-            file=file,
-            module=module_name(file, site.project.source_root),
-            name=node.name,
-            line=node.lineno,
-            count=noted[place]["count"],
-            calls=tuple(noted[place]["calls"]),
-            callers=frozenset(names[each] for each in noted[place]["callers"]),
-        )
-        for place, (file, node) in places.items()
-        if noted[place]["calls"]
-    ]
-    return tuple(sorted(found, key=lambda each: -each.count)[:_HOTTEST])
+    return dict(json.loads(out.read_text(encoding="utf-8")))
 
 
 def time_versions(site: Site, functions: Sequence[HotFunction], overlay: Mapping[str, str], form: Form) -> Timed:
@@ -151,35 +126,42 @@ def time_versions(site: Site, functions: Sequence[HotFunction], overlay: Mapping
     Raises InvalidInput where the project cannot be imported for that, DeadlineExceeded where it does not end in time.
     """
     scratch, root = site.sandbox.scratch, site.sandbox.root
-    plan, out = scratch / "load.json", scratch / "load.out"
+    out, temporary = scratch / "load.out", scratch / "load-files"
     asked = {
         "functions": [{"module": each.module, "name": each.name, "calls": each.calls} for each in functions],
-        "inside": str(root),
+        "inside": str(temporary),
         "overlay": {str((root / file).resolve()): text for file, text in overlay.items()},
         "pairs": PAIRS,
-        "batches": form.batches,
-        "last": form.last,
-        "threads": form.threads,
-        "pause_s": form.pause_s,
         "budget_s": 0.8 * site.timeout_s,
         "out": str(out),
+        **asdict(form),
     }
-    plan.write_text(json.dumps(asked), encoding="utf-8")
+    (scratch / "load.json").write_text(json.dumps(asked), encoding="utf-8")
     out.unlink(missing_ok=True)
-    driver = scratch / "steersman_load_driver.py"  # beside nothing that could be taken for a module of the project
-    shutil.copyfile(Path(__file__).with_name("load_driver.py"), driver)
-    finished = run_group(
-        [site.project.tools.interpreter, str(driver), str(plan)],
-        cwd=root,
-        env=site.sandbox.environment(),
-        timeout_s=site.timeout_s,
-        log=scratch / "load.log",
-    )
+    temporary.mkdir()
+    try:
+        finished = _drive(site, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     if finished.timed_out:
         raise DeadlineExceeded(f"the load did not end within {site.timeout_s:.0f} s; allow more with --timeout.")
     if finished.exit_code:
         raise InvalidInput(f"the functions cannot be put under load: {finished.tail.strip()[-400:]}")
     return _read(out, functions, finished.wall_s, finished.cpu_s)
+
+
+def _drive(site: Site, temporary: Path) -> Finished:
+    """Run the driver by its plan in the project's interpreter."""
+    scratch = site.sandbox.scratch
+    driver = scratch / "steersman_load_driver.py"  # beside nothing that could be taken for a module of the project
+    shutil.copyfile(Path(__file__).with_name("load_driver.py"), driver)
+    return run_group(
+        [site.project.tools.interpreter, str(driver), str(scratch / "load.json")],
+        cwd=site.sandbox.root,
+        env=site.sandbox.environment() | {"TMPDIR": str(temporary)},
+        timeout_s=site.timeout_s,
+        log=scratch / "load.log",
+    )
 
 
 def _read(out: Path, functions: Sequence[HotFunction], wall_s: float, cpu_s: float) -> Timed:

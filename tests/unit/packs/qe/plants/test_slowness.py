@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from steersman.packs.qe.plants.hot_function import HotFunction
 from steersman.packs.qe.plants.slowness import KINDS, PlantedSlowness, plant_slowness
-from steersman.packs.qe.tools.timing import HotFunction
 
 SOURCES = {
     "shop.py": '"""A shop."""\n\nfrom __future__ import annotations\n\n\n'
