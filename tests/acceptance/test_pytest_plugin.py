@@ -341,7 +341,7 @@ def test_a_guest_that_cannot_be_loaded_stays_out(run: Run, project: Path) -> Non
     (project / "early.py").write_text("import sys\nsys.modules['steersman.plugins.pytest_guest'] = None\n")
     done = run("--steersman", *WARNINGS_ARE_ERRORS, failing="last", plugins=("early",), PYTHONPATH=str(project))
     assert (done.code, len(done.order)) == (1, 7), done.out + done.err
-    assert "steersman: not used, for it cannot be loaded" in done.out
+    assert "warning: not used, for it cannot be loaded" in done.out
 
 
 @pytest.mark.parametrize("asked", [False, True])

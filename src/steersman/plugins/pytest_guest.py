@@ -100,7 +100,7 @@ class Guest:
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.plan.left_out == self._planned > 0:
             session.exitstatus = pytest.ExitCode.OK
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         """Say what was done, what the past says, and what went wrong."""
         lines: list[str] = []
         self._guarded(lambda: lines.extend(summary(self.plan, self._recorder)), "there is no more to say")

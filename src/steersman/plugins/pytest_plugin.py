@@ -60,12 +60,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
         invite(config)
     except Exception as error:  # noqa: BLE001 - whatever is broken of ours, the tests of others run as ever
-        config.stash[_TROUBLE] = f"steersman: not used, for it cannot be loaded: {type(error).__name__}: {error}"
+        config.stash[_TROUBLE] = f"warning: not used, for it cannot be loaded: {type(error).__name__}: {error}"
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter", config: pytest.Config) -> None:
     """Say so where the guest could not come in."""
-    return config.stash.get(_TROUBLE, None)
+    if _TROUBLE in config.stash:
+        terminalreporter.section("steersman")
+        terminalreporter.line(config.stash[_TROUBLE])
 
 
 def _asked(config: pytest.Config) -> bool:

@@ -28,10 +28,10 @@ class Sources:
     def fingerprint(self, commit: str) -> str:
         """Return a word for the code and the interpreter: alike for two runs only where both are the same."""
         mark = hashlib.sha256(f"{commit} {sys.platform} {platform.python_version()}".encode())
-        mark.update(self._git("diff", "--no-ext-diff", "--binary", "HEAD", "--", *self._all).encode())
+        mark.update(self._bytes("diff", "--no-ext-diff", "--binary", "HEAD", "--", *self._all))
         for file in self.untracked():
             if file.endswith(".py"):
-                mark.update(file.encode() + b"\0" + (self.root / file).read_bytes())
+                mark.update(os.fsencode(file) + b"\0" + (self.root / file).read_bytes())
         return mark.hexdigest()[:24]
 
     def changed(self, revision: str) -> list[str]:
@@ -61,6 +61,9 @@ class Sources:
             raise InvalidInput(f"git knows no revision {revision!r}; write --steersman-changed=REV before paths") from error
 
     def _git(self, *arguments: str) -> str:
+        return os.fsdecode(self._bytes(*arguments))
+
+    def _bytes(self, *arguments: str) -> bytes:
         environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
         try:
             done = subprocess.run(
@@ -71,7 +74,7 @@ class Sources:
             raise NotFound(f"git {arguments[0]} says: {said[0] if said else f'exit status {error.returncode}'}") from error
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NotFound(f"git cannot be asked: {error}") from error
-        return done.stdout.decode(errors="surrogateescape")
+        return done.stdout
 
 
 def _exclusion(root: Path, besides: Path) -> Sequence[str]:

@@ -1,5 +1,6 @@
 """What git says of the sources: alike is alike, and what changed is what differs, with what is new."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def test_the_same_code_has_the_same_mark_and_other_code_another(project: Path, s
     third = sources.fingerprint(commit)
     (project / "src" / "a.py").write_text("A = 3\n")
     assert len({first, second, third, sources.fingerprint(commit)}) == 4
+
+
+def test_what_is_no_unicode_is_only_bytes(project: Path, sources: Sources) -> None:
+    before = sources.fingerprint(sources.commit())
+    (project / "src" / "a.py").write_bytes("# -*- coding: latin-1 -*-\nA = 'ä'\n".encode("latin-1"))
+    (project / os.fsdecode(b"odd\xff.py")).write_text("")
+    assert sources.fingerprint(sources.commit()) != before
+    assert sources.changed("HEAD") == [os.fsdecode(b"odd\xff.py"), "src/a.py"]
 
 
 @pytest.mark.parametrize("revision", ["nothing", "--output=stolen", "tests/"])
