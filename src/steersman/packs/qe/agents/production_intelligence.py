@@ -6,6 +6,7 @@ with the fault and with others like it, and passes without. A caller's own error
 
 import ast
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -254,7 +255,8 @@ def _call(incident: Incident, target: Target) -> Call | None:
 
 
 def _test_path(site: Site, incident: Incident | None) -> str:
-    folder = site.project.tests[0].rpartition("/")[0] if site.project.tests else "tests"
+    folders = Counter(each.rpartition("/")[0] for each in site.project.tests)
+    folder = folders.most_common(1)[0][0] if folders else "tests"
     name = incident.function.replace(".", "_") if incident and incident.function else "nothing"
     return f"{folder}/test_recurrence_{name}.py".lstrip("/")
 
