@@ -10,6 +10,7 @@ from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.mutation import Fault
 from steersman.packs.qe.tools.functions import Module, Target
+from steersman.packs.qe.tools.ghostwriter import ghostwritten
 from steersman.packs.qe.tools.recording import Call, Recorded, Recording, record
 from steersman.packs.qe.tools.test_writing import Draft, example, properties
 from steersman.packs.qe.tools.trials import Point
@@ -73,7 +74,8 @@ class Maker:
             recorded = self._evolved(recorded, size.calls)
             self._made.crashes = [*_crashes(recorded)]
         if technique == "property-based":
-            self._made.drafts = self._properties(fitting, recorded, focus)[: size.drafts]
+            held = self._properties(fitting, recorded, focus)
+            self._made.drafts = [*held, *self._ghostwritten(fitting, depth)][: size.drafts]
         else:
             points = self._killed(calls, recorded) if technique == "mutation" else self._points(recorded, focus)
             self._made.drafts = [example(each) for each in _chosen(recorded, points, size.drafts)]
@@ -174,6 +176,13 @@ class Maker:
             whole = [each for each in edges if len(ast.literal_eval(each)) == len(full)]
             found.append(properties(target, full, mine, whole[:3] if focus == "edge cases" else ()))
         return [each for row in itertools.zip_longest(*found) for each in row if each is not None]
+
+    def _ghostwritten(self, fitting: Sequence[tuple[Target, list[tuple[Kind, ...]]]], depth: str) -> list[Draft]:
+        """Return what Hypothesis itself would write for typed functions; not where a simple suite was asked for."""
+        typed = [target for target, _ in fitting if target.typed] if depth != "simple" else []
+        drafts, cpu_s = ghostwritten(self._site, typed)
+        self._made.cpu_s += cpu_s
+        return drafts
 
     def _points(self, recorded: Sequence[Recorded], focus: str) -> dict[Recorded, frozenset[Hashable]]:
         """Return what each call would add, in the terms of the focus."""

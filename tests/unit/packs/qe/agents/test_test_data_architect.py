@@ -22,7 +22,8 @@ SHOP = {
         "    customer_name: str\n    quantity: int\n"
         "    tags: list[str] = field(default_factory=list)\n\n"
         "    def __post_init__(self):\n        if self.quantity < 1:\n"
-        "            raise ValueError('quantity')\n        if self.quantity > 99:\n            raise ValueError('quantity')\n"
+        "            raise ValueError('quantity')\n        if self.quantity > 99:\n"
+        "            raise ValueError('quantity')\n"
     ),
     "rich.py": (
         "from typing import Annotated\nfrom pydantic import BaseModel, Field\n\n\nclass Item(BaseModel):\n"
