@@ -22,13 +22,11 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("agent", [*roster()])
-def test_an_agent_works_and_what_it_did_can_be_explained(cli: Callable[..., Any], project: Path, agent: str) -> None:
-    before = {each: each.read_bytes() for each in project.rglob("*") if each.is_file()}
-    done = cli("qe", "work", agent, str(project), "--rounds", "2", "--python", sys.executable, "--store", "f.db", "--json")
+def test_an_agent_works_and_what_it_did_can_be_explained(cli: Callable[..., Any], project: Path) -> None:
+    worked = ("qe", "work", "security-scanner", str(project), "--rounds", "2")
+    done = cli(*worked, "--python", sys.executable, "--store", "f.db", "--json")
     assert done.code == 0, done.err
     assert [bool(each["action"]) for each in done.json["rounds"]] == [True, True]
-    assert {each: each.read_bytes() for each in project.rglob("*") if each.is_file()} == before
     name = done.json["rounds"][-1]["decision_id"]
     assert cli("explain", name, "--store", "f.db").code == 0
     assert cli("replay", name, "--store", "f.db", "--json").json["identical"]
@@ -47,22 +45,24 @@ def test_an_agent_that_is_not_there_is_told(cli: Callable[..., Any], project: Pa
     assert (done.code, "Did you mean 'security-scanner'" in done.err) == (6, True), done.err
 
 
-def test_the_fleet_works_and_writes_its_report(cli: Callable[..., Any], project: Path, tmp_path: Path) -> None:
+def test_the_whole_fleet_works_and_writes_its_report(cli: Callable[..., Any], project: Path, tmp_path: Path) -> None:
+    """Every agent works, or says why it cannot here; the tree is untouched, and all that was learned is in the store."""
     before = {each: each.read_bytes() for each in project.rglob("*") if each.is_file()}
-    options = ("--python", sys.executable, "--store", "f.db", "--report", "out", "--budget", "5m")
-    done = cli("qe", "fleet", str(project), "--agents", "security-scanner", *options, "--json")
+    options = ("--python", sys.executable, "--store", "f.db", "--report", "out", "--budget", "10m")
+    done = cli("qe", "fleet", str(project), *options, "--json", timeout_s=280)
     assert done.code == 0, done.err
     report = done.json
-    assert report["verdict"]["word"] in ("go", "conditional")
-    assert [each["agent"] for each in report["agents"]] == ["security-scanner"]
-    assert report["agents"][0]["round"]["reward"] is not None
-    assert report["steps"][0]["agents"] == ["security-scanner"]
+    assert [each["agent"] for each in report["agents"]] == [*roster()]
+    assert [each["left_out"] for each in report["agents"] if "fault of ours" in each["left_out"]] == []
+    worked = [each for each in report["agents"] if each["round"]]
+    assert len(worked) >= len(roster()) - 2, [each["left_out"] for each in report["agents"]]
+    assert sorted(name for step in report["steps"] for name in step["agents"]) == sorted(roster())
     assert {each: each.read_bytes() for each in project.rglob("*") if each.is_file()} == before
-    assert {"fleet.md", "fleet.html", "fleet.junit.xml", "fleet.sarif"} <= {
-        each.name for each in (tmp_path / "out").iterdir()
-    }
-    listed = {each["agent"]: each for each in cli("agents", "--store", "f.db", "--json").json}
-    assert listed["qe/fleet-commander"]["outcomes"] == listed["qe/security-scanner"]["outcomes"] == 1
+    written = {each.name for each in (tmp_path / "out").iterdir()}
+    assert {"fleet.md", "fleet.html", "fleet.junit.xml", "fleet.sarif"} <= written
+    listed = {each["agent"]: each["outcomes"] for each in cli("agents", "--store", "f.db", "--json").json}
+    assert listed["qe/fleet-commander"] == len(report["steps"])
+    assert all(listed[f"qe/{each['agent']}"] == 1 for each in worked if each["round"]["reward"] is not None)
 
 
 def test_failing_tests_are_a_no_go_and_without_tests_there_is_still_a_report(cli: Callable[..., Any], project: Path) -> None:
