@@ -153,6 +153,7 @@ class CodeComplexity:
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
         self._accepted: dict[str, str] = {}
+        self._functions: dict[str, tuple[Function, ...]] = {}
         self._as_found: dict[tuple[str, str], Function] = {}
         self._tried: dict[tuple[str, str], int] = {}
         self._churn: Mapping[str, int] = {}
@@ -163,7 +164,7 @@ class CodeComplexity:
         """Choose the function that was tried least often, of those the hardest, and return what is known of it."""
         if not self._texts:
             self._read(site)
-        found = [each for file, text in self._texts.items() for each in functions(file, text) if each.cognitive]
+        found = [each for some in self._functions.values() for each in some if each.cognitive]
         target = min(found, key=lambda each: (self._tries(each), -each.cognitive, -each.length), default=None)
         self._target = target
         return {
@@ -196,7 +197,8 @@ class CodeComplexity:
         self._churn = churn(site.project.root, site.timeout_s)
         if has("radon"):
             self._paths = dict(_cyclomatic(site, site.project.sources).of)
-        found = [each for file, text in self._texts.items() for each in functions(file, text)]
+        self._functions = {file: functions(file, text) for file, text in self._texts.items()}
+        found = [each for some in self._functions.values() for each in some]
         self._as_found = {(each.file, each.name): each for each in found}
         hard = [each for each in found if self._is_hard(each)]
         site.findings.extend(self._finding(each) for each in sorted(hard, key=lambda each: -each.cognitive)[:_REPORTED])
@@ -253,16 +255,20 @@ class CodeComplexity:
         words = f"{_words(target, before)}: {'; '.join(changed.steps)}: now {measured['cognitive_after']:.0f}"
         if broken:
             return Worked(measurements=measured, notes=(f"{words}, but {broken} tests break, so it is not offered",))
-        self._accept(target.file, changed.text, paths)
+        self._accept(target, changed.text, paths)
         return Worked(
             measurements=measured,
             files={target.file: changed.text},
             notes=(f"{words}, and {len(run.tests)} tests that run it pass",),
         )
 
-    def _accept(self, file: str, text: str, paths: Cyclomatic) -> None:
-        """Keep a file as it became, so that the next round goes on from there."""
+    def _accept(self, target: Function, text: str, paths: Cyclomatic) -> None:
+        """Keep a file as it became, so that the next round goes on from there; a part has the tests of what it was in."""
+        file, whole = target.file, self._as_found[target.file, target.name]
+        for each in _what_became(self._texts[file], text, target):
+            self._as_found.setdefault((file, each.name), whole)
         self._texts[file] = self._accepted[file] = text
+        self._functions[file] = functions(file, text)
         self._paths = {at: value for at, value in self._paths.items() if at[0] != file} | dict(paths.of)
 
     def _advice(self, site: Site, target: Function, name: str) -> Worked:

@@ -17,6 +17,7 @@ _BEST = 100.0
 _BACK = 50
 _TRIED_FILES, _TRIED_EACH = 8, 1
 _MOST_FINDINGS = 10
+_MOST_COMPARED = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,15 +116,16 @@ def trend_report(site: Site) -> Risk:
     """Flag files that changed most and became less maintainable over the last 50 commits."""
     sources, root = site.project.sources, site.sandbox.root
     commit = past_commit(site.project.root, _BACK, site.timeout_s)
-    old = {file: text for file in sources if (text := text_at(site.project.root, commit, file, site.timeout_s))}
+    changes = churn(site.project.root, site.timeout_s)
+    moved = sorted((file for file in sources if changes.get(file)), key=lambda file: -changes[file])[:_MOST_COMPARED]
+    old = {file: text for file in moved if (text := text_at(site.project.root, commit, file, site.timeout_s))}
     past = site.sandbox.scratch / "past"
     for file, text in old.items():
         (past / file).parent.mkdir(parents=True, exist_ok=True)
         (past / file).write_text(text, encoding="utf-8")
     now = maintainability(root, sources, site.sandbox.scratch, site.timeout_s)
     then = maintainability(past, [*old], site.sandbox.scratch, site.timeout_s) if old else now
-    changes = churn(site.project.root, site.timeout_s)
-    lost = {file: max(then.of.get(file, _BEST) - now.of.get(file, 0.0), 0.0) for file in sources}
+    lost = {file: max(then.of.get(file, 0.0) - now.of.get(file, 0.0), 0.0) for file in sources}
     both = [file for file in now.of if file in then.of]
     return Risk(
         scores=_mean([lost, {file: float(changes.get(file, 0)) for file in sources}]),

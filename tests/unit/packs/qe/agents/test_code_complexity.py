@@ -133,6 +133,11 @@ def test_a_part_that_can_be_taken_out_safely_is_and_the_hardest_function_left_is
     assert worked.measurements["cognitive_after"] == left < worked.measurements["cognitive_before"]
     assert worked.measurements["broken_tests"] == 0
     assert paid(worked.measurements) > 0.0
+    said: list[str] = []
+    for _ in range(4):
+        assert skill.look(site)["is_tested"] in {0.0, 1.0}
+        said += skill.work(site, {"action": "report"}).notes
+    assert any("_ship_part" in each for each in said), "the part is a function like any other in later rounds"
 
 
 def test_where_a_person_has_to_decide_it_advises_and_the_outcome_comes_later(
