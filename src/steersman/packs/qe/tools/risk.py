@@ -10,7 +10,8 @@ BANDS = (20.0, 40.0, 60.0)
 BAND_NAMES = ("go", "monitor", "conditional", "no-go")
 
 CHANGE_WEIGHTS = {"history": 40.0, "branches": 30.0, "callers": 30.0}
-RELEASE_WEIGHTS = {"failures": 60.0, "unseen": 15.0, "security": 10.0, "coverage": 5.0, "lint": 5.0, "history": 5.0}
+RELEASE_WEIGHTS = {"failures": 55.0, "unseen": 22.0, "security": 8.0, "coverage": 5.0, "lint": 5.0, "history": 5.0}
+"""Chosen so that one failing test alone is beyond "monitor", and a change that no test has seen beyond "go"."""
 _WORTH = {"critical": 8.0, "high": 4.0, "medium": 2.0, "low": 1.0}
 _MANY = 10.0
 _MUCH = 16.0
@@ -34,9 +35,9 @@ class ReleaseEvidence:
 
 
 def release_risk(seen: ReleaseEvidence) -> float:
-    """Return Σ weight·part, 0–100. One failing test fills two thirds of its weight, two four fifths: 1 − 1/(1 + 2n)."""
+    """Return Σ weight·part, 0–100. One failing test fills three quarters of its weight, two six sevenths: 1 − 1/(1 + 3n)."""
     parts = {
-        "failures": 1.0 - 1.0 / (1.0 + 2.0 * seen.failures),
+        "failures": 1.0 - 1.0 / (1.0 + 3.0 * seen.failures),
         "unseen": seen.unseen,
         "security": min(seen.security / _MUCH, 1.0),
         "coverage": 1.0 - seen.coverage,

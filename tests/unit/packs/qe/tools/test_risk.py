@@ -1,5 +1,7 @@
 """Risk scores add up as their weights say, and bands begin where they should."""
 
+from dataclasses import replace
+
 import pytest
 
 from steersman.packs.qe.fleet.findings import Finding
@@ -16,8 +18,13 @@ def test_nothing_against_a_release_is_no_risk_and_everything_is_nearly_all() -> 
 
 def test_by_hand() -> None:
     seen = ReleaseEvidence(failures=1, unseen=0.2, security=8.0, coverage=0.8, lint=1, history=0.4)
-    assert release_risk(seen) == pytest.approx(60.0 * 2 / 3 + 3.0 + 5.0 + 1.0 + 2.5 + 2.0)
+    assert release_risk(seen) == pytest.approx(55.0 * 3 / 4 + 4.4 + 4.0 + 1.0 + 2.5 + 2.0)
     assert change_risk(history=0.5, branches=5, callers=100) == pytest.approx(20.0 + 15.0 + 30.0)
+
+
+def test_a_failing_test_is_beyond_monitor_and_a_change_that_no_test_saw_is_beyond_go() -> None:
+    assert band(release_risk(replace(BEST, failures=1))) == "conditional"
+    assert band(release_risk(replace(BEST, unseen=1.0))) == "monitor"
 
 
 @pytest.mark.parametrize(
