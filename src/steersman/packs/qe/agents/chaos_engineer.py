@@ -35,7 +35,7 @@ LEAST_BUDGET = 0.1
 _WINDOW, _ALLOWED = 5, 3.0
 """So many rounds, and so many whole experiments' errors in them, make up the error budget."""
 _WEIGHTS = (0.5, 1.0, 2.0)
-_SERVES = ("STEERSMAN_ENVIRONMENT", "ENVIRONMENT", "APP_ENV", "DJANGO_ENV", "FLASK_ENV", "RAILS_ENV", "NODE_ENV", "ENV")
+_SERVES = ("ENVIRONMENT", "APP_ENV", "DJANGO_ENV", "FLASK_ENV", "RAILS_ENV", "NODE_ENV", "ENV")
 """Variables that say what a machine is there for."""
 ENVIRONMENTS = ("development", "staging", "production")
 SUSPECTED = {
@@ -155,10 +155,10 @@ agent = AgentSpec(
         group="security",
         project=_shared,
         roles={
-            "action=latency": "deep",
-            "action=kill": "narrow",
-            "action=resource": "everything",
-            "action=partition": "quick",
+            "action=latency": "late answers",
+            "action=kill": "dead workers",
+            "action=resource": "nothing left",
+            "action=partition": "no answers",
             "action=no-op": "nothing",
         },
     ),
