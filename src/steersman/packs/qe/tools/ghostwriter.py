@@ -14,6 +14,7 @@ from steersman.packs.qe.tools.test_writing import Draft
 
 _KNOWN = frozenset({"given", "st"})
 _LIMIT_S = 30.0
+_COMMAND = "import sys; from hypothesis.extra.cli import main; sys.exit(main())"
 _SETTINGS = "@settings(deadline=None, max_examples=50, database=None)"
 
 
@@ -23,7 +24,7 @@ def ghostwritten(site: Site, targets: Sequence[Target]) -> tuple[list[Draft], fl
         return [], 0.0
     names = [f"{each.module}.{each.name}" for each in targets]
     finished = run_group(
-        [site.project.tools.interpreter, "-m", "hypothesis", "write", "--style", "pytest", *names],
+        [site.project.tools.interpreter, "-c", _COMMAND, "write", "--style", "pytest", *names],
         cwd=site.sandbox.root,
         env=site.sandbox.environment() | {"HYPOTHESIS_STORAGE_DIRECTORY": str(site.sandbox.scratch / "hypothesis")},
         timeout_s=min(site.timeout_s, _LIMIT_S),

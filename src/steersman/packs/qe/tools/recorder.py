@@ -159,7 +159,18 @@ def _run(job: dict[str, Any], out: TextIO) -> None:
 def pytest_configure(config: Any) -> None:
     """Take part in a pytest session."""
     config.pluginmanager.register(_Fence(), "steersman-fence")
+    files = [Path(each.split("::")[0]) for each in config.args]
+    if any(each.is_file() and "from hypothesis" in each.read_text(encoding="utf-8") for each in files):
+        _no_shrinking()
     sys.addaudithook(_hook)
+
+
+def _no_shrinking() -> None:
+    """Let Hypothesis stop at the first failure: a test that fails is dropped, nobody reads its example."""
+    hypothesis = importlib.import_module("hypothesis")
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("steersman", phases=phases)
+    hypothesis.settings.load_profile("steersman")
 
 
 class _Fence:

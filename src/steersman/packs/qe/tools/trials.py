@@ -78,7 +78,7 @@ def try_out(site: Site, file: str) -> Trial:
         if not passed:
             break
         with _Fenced(site, seed):
-            again = site.suite.run(Plan(whole=(file,), rest=False), timeout_s=site.timeout_s)
+            again = site.suite.run(Plan(order=tuple(sorted(passed)), rest=False), timeout_s=site.timeout_s)
         passed &= _passed(again)
         cpu_s += again.cpu_s
     return Trial(passed=passed, coverage=coverage, cpu_s=cpu_s)
