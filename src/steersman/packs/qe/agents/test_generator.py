@@ -193,6 +193,7 @@ class _Kept:
     """The drafts that add something, and how many faults they kill that the suite lets through."""
 
     drafts: tuple[Draft, ...]
+    before: frozenset[Point]
     ran: frozenset[Point]
     killed: int
 
@@ -316,16 +317,15 @@ class TestGenerator:
             for name in trial.passed if target.file in failed else trial.passed & failed:
                 killed[name].add(fault)
         left = dict.fromkeys(sorted(trial.passed, key=lambda each: -len(killed[each])))
-        kept, ran, dead = [], set(self._ran), set[Fault]()
+        before = self._ran | trial.coverage.by_test.get("", frozenset())  # what any import runs is no test's merit
+        kept, ran, dead = [], set(before), set[Fault]()
         for name in left:
             new = trial.coverage.by_test.get(name, frozenset()) - ran
             if new or killed[name] - dead:
                 kept.append(drafts[name.split("::")[-1]])
                 ran |= new
                 dead |= killed[name]
-        if kept:
-            ran |= trial.coverage.by_test.get("", frozenset())  # what the import of the module runs
-        return _Kept(drafts=tuple(kept), ran=frozenset(ran), killed=len(dead))
+        return _Kept(drafts=tuple(kept), before=before, ran=frozenset(ran), killed=len(dead))
 
     def _remember(self, target: _Target, drafted: int, kept: _Kept) -> None:
         target.attempts += 1
@@ -337,7 +337,7 @@ class TestGenerator:
     def _measured(self, kept: _Kept, pattern: str, wall_s: float, cpu_s: float) -> dict[str, float]:
         reused = any(each.reused for each in kept.drafts)
         return {
-            "coverage_before": self._covered.share(self._ran),
+            "coverage_before": self._covered.share(kept.before),
             "coverage_after": self._covered.share(kept.ran),
             "faults_found": float(kept.killed),
             "critical_found": 0.0,
