@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from steersman.cli.app import app
+from steersman.packs.qe import pack
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -74,3 +75,8 @@ def test_every_benchmark_has_its_section() -> None:
     text = TEXTS["docs/benchmarks.md"]
     missing = [each.name for each in (ROOT / "benchmarks").glob("*.py") if f"python benchmarks/{each.name}" not in text]
     assert missing == []
+
+
+def test_every_agent_of_the_fleet_has_its_row() -> None:
+    rows = [line for line in TEXTS["docs/fleet.md"].splitlines() if line.startswith("| `")]
+    assert {line.split("`")[1] for line in rows} == {name.removeprefix("qe/") for name in pack.agents}

@@ -95,7 +95,7 @@ def composite(
     """Return a reward of named parts and an agent's own components, in [−50, 100].
 
     `failure` answers with the whole reward where an action failed: −50, and nothing is added to it. Without one, a
-    measurement `failed` above 0 means that.
+    measurement `failed` of at least ½ means that.
     """
     own = FAILED if failure is None else ()
     taken = [each for part in parts for each in PARTS[part][0]]
@@ -104,5 +104,5 @@ def composite(
         components=(*(PARTS[part][1] for part in parts), *components),
         low=LOW,
         high=HIGH,
-        failure=failure or (lambda m: FAILURE if m["failed"] > 0.0 else None),
+        failure=failure or (lambda m: FAILURE if m["failed"] >= 0.5 else None),
     )

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from steersman.packs.qe.fleet.member import Member, Round, commander, member, ro
 from steersman.packs.qe.fleet.plan import CATEGORIES, Batch, by_category, category_of, field_of, next_batch
 from steersman.packs.qe.fleet.rendering.folder import write_report
 from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step
-from steersman.packs.qe.fleet.site import Evidence, open_site
+from steersman.packs.qe.fleet.site import Evidence, Site, open_site
 from steersman.packs.qe.fleet.upcoming import Next, next_action
 from steersman.packs.qe.fleet.verdict import judge
 from steersman.packs.qe.process import end_all
@@ -130,10 +131,8 @@ class _Fleet:
         if not self._project.tests:
             return
         try:
-            with open_site(
-                self._project, seed=self._options.seed, timeout_s=self._timeout_s(), progress=self._progress
-            ) as site:
-                self._evidence.reference(site.suite, timeout_s=self._timeout_s(), progress=self._progress)
+            with self._site("fleet-commander") as site:
+                self._evidence.reference(site.suite, timeout_s=site.timeout_s, progress=self._progress)
         except SteersmanError as error:
             self._why_not = str(error)
             self._progress.note(f"the suite could not be measured: {error}")
@@ -175,13 +174,7 @@ class _Fleet:
         made, left_out, upcoming = None, "", None
         try:
             self._check(worker)
-            with open_site(
-                self._project,
-                seed=self._options.seed,
-                timeout_s=self._timeout_s(),
-                progress=self._progress,
-                evidence=self._evidence,
-            ) as site:
+            with self._site(worker.name) as site:
                 made = worker.round(site)
                 upcoming = next_action(worker.spec, worker.handle, worker.skill.look(site))
         except SteersmanError as error:
@@ -195,6 +188,16 @@ class _Fleet:
             return 0.0
         low, high = worker.spec.reward_range
         return (made.reward - low) / (high - low)
+
+    def _site(self, name: str) -> AbstractContextManager[Site]:
+        return open_site(
+            self._project,
+            name,
+            seed=self._options.seed,
+            timeout_s=max(min(self._options.timeout_s, self._left_s()), 1.0),
+            progress=self._progress,
+            evidence=self._evidence,
+        )
 
     def _check(self, worker: Member) -> None:
         if worker.skill.needs_tests and not self._project.tests:
@@ -214,9 +217,6 @@ class _Fleet:
 
     def _left_s(self) -> float:
         return self._options.budget_s - (time.monotonic() - self._began)
-
-    def _timeout_s(self) -> float:
-        return max(min(self._options.timeout_s, self._left_s()), 1.0)
 
     def _report(self, stopped: str) -> FleetReport:
         for each in self._members:

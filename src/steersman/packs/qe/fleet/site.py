@@ -84,14 +84,17 @@ class Site:
 
 @contextmanager
 def open_site(
-    project: Project, *, seed: int, timeout_s: float, progress: Progress, evidence: Evidence | None = None
+    project: Project, agent: str = "", *, seed: int, timeout_s: float, progress: Progress, evidence: Evidence | None = None
 ) -> Iterator[Site]:
-    """Copy a project and yield the place of work; the copy is removed in the end. Raises what `open_sandbox` does."""
+    """Copy a project and yield the place of work of an agent; the copy is removed in the end.
+
+    What is planted follows from the seed and the agent's name. Raises what `open_sandbox` does.
+    """
     with open_sandbox(project) as sandbox:
         yield Site(
             sandbox=sandbox,
             suite=Suite(sandbox, memory_mb=0.75 * memory_available_mb()),
-            generator=np.random.default_rng([seed, 0]),
+            generator=np.random.default_rng([seed, *agent.encode()]),
             timeout_s=timeout_s,
             progress=progress,
             evidence=evidence or Evidence(),

@@ -56,7 +56,7 @@ def at_work(worker: Member, options: WorkOptions, progress: Progress) -> WorkRep
     progress.phase("reading the project", 1)
     project = discover(options.path, options.python or None, tests_needed=worker.skill.needs_tests)
     progress.step(f"{project.name}: {len(project.sources)} source files, {len(project.tests)} test files")
-    with open_site(project, seed=options.seed, timeout_s=options.timeout_s, progress=progress) as site:
+    with open_site(project, worker.name, seed=options.seed, timeout_s=options.timeout_s, progress=progress) as site:
         progress.phase(f"{options.rounds} rounds: look, decide, work, learn", options.rounds)
         rounds = [_round(worker, site, number) for number in range(options.rounds)]
         if worker.receipt is not None:
