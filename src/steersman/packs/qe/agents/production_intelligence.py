@@ -182,9 +182,7 @@ class ProductionIntelligence:
             "wall_s": took,
             "expected_s": sum(self._seconds) / len(self._seconds) if self._seconds else _TEST_S,
         }
-        files = {path: text} if caught and self._drill.faults[0].name in caught else {}
-        if chosen != "monitor only":
-            files |= self._for_own(site, chosen)
+        files = {} if chosen == "monitor only" else self._for_own(site, chosen)  # what was planted never happened there
         return Worked(measurements=measured, files=files, notes=(self._words(text, passes, len(caught)),))
 
     def _words(self, text: str, passes: bool, caught: int) -> str:

@@ -30,7 +30,7 @@ def test_it_passes_the_checks_of_every_agent() -> None:
     assert not [each for each in check_agent(agent) if each.problem]
 
 
-def test_a_regression_test_fails_with_the_fault_passes_without_and_is_offered(
+def test_a_regression_test_fails_with_the_fault_and_passes_without(
     work: Work, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _only(monkeypatch, "input")
@@ -41,10 +41,25 @@ def test_a_regression_test_fails_with_the_fault_passes_without_and_is_offered(
     assert done.measurements["prevented"] >= 1.0
     assert done.reward is not None
     assert done.reward > 0
+    assert report.files == {}, "what was planted never happened to the project"
+    assert {file: file.read_bytes() for file in small.rglob("*") if file.is_file()} == before
+
+
+def test_what_happened_to_the_project_and_is_mended_gets_its_test(
+    work: Work, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _only(monkeypatch, "input")
+    (small / "service.log").write_text(
+        "2026-01-01 ERROR rebate.rebate(total=200) failed\n"
+        'Traceback (most recent call last):\n  File "/srv/shop/rebate.py", line 3, in rebate\n'
+        "    return total - 10\n           ^^^^^^^^^^\nTypeError: unsupported operand\n"
+    )
+    report = work(agent, ProductionIntelligence(), small, action="regression test")
     ((path, text),) = report.files.items()
     assert path == "tests/test_recurrence_rebate_rebate.py"
+    assert "service.log:2" in text
     assert "rebate.rebate(**arguments) == answer" in text
-    assert {file: file.read_bytes() for file in small.rglob("*") if file.is_file()} == before
+    assert not [each for each in report.findings if each.confirmed], "it no longer happens"
 
 
 def test_what_many_calls_bring_out_only_a_load_test_prevents(
