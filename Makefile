@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test browser check fix docs bench clean
+.PHONY: help run up test browser bytecode check fix docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -17,14 +17,17 @@ $(READY): pyproject.toml requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: $(READY) ## the demo: learn how to run the tests of a real library, in about two minutes
+run: $(READY) bytecode ## the demo: learn how to run the tests of a real library, in about two minutes
 	$(BIN)/steersman demo
 
 up: $(READY) ## the service with its dashboard, on this machine alone
 	$(BIN)/steersman up
 
-test: check browser ## the checks, then the whole test suite
+test: check browser bytecode ## the checks, then the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+bytecode: $(READY) # each start of the command line would compile everything where Python may not write byte code by itself
+	$(BIN)/python -m compileall -q src
 
 browser: # tests of pages need a Chromium: found, or installed where that is allowed
 	@for each in "$$STEERSMAN_CHROMIUM" chromium chromium-browser google-chrome; do command -v "$$each" >/dev/null && exit 0; done; \
@@ -50,3 +53,4 @@ bench: $(READY) ## every published number: takes about an hour
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src -name __pycache__ -prune -exec rm -rf {} +
