@@ -26,6 +26,10 @@ from steersman.core.errors import InvalidInput
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
 _FINDINGS_SHOWN = 20
 SeedOption = Annotated[int, typer.Option(help="The same seed gives the same faults and the same draws.")]
+PythonOption = Annotated[str, typer.Option(help="The project's interpreter (default: its .venv, else this one).")]
+ProjectStoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="URL", help="Default: one for each project, under your data folder.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
@@ -34,11 +38,9 @@ def work(
     path: Annotated[Path, typer.Argument(help="A Python project. It is copied and never changed.")],
     rounds: Annotated[int, typer.Option(help="Decisions to make.")] = 5,
     seed: SeedOption = 0,
-    python: Annotated[str, typer.Option(help="The project's interpreter (default: its .venv, else this one).")] = "",
+    python: PythonOption = "",
     timeout: Annotated[float, typer.Option(help="Limit for one run of a tool or of the suite, in seconds.")] = 300.0,
-    store: Annotated[
-        str | None, typer.Option(metavar="URL", help="Default: one for each project, under your data folder.")
-    ] = None,
+    store: ProjectStoreOption = None,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -61,11 +63,9 @@ def fleet(
     ] = None,
     workers: Annotated[int, typer.Option(help="Agents at a time (0: as many as there are cores).")] = 0,
     seed: SeedOption = 0,
-    python: Annotated[str, typer.Option(help="The project's interpreter (default: its .venv, else this one).")] = "",
+    python: PythonOption = "",
     timeout: Annotated[float, typer.Option(help="Limit for one run of a tool or of the suite, in seconds.")] = 120.0,
-    store: Annotated[
-        str | None, typer.Option(metavar="URL", help="Default: one for each project, under your data folder.")
-    ] = None,
+    store: ProjectStoreOption = None,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,

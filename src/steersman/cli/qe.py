@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from steersman.cli import fleet
-from steersman.cli.fleet import QuietOption, SeedOption, project_store, reported, words
+from steersman.cli.fleet import ProjectStoreOption, PythonOption, QuietOption, SeedOption, project_store, reported, words
 from steersman.cli.output import (
     JsonOption,
     SettingsOption,
@@ -47,12 +47,10 @@ def run(
     cycles: Annotated[int, typer.Option(help="Changes to make.")] = 80,
     seed: SeedOption = 0,
     git: Annotated[bool, typer.Option("--git", help="Walk the project's own commits instead of seeded faults.")] = False,
-    python: Annotated[str, typer.Option(help="The project's interpreter (default: its .venv, else this one).")] = "",
+    python: PythonOption = "",
     timeout: Annotated[float, typer.Option(help="Limit for one run of the suite, in seconds.")] = 600.0,
     budget: Annotated[float, typer.Option(help="Limit for all cycles, in seconds (0: none).")] = 0.0,
-    store: Annotated[
-        str | None, typer.Option(metavar="URL", help="Default: one for each project, under your data folder.")
-    ] = None,
+    store: ProjectStoreOption = None,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,

@@ -16,6 +16,7 @@ from steersman.core.guards import Guard, Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Category, Number, Scalar, StateSchema, StateValues
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.reward import ratio
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -92,7 +93,7 @@ def _missing(state: StateValues) -> Iterable[Refusal]:
             yield Refusal(where={"action": choice}, reason=f"{choice} needs {', and '.join(missing)}")
 
 
-PROBE: dict[str, Scalar] = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+PROBE: dict[str, Scalar] = lowest(STATE)
 PROBE |= {"change": "body", "bump": "none"}
 
 
@@ -110,12 +111,7 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="diff",
     guards=(Guard(name="tools", refuse=_missing, probe=PROBE),),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(),
     kinship=Kinship(
         category="advanced-testing",
         project=_shared,

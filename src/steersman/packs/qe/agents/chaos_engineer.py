@@ -16,6 +16,7 @@ from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Category, Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.fragility import Service, plant_service
@@ -122,7 +123,7 @@ def _without_limits(state: StateValues) -> Iterable[Refusal]:
 
 
 def _state(**values: float | str) -> dict[str, float | str]:
-    calm: dict[str, float | str] = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+    calm: dict[str, float | str] = lowest(STATE)
     return calm | {"environment": "development", "error_budget": 1.0, "services": 1.0, "has_limits": 1.0} | values
 
 
@@ -144,12 +145,7 @@ agent = AgentSpec(
         Guard(name="limits", refuse=_over_limits, probe=_state(services=2.0)),
         Guard(name="system", refuse=_without_limits, probe=_state(has_limits=0.0)),
     ),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(),
     kinship=Kinship(
         category="specialized",
         group="security",

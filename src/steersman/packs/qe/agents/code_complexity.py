@@ -14,6 +14,7 @@ from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding, Severity
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.suite import Plan, RunResult
@@ -106,7 +107,7 @@ def _no_class(state: StateValues) -> Iterable[Refusal]:
         yield Refusal(where={"action": "extract_class"}, reason="the function belongs to no class; choose another action")
 
 
-PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+PROBE = lowest(STATE)
 
 agent = AgentSpec(
     name="qe/code-complexity",
@@ -121,12 +122,7 @@ agent = AgentSpec(
         Guard(name="tests", refuse=_untested, probe=PROBE),
         Guard(name="class", refuse=_no_class, probe=PROBE),
     ),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(),
     kinship=Kinship(
         category="core-testing",
         project=lambda state: {

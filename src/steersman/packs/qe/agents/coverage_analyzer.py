@@ -15,6 +15,7 @@ from steersman.core.reward import Component, Measurement, Measurements
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.coverage_map import CoverageMap
 from steersman.packs.qe.fleet.findings import Finding
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.reward import FAILED, FAILURE, composite
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -104,7 +105,7 @@ def _missing_tools(state: StateValues) -> Iterable[Refusal]:
         yield Refusal(where={}, reason=reason)
 
 
-PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+PROBE = lowest(STATE)
 
 agent = AgentSpec(
     name="qe/coverage-analyzer",
@@ -115,12 +116,7 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action=SAFE,
     guards=(Guard(name="tools", refuse=_missing_tools, probe=PROBE),),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0 / 3.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(alpha=1.0 / 3.0),
     kinship=Kinship(
         category="core-testing",
         group="coverage-analysis",

@@ -16,6 +16,7 @@ from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Category, Number, Scalar, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.reward import SECONDS, ratio
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -138,7 +139,7 @@ def _forking(state: StateValues) -> Iterable[Refusal]:
 
 
 PROBE: dict[str, Scalar] = {
-    **{each.name: each.low for each in STATE.fields if isinstance(each, Number)},
+    **lowest(STATE),
     "pattern": "none",
     "suite_s": 60.0,
 }
@@ -160,12 +161,7 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="fix_wait",
     guards=(Guard(name="time", refuse=_time, probe=PROBE), Guard(name="forking", refuse=_forking, probe=PROBE)),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(),
     kinship=Kinship(
         category="advanced-testing",
         group="test-execution",

@@ -12,6 +12,7 @@ from steersman.core.guards import Guard, Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.plan import CATEGORIES, MODES, field_of
 from steersman.packs.qe.fleet.reward import FAILURE, HIGH, LOW, ratio
 
@@ -71,7 +72,7 @@ def _one_core(state: StateValues) -> Iterable[Refusal]:
             yield Refusal(where={"action": each}, reason=f"{each} needs two cores, and there is one")
 
 
-PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+PROBE = lowest(STATE)
 
 agent = AgentSpec(
     name="qe/fleet-commander",
@@ -85,12 +86,7 @@ agent = AgentSpec(
         Guard(name="waiting", refuse=_nobody_waits, probe=PROBE),
         Guard(name="cores", refuse=_one_core, probe=PROBE),
     ),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.3, "decay": 0.98, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(epsilon=0.3, decay=0.98),
     kinship=Kinship(
         category="fleet",
         project=lambda state: {

@@ -15,6 +15,7 @@ from steersman.core.guards import Guard, Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.reward import SECONDS
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -100,7 +101,7 @@ def _loading(state: StateValues) -> Iterable[Refusal]:
             yield Refusal(where={"action": action}, reason=reason)
 
 
-PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+PROBE = lowest(STATE)
 
 
 def _shared(state: StateValues) -> dict[str, float]:
@@ -120,12 +121,7 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="load",
     guards=(Guard(name="loading", refuse=_loading, probe=PROBE),),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(),
     kinship=Kinship(
         category="performance-security",
         project=_shared,

@@ -17,6 +17,7 @@ from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Category, Number, Scalar, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import SEVERITIES, Finding
+from steersman.packs.qe.fleet.learning import single_step
 from steersman.packs.qe.fleet.reward import FAILURE, ratio
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -108,12 +109,7 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="monitor only",
     guards=(Guard(name="told", refuse=_refuse, probe=PROBE),),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(),
     kinship=Kinship(
         category="strategic",
         project=_shared,

@@ -14,6 +14,7 @@ from steersman.core.guards import Guard, Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.releases import Release, Releases
@@ -100,7 +101,7 @@ def _nothing_left(state: StateValues) -> Iterable[Refusal]:
         yield Refusal(where={"action": "more tests"}, reason="all tests have run: decide, or write a test for the change")
 
 
-PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+PROBE = lowest(STATE)
 
 
 def _shared(state: StateValues) -> dict[str, float]:
@@ -121,12 +122,7 @@ agent = AgentSpec(
         Guard(name="hard-rules", refuse=_hard_rules, probe={**PROBE, "critical": 1.0, "blockers": 1.0}),
         Guard(name="nothing-left", refuse=_nothing_left, probe={**PROBE, "evidence": 1.0}),
     ),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(),
     kinship=Kinship(
         category="core-testing",
         project=_shared,

@@ -14,6 +14,7 @@ from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import SEVERITIES, Finding
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.vulnerabilities import Planted, plant_vulnerabilities
@@ -96,7 +97,7 @@ def _missing_tools(state: StateValues) -> Iterable[Refusal]:
             yield Refusal(where={"action": choice}, reason=f"{choice} needs {', '.join(missing)}: pip install it")
 
 
-PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+PROBE = lowest(STATE)
 
 
 def _shared(state: StateValues) -> dict[str, float]:
@@ -112,12 +113,7 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="quick",
     guards=(Guard(name="tools", refuse=_missing_tools, probe=PROBE),),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 0.25, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(alpha=0.25),
     kinship=Kinship(
         category="performance-security",
         group="security",

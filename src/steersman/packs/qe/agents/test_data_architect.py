@@ -19,6 +19,7 @@ from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.records import PlantedRecords, plant_records
@@ -102,7 +103,7 @@ def _no_records(state: StateValues) -> Iterable[Refusal]:
             yield Refusal(where={"action": each}, reason=reason)
 
 
-PROBE: StateValues = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+PROBE: StateValues = lowest(STATE)
 
 
 def _shared(state: StateValues) -> dict[str, float]:
@@ -121,12 +122,7 @@ agent = AgentSpec(
         Guard(name="tools", refuse=_missing_tools, probe=PROBE),
         Guard(name="records", refuse=_no_records, probe=PROBE),
     ),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(),
     kinship=Kinship(
         category="advanced-testing",
         group="test-generation",

@@ -12,6 +12,7 @@ from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.change import Change
 from steersman.packs.qe.cycle import Workbench
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.ranking import ORDERS
@@ -152,7 +153,7 @@ def _time_budget(state: StateValues) -> Iterable[Refusal]:
 
 
 # One core, hardly any memory, no tools and no time: each guard has to refuse something here.
-PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)} | {"duration_s": 60.0}
+PROBE = lowest(STATE) | {"duration_s": 60.0}
 
 GUARDS = (
     limit("cores", "workers", WORKERS, lambda state: float(state["cores"]), "cores", probe=PROBE),
@@ -163,12 +164,7 @@ GUARDS = (
 
 # A bandit: each run is an episode of its own. In a space of four dimensions a step of 1/4 for each slot is a full step
 # for the sum; falling with visits, the values end as means. Exploration starts high and is nearly over after 80 runs.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "learning": {"gamma": 0.0, "alpha": 0.25, "alpha_schedule": "visits"},
-    "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-    "serving": {"cold_visits": 5},
-    "episodes": {"max_steps": 1},
-}
+SETTINGS: dict[str, dict[str, Any]] = single_step(alpha=0.25)
 
 
 def _shared(state: StateValues) -> dict[str, float]:

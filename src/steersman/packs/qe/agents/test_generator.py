@@ -17,6 +17,7 @@ from steersman.core.guards import Guard, Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Measurement, Measurements, Reward, Score
 from steersman.core.state import Category, Number, StateSchema, StateValues
+from steersman.packs.qe.fleet.learning import single_step
 from steersman.packs.qe.fleet.reward import FAILURE, composite
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -145,12 +146,7 @@ agent = AgentSpec(
         Guard(name="tools", refuse=_missing_tools, probe=PROBE),
         Guard(name="nothing-there", refuse=_nothing_there, probe=PROBE),
     ),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 0.25, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(alpha=0.25),
     kinship=Kinship(
         category="core-testing",
         group="test-generation",

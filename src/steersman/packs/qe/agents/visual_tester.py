@@ -14,6 +14,7 @@ from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding, Severity
+from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.visual_changes import Changes, Variant, plant_changes
@@ -86,7 +87,7 @@ def _no_pictures(state: StateValues) -> Iterable[Refusal]:
             yield Refusal(where={"action": each}, reason=f"{each} reads pictures: pip install pillow")
 
 
-PROBE = {each.name: each.low for each in STATE.fields if isinstance(each, Number)}
+PROBE = lowest(STATE)
 
 
 def _shared(state: StateValues) -> dict[str, float]:
@@ -105,12 +106,7 @@ agent = AgentSpec(
         Guard(name="browser", refuse=_nothing_to_see, probe=PROBE),
         Guard(name="pictures", refuse=_no_pictures, probe=PROBE),
     ),
-    settings={
-        "learning": {"gamma": 0.0, "alpha": 1.0, "alpha_schedule": "visits"},
-        "exploration": {"policy": "epsilon_greedy", "schedule": "exponential", "epsilon": 0.4, "decay": 0.96, "floor": 0.03},
-        "serving": {"cold_visits": 5},
-        "episodes": {"max_steps": 1},
-    },
+    settings=single_step(),
     kinship=Kinship(
         category="specialized",
         project=_shared,
