@@ -22,9 +22,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from steersman.packs.qe.ordering.ci_history import Cycle, read_history
+from steersman.packs.qe.bench.ci_history import Cycle, read_history
+from steersman.packs.qe.bench.ci_order import OrderOptions, OrderReport, replayed
 from steersman.packs.qe.ordering.learner import OrderLearner
-from steersman.packs.qe.ordering.replay import OrderOptions, OrderReport, replayed
 
 Floats = NDArray[np.float64]
 MARGIN, LIMIT_MS = 0.01, 50.0

@@ -24,7 +24,7 @@ from steersman.loops.agent import Agent
 from steersman.loops.cut import frozen_now, keep
 from steersman.packs.qe.agents.test_executor import SAFE
 from steersman.packs.qe.agents.test_executor import agent as test_executor
-from steersman.packs.qe.run import RunOptions, run
+from steersman.packs.qe.bench.duels import RunOptions, run
 from steersman.policies import artefact
 from steersman.testing.traffic import Clock, numbered
 

@@ -25,8 +25,8 @@ from steersman.core.values import Decision, Entry, Outcome, Window
 from steersman.loops.agent import Agent, Episode
 from steersman.loops.handle import Release
 from steersman.packs.qe.agents import test_executor as qe
-from steersman.packs.qe.demo import DemoOptions
-from steersman.packs.qe.run import RunOptions
+from steersman.packs.qe.bench.demo import DemoOptions
+from steersman.packs.qe.bench.duels import RunOptions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 LINES = PAGE.splitlines()

@@ -26,10 +26,10 @@ pack = Pack(
         "qe/fleet-commander": "steersman.packs.qe.agents.fleet_commander:agent",
     },
     commands={
-        "run": "steersman.packs.qe.run:run",
+        "run": "steersman.packs.qe.bench.duels:run",
         "fleet": "steersman.packs.qe.fleet.run:fleet",
         "work": "steersman.packs.qe.fleet.work:work",
-        "demo": "steersman.packs.qe.demo:demo",
-        "ci-order": "steersman.packs.qe.ordering.replay:ci_order",
+        "demo": "steersman.packs.qe.bench.demo:demo",
+        "ci-order": "steersman.packs.qe.bench.ci_order:ci_order",
     },
 )

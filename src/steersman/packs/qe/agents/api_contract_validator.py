@@ -21,7 +21,7 @@ from steersman.packs.qe.fleet.reward import ratio
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.breaking_changes import Release, plant_descriptions, plant_releases
-from steersman.packs.qe.project import module_name
+from steersman.packs.qe.project.discovery import module_name
 from steersman.packs.qe.tools.contract_checks import Before, lint_counts, promises_of, reasons
 from steersman.packs.qe.tools.local_app import can_serve, find_app
 from steersman.packs.qe.tools.openapi import find_description, load_description

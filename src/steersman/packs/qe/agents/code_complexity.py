@@ -17,7 +17,7 @@ from steersman.packs.qe.fleet.findings import Finding, Severity
 from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
-from steersman.packs.qe.suite import Plan, RunResult
+from steersman.packs.qe.project.suite import Plan, RunResult
 from steersman.packs.qe.tools.advice import class_parts, hardest_part
 from steersman.packs.qe.tools.churn import churn
 from steersman.packs.qe.tools.complexity import Cyclomatic, Function, cyclomatic, functions

@@ -13,13 +13,13 @@ from steersman.core.guards import Guard, Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements
 from steersman.core.state import Number, StateSchema, StateValues
-from steersman.packs.qe.coverage_map import CoverageMap
+from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.reward import FAILED, FAILURE, composite
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
-from steersman.packs.qe.mutation import Fault
+from steersman.packs.qe.project.coverage_map import CoverageMap
 from steersman.packs.qe.tools.branches import Branches, line_percent_before, measure_branches
 from steersman.packs.qe.tools.gaps import (
     Depth,

@@ -13,11 +13,11 @@ from steersman.core.guards import Guard, Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
+from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
-from steersman.packs.qe.mutation import Fault
 from steersman.packs.qe.tools.churn import past_commit
 from steersman.packs.qe.tools.file_risk import Risk, add_mutation, deep_debt, static_only, trend_report
 from steersman.packs.qe.tools.run import has

@@ -22,8 +22,8 @@ from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.ordering.learner import OrderLearner
 from steersman.packs.qe.plants.releases import Release, Releases
-from steersman.packs.qe.project import python_files
-from steersman.packs.qe.suite import Plan
+from steersman.packs.qe.project.discovery import python_files
+from steersman.packs.qe.project.suite import Plan
 from steersman.packs.qe.tools.reach import Calls, Imports
 from steersman.packs.qe.tools.risk import BANDS, change_risk
 

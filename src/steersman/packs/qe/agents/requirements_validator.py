@@ -18,7 +18,7 @@ from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.requirement_gaps import PlantedRequirements, plant_requirements
-from steersman.packs.qe.project import is_left_out
+from steersman.packs.qe.project.discovery import is_left_out
 from steersman.packs.qe.tools import requirements_text as rules
 from steersman.packs.qe.tools.requirements_text import SUFFIXES, Gap, Requirement, read_docstrings, read_requirements
 from steersman.packs.qe.tools.run import has

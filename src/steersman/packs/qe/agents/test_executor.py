@@ -10,14 +10,14 @@ from steersman.core.guards import Guard, Refusal, limit
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
-from steersman.packs.qe.change import Change
-from steersman.packs.qe.cycle import Workbench
+from steersman.packs.qe.execution.cycle import Workbench
+from steersman.packs.qe.execution.ranking import ORDERS
+from steersman.packs.qe.execution.selection import SELECTIONS
+from steersman.packs.qe.faults.change import Change
+from steersman.packs.qe.faults.seeded_world import FaultWorld, WorldOptions, build_pool
 from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
-from steersman.packs.qe.ranking import ORDERS
-from steersman.packs.qe.selection import SELECTIONS
-from steersman.packs.qe.world import FaultWorld, WorldOptions, build_pool
 
 WORKERS = (1, 2, 4, 8, 16)
 RETRIES = (0, 1, 3)

@@ -17,12 +17,12 @@ from steersman.core.guards import Guard, Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Measurement, Measurements, Reward, Score
 from steersman.core.state import Category, Number, StateSchema, StateValues
+from steersman.packs.qe.faults.mutation import Fault, candidates, is_valid, sample
 from steersman.packs.qe.fleet.learning import single_step
 from steersman.packs.qe.fleet.reward import FAILURE, composite
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
-from steersman.packs.qe.mutation import Fault, candidates, is_valid, sample
-from steersman.packs.qe.suite import Plan, RunResult
+from steersman.packs.qe.project.suite import Plan, RunResult
 from steersman.packs.qe.tools.functions import Module, calls_in_tests, modules_of
 from steersman.packs.qe.tools.generation import Maker
 from steersman.packs.qe.tools.test_writing import Draft, write_file

@@ -20,9 +20,9 @@ from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step
 from steersman.packs.qe.fleet.site import Evidence, Site, open_site
 from steersman.packs.qe.fleet.upcoming import Next, next_action
 from steersman.packs.qe.fleet.verdict import judge
-from steersman.packs.qe.process import end_all
-from steersman.packs.qe.project import Project, discover
-from steersman.packs.qe.suite import cores
+from steersman.packs.qe.project.discovery import Project, discover
+from steersman.packs.qe.project.process import end_all
+from steersman.packs.qe.project.suite import cores
 
 _ACKNOWLEDGE_S = 60.0
 _LEAST_S = 5.0

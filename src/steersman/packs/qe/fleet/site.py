@@ -9,10 +9,10 @@ import numpy as np
 
 from steersman.core.ports import Progress
 from steersman.packs.qe.fleet.findings import Finding
-from steersman.packs.qe.project import Project
-from steersman.packs.qe.reference import Reference, measure_reference
-from steersman.packs.qe.sandbox import Sandbox, open_sandbox
-from steersman.packs.qe.suite import Suite, memory_available_mb
+from steersman.packs.qe.project.discovery import Project
+from steersman.packs.qe.project.reference import Reference, measure_reference
+from steersman.packs.qe.project.sandbox import Sandbox, open_sandbox
+from steersman.packs.qe.project.suite import Suite, memory_available_mb
 
 
 class Evidence:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from steersman.packs.qe.fleet.findings import Finding
-from steersman.packs.qe.reference import Reference
+from steersman.packs.qe.project.reference import Reference
 
 _FEW = 3
 

@@ -9,7 +9,7 @@ from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.member import Member, Round, member
 from steersman.packs.qe.fleet.site import Site, open_site
 from steersman.packs.qe.fleet.upcoming import Next, next_action
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 
 _ACKNOWLEDGE_S = 60.0
 

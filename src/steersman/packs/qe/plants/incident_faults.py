@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steersman.packs.qe.mutation import candidates, is_valid, sample
+from steersman.packs.qe.faults.mutation import candidates, is_valid, sample
 
 
 @dataclass(frozen=True, kw_only=True)

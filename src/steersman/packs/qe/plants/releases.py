@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from steersman.core.errors import InvalidInput
+from steersman.packs.qe.faults.mutation import Fault, candidates, harmless_edit, is_valid, sample
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.mutation import Fault, candidates, harmless_edit, is_valid, sample
-from steersman.packs.qe.suite import Plan, RunResult
+from steersman.packs.qe.project.suite import Plan, RunResult
 
 MOST = 40
 """So many different places are changed, so that what the whole suite says of a fault is often known from before."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.process import run_group
-from steersman.packs.qe.suite import Plan
+from steersman.packs.qe.project.process import run_group
+from steersman.packs.qe.project.suite import Plan
 
 _RC = """[run]
 data_file = {data}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.process import run_group
+from steersman.packs.qe.project.process import run_group
 from steersman.packs.qe.tools.data_making import Row
 from steersman.packs.qe.tools.recording import install
 from steersman.packs.qe.tools.schemas import Model

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steersman.packs.qe.plants.visual_changes import Changes
-from steersman.packs.qe.sandbox import Sandbox
+from steersman.packs.qe.project.sandbox import Sandbox
 from steersman.packs.qe.tools.images import pixel_difference, read_picture, structural_difference
 from steersman.packs.qe.tools.screenshots import DESK, PHONE, Looked, Shot, look_at
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from steersman.core.errors import InvalidInput
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.suite import Plan
+from steersman.packs.qe.project.suite import Plan
 from steersman.packs.qe.tools.local_app import broken_promises, described, served
 from steersman.packs.qe.tools.openapi import compare_descriptions, load_description
 from steersman.packs.qe.tools.public_api import compare, public_api

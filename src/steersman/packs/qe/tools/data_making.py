@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from steersman.packs.qe.project import is_left_out
+from steersman.packs.qe.project.discovery import is_left_out
 from steersman.packs.qe.tools.schemas import Field, Model, read_json
 from steersman.packs.qe.tools.values import Kind, Source, plain
 

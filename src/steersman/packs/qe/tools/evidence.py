@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.plants.releases import Release, Releases
-from steersman.packs.qe.suite import Plan, RunResult
+from steersman.packs.qe.project.suite import Plan, RunResult
 from steersman.packs.qe.tools.run import has, run_tool
 from steersman.packs.qe.tools.scanners import ruff
 

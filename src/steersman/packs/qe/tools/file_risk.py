@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.mutation import Fault
 from steersman.packs.qe.tools.churn import churn, past_commit, text_at
 from steersman.packs.qe.tools.complexity import functions, maintainability
 from steersman.packs.qe.tools.duplicates import Duplicate, duplicates

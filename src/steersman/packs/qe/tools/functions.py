@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from steersman.packs.qe.project import module_name
-from steersman.packs.qe.sandbox import Sandbox
+from steersman.packs.qe.project.discovery import module_name
+from steersman.packs.qe.project.sandbox import Sandbox
 from steersman.packs.qe.tools.values import Kind, kind_of
 
 _BRANCHES = (ast.If, ast.For, ast.While, ast.ExceptHandler, ast.BoolOp, ast.IfExp, ast.comprehension, ast.match_case)

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from steersman.packs.qe.coverage_map import CoverageMap
+from steersman.packs.qe.project.coverage_map import CoverageMap
 from steersman.packs.qe.tools.complexity import FunctionNode, cognitive_complexity, function_nodes
 from steersman.packs.qe.tools.reach import Calls
 

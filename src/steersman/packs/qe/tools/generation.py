@@ -6,9 +6,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.mutation import Fault
 from steersman.packs.qe.tools.functions import Module, Target
 from steersman.packs.qe.tools.ghostwriter import ghostwritten
 from steersman.packs.qe.tools.recording import Call, Recorded, Recording, record

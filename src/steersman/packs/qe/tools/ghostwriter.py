@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.process import run_group
+from steersman.packs.qe.project.process import run_group
 from steersman.packs.qe.tools.functions import Target
 from steersman.packs.qe.tools.test_writing import Draft
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.suite import Plan, RunResult
+from steersman.packs.qe.project.suite import Plan, RunResult
 
 Cause = Literal["none", "intermittent", "environmental", "timing"]
 Order = Literal["file", "reversed", "shuffled"]

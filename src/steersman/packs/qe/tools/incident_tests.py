@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.suite import Plan
+from steersman.packs.qe.project.suite import Plan
 from steersman.packs.qe.tools.replay import Call, Target, replay
 
 _HEAD = '"""{function} failed once ({where}); it must not again."""\n\nimport {module}\n'

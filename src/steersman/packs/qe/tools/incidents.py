@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from steersman.packs.qe.fleet.findings import SEVERITIES, Severity
-from steersman.packs.qe.project import is_left_out, module_name
+from steersman.packs.qe.project.discovery import is_left_out, module_name
 
 _LEVEL = re.compile(r"\b(CRITICAL|FATAL|ERROR|WARNING|INFO|DEBUG)\b")
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)')

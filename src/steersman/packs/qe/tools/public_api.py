@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from steersman.packs.qe.project import module_name
+from steersman.packs.qe.project.discovery import module_name
 
 _VERSION = re.compile(r"""^(?:version|__version__)\s*=\s*["'](\d+)\.(\d+)(?:\.(\d+))?""", re.MULTILINE)
 _BUMPS = ("major", "minor", "patch")

@@ -7,7 +7,7 @@ what is imported by a text that is made up at run time is not seen.
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 
-from steersman.packs.qe.project import module_name
+from steersman.packs.qe.project.discovery import module_name
 
 
 class Imports:

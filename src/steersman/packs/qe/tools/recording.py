@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.process import run_group
+from steersman.packs.qe.project.process import run_group
 from steersman.packs.qe.tools.functions import Target
 
 _CALL_S = 0.5

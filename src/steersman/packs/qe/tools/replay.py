@@ -14,9 +14,9 @@ import numpy as np
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.process import run_group
-from steersman.packs.qe.project import module_name
-from steersman.packs.qe.suite import Plan
+from steersman.packs.qe.project.discovery import module_name
+from steersman.packs.qe.project.process import run_group
+from steersman.packs.qe.project.suite import Plan
 
 _POOL: tuple[Any, ...] = (0, 1, 2, -1, 100, 0.5, "", "a", "a b", [], [1, 2], {}, None, True)
 _TRIED, _MOST = 40, 12

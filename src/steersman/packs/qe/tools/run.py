@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steersman.core.errors import DeadlineExceeded
-from steersman.packs.qe.process import run_group
+from steersman.packs.qe.project.process import run_group
 
 
 @dataclass(frozen=True, kw_only=True)

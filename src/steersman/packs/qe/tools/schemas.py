@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from steersman.packs.qe.project import is_left_out, module_name
-from steersman.packs.qe.sandbox import Sandbox
+from steersman.packs.qe.project.discovery import is_left_out, module_name
+from steersman.packs.qe.project.sandbox import Sandbox
 from steersman.packs.qe.tools.values import Kind, kind_of, plain
 
 PERSONAL = ("name", "email", "mail", "phone", "address", "street", "birth", "ssn", "passport", "iban", "city", "contact")

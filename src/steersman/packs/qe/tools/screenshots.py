@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from steersman.core.errors import InvalidInput
-from steersman.packs.qe.project import is_left_out
+from steersman.packs.qe.project.discovery import is_left_out
 from steersman.packs.qe.tools.run import run_tool
 
 DESK, PHONE = (1280, 800), (390, 844)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from steersman.packs.qe.faults.mutation import Fault, candidates, is_valid, sample
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.mutation import Fault, candidates, is_valid, sample
-from steersman.packs.qe.suite import Plan
+from steersman.packs.qe.project.suite import Plan
 
 Fate = Literal["killed", "survived", "uncovered"]
 """uncovered: no test reaches its line, so that it survives without a run."""

@@ -12,9 +12,9 @@ from typing import Any
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.plants.hot_function import HotFunction, top_functions
-from steersman.packs.qe.process import Finished, run_group
-from steersman.packs.qe.project import module_name
-from steersman.packs.qe.suite import Plan
+from steersman.packs.qe.project.discovery import module_name
+from steersman.packs.qe.project.process import Finished, run_group
+from steersman.packs.qe.project.suite import Plan
 
 PAIRS = 7
 SLOWER = 1.35

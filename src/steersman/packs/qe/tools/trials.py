@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.mutation import Fault
-from steersman.packs.qe.suite import Plan, RunResult
+from steersman.packs.qe.project.suite import Plan, RunResult
 from steersman.packs.qe.tools.recording import RECORDER, install
 
 _RC = """[run]

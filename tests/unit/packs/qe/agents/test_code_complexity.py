@@ -9,7 +9,7 @@ import pytest
 from steersman.packs.qe.agents import code_complexity
 from steersman.packs.qe.agents.code_complexity import CodeComplexity, agent
 from steersman.packs.qe.fleet.site import Site, open_site
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.tools.churn import churn
 from steersman.packs.qe.tools.complexity import functions
 from steersman.packs.qe.tools.refactoring import Refactored

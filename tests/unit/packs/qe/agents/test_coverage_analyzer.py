@@ -10,7 +10,7 @@ from steersman.packs.qe.agents import coverage_analyzer
 from steersman.packs.qe.agents.coverage_analyzer import CoverageAnalyzer, agent
 from steersman.packs.qe.fleet.site import Site, open_site
 from steersman.packs.qe.fleet.skill import Worked
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 from tests.unit.packs.qe.agents.conftest import Work
 from tests.unit.packs.qe.conftest import Lines, write
 

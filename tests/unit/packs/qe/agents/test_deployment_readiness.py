@@ -9,7 +9,7 @@ import pytest
 from steersman.packs.qe.agents.deployment_readiness import REWARD, TERMS, DeploymentReadiness, agent
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.site import Site, open_site
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.tools import evidence
 from steersman.testing.pack_checker import check_agent
 from tests.unit.packs.qe.agents.conftest import Work

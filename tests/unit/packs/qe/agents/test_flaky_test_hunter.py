@@ -15,7 +15,7 @@ from steersman.packs.qe.agents.flaky_test_hunter import REWARD, RUNS, FlakyTestH
 from steersman.packs.qe.fleet.site import Site, open_site
 from steersman.packs.qe.plants import flakiness
 from steersman.packs.qe.plants.flakiness import plant_flaky_tests
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.tools.hunting import clock_shifts, observe, runs_needed
 from tests.unit.packs.qe.agents.conftest import Work
 

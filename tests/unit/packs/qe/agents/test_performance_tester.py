@@ -15,7 +15,7 @@ from steersman.packs.qe.agents.performance_tester import REWARD, PerformanceTest
 from steersman.packs.qe.fleet.site import Site, open_site
 from steersman.packs.qe.plants import slowness
 from steersman.packs.qe.plants.slowness import plant_slowness
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.tools.timing import FORMS, Timed, hot_functions, time_versions
 from tests.unit.packs.qe.agents.conftest import Work
 

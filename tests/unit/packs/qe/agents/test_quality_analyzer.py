@@ -10,7 +10,7 @@ import pytest
 from steersman.packs.qe.agents import quality_analyzer
 from steersman.packs.qe.agents.quality_analyzer import QualityAnalyzer, agent
 from steersman.packs.qe.fleet.site import Site, open_site
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.tools.churn import past_commit
 from steersman.packs.qe.tools.survey import draw, possible, survey
 from tests.unit.packs.qe.agents.conftest import Work

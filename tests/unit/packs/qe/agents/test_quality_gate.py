@@ -10,7 +10,7 @@ from steersman.packs.qe.agents.quality_gate import REWARD, QualityGate, agent
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.site import Site, open_site
 from steersman.packs.qe.plants.releases import Release
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.tools import evidence
 from steersman.testing.pack_checker import check_agent
 from tests.unit.packs.qe.agents.conftest import Work

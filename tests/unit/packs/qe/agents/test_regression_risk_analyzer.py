@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from steersman.packs.qe.agents.regression_risk_analyzer import REWARD, RegressionRiskAnalyzer, agent
-from steersman.packs.qe.coverage_map import CoverageMap
 from steersman.packs.qe.fleet.site import Site, open_site
 from steersman.packs.qe.plants.releases import Releases
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.coverage_map import CoverageMap
+from steersman.packs.qe.project.discovery import discover
 from steersman.testing.pack_checker import check_agent
 from tests.unit.packs.qe.agents.conftest import Work
 from tests.unit.packs.qe.conftest import CART, SHOP, TEST_CART, TEST_SHOP, Lines, write

@@ -9,8 +9,8 @@ import pytest
 from steersman.core.errors import NotFound, NotPermitted
 from steersman.packs.qe.agents import test_data_architect
 from steersman.packs.qe.agents.test_data_architect import REWARD, TestDataArchitect, agent
-from steersman.packs.qe.project import discover
-from steersman.packs.qe.sandbox import bare_sandbox
+from steersman.packs.qe.project.discovery import discover
+from steersman.packs.qe.project.sandbox import bare_sandbox
 from steersman.packs.qe.tools.data_making import Maker
 from steersman.packs.qe.tools.schemas import models_of
 from tests.unit.packs.qe.agents.conftest import Work

@@ -12,7 +12,7 @@ from steersman.packs.qe.agents import visual_tester
 from steersman.packs.qe.agents.visual_tester import VisualTester, agent
 from steersman.packs.qe.fleet.site import Site, open_site
 from steersman.packs.qe.plants.visual_changes import BLOCK, NOISE, REGRESSIONS, Changes, Variant, plant_changes, with_block
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.tools.comparison import compare
 from steersman.packs.qe.tools.screenshots import DESK, Shot, browser, look_at, pages
 from steersman.testing.pack_checker import check_agent

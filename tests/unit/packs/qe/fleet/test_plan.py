@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from steersman.core.ports import AgentHandle
-from steersman.packs.qe.coverage_map import CoverageMap
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.member import Member, commander, roster
 from steersman.packs.qe.fleet.plan import CATEGORIES, MODES, category_of, next_batch
 from steersman.packs.qe.fleet.reward import composite
 from steersman.packs.qe.fleet.verdict import judge
-from steersman.packs.qe.reference import Reference
+from steersman.packs.qe.project.coverage_map import CoverageMap
+from steersman.packs.qe.project.reference import Reference
 
 CALM = Reference(
     collected=("t",),

@@ -8,8 +8,8 @@ import pytest
 from steersman.core.errors import InvalidInput
 from steersman.packs.qe.fleet.site import Site, open_site
 from steersman.packs.qe.plants.releases import Release, Releases
-from steersman.packs.qe.project import discover
-from steersman.packs.qe.suite import Plan
+from steersman.packs.qe.project.discovery import discover
+from steersman.packs.qe.project.suite import Plan
 from tests.unit.packs.qe.conftest import Lines, write
 
 FILES = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from steersman.packs.qe.suite import RunResult, TestResult
+from steersman.packs.qe.project.suite import RunResult, TestResult
 from steersman.packs.qe.tools.evidence import pass_rate
 
 

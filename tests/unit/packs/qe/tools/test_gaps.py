@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from steersman.packs.qe.coverage_map import CoverageMap
 from steersman.packs.qe.fleet.site import Site, open_site
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.coverage_map import CoverageMap
+from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.tools.branches import line_percent_before, measure_branches
 from steersman.packs.qe.tools.gaps import (
     Gap,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from steersman.core.errors import InvalidInput
-from steersman.packs.qe.project import discover
-from steersman.packs.qe.sandbox import open_sandbox
+from steersman.packs.qe.project.discovery import discover
+from steersman.packs.qe.project.sandbox import open_sandbox
 from steersman.packs.qe.tools.local_app import broken_promises, described, find_app, served
 
 WEB = """

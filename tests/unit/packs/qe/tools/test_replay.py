@@ -7,7 +7,7 @@ import pytest
 
 from steersman.core.ports import Progress
 from steersman.packs.qe.fleet.site import Site, open_site
-from steersman.packs.qe.project import discover
+from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.tools.incident_tests import load_test, regression_test, replay_test
 from steersman.packs.qe.tools.replay import Call, find_targets, replay
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steersman.core.errors import InvalidInput, NotPermitted, StoreError
-from steersman.packs.qe.project import Project, is_left_out
+from steersman.packs.qe.project.discovery import Project, is_left_out
 
 _MARGIN_BYTES = 32 * 1024 * 1024
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -8,9 +8,9 @@ import pytest
 
 from steersman.core.errors import InvalidInput, NotFound
 from steersman.core.ports import Progress
-from steersman.packs.qe.ordering.ci_history import read_history
+from steersman.packs.qe.bench.ci_history import read_history
+from steersman.packs.qe.bench.ci_order import LEARNED, ORACLE, OrderOptions, OrderReport, ci_order
 from steersman.packs.qe.ordering.learner import OrderLearner
-from steersman.packs.qe.ordering.replay import LEARNED, ORACLE, OrderOptions, OrderReport, ci_order
 
 
 def write(path: Path, rows: Sequence[tuple[object, ...]], *, head: str = "Name,Duration,Verdict,Cycle") -> Path:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from steersman.core.errors import InvalidInput
-from steersman.packs.qe.process import Finished, run_group
-from steersman.packs.qe.sandbox import Sandbox
+from steersman.packs.qe.project.process import Finished, run_group
+from steersman.packs.qe.project.sandbox import Sandbox
 
 _USAGE_ERROR = (3, 4)
 _NO_TESTS = 5

@@ -4,10 +4,10 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from steersman.packs.qe.change import Change
-from steersman.packs.qe.coverage_map import CoverageMap
-from steersman.packs.qe.project import module_name
-from steersman.packs.qe.sandbox import Sandbox
+from steersman.packs.qe.faults.change import Change
+from steersman.packs.qe.project.coverage_map import CoverageMap
+from steersman.packs.qe.project.discovery import module_name
+from steersman.packs.qe.project.sandbox import Sandbox
 
 SELECTIONS = ("all", "changed", "affected")
 
@@ -76,21 +76,4 @@ def imported_modules(source: str) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(found)
-
-
-def function_lines(source: str, lines: Iterable[int]) -> frozenset[int]:
-    """Return the lines with the bodies of the innermost functions around them, for a change read from a diff."""
-    wanted = set(lines)
-    found = set(wanted)
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return frozenset(found)
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    for line in wanted:
-        around = [node for node in functions if node.body[0].lineno <= line <= (node.end_lineno or line)]
-        if around:
-            inner = max(around, key=lambda node: node.lineno)
-            found.update(range(inner.body[0].lineno, (inner.end_lineno or inner.lineno) + 1))
     return frozenset(found)

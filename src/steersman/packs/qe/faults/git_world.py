@@ -1,16 +1,17 @@
 """The git world: walk real commits. The truth is what the full suite shows at a commit and did not show at its parent."""
 
+import ast
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import Progress
-from steersman.packs.qe.change import ActiveFault, Change
-from steersman.packs.qe.reference import Reference, measure_reference
-from steersman.packs.qe.sandbox import Sandbox
-from steersman.packs.qe.selection import function_lines
-from steersman.packs.qe.suite import Suite
+from steersman.packs.qe.faults.change import ActiveFault, Change
+from steersman.packs.qe.project.reference import Reference, measure_reference
+from steersman.packs.qe.project.sandbox import Sandbox
+from steersman.packs.qe.project.suite import Suite
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
 
@@ -157,3 +158,20 @@ def _git(sandbox: Sandbox, *arguments: str) -> str:
     if answer.returncode:
         raise InvalidInput(f"--git needs a git repository at {sandbox.project.root}: {answer.stderr.strip()}")
     return answer.stdout
+
+
+def function_lines(source: str, lines: Iterable[int]) -> frozenset[int]:
+    """Return the lines with the bodies of the innermost functions around them, for a change read from a diff."""
+    wanted = set(lines)
+    found = set(wanted)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return frozenset(found)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for line in wanted:
+        around = [node for node in functions if node.body[0].lineno <= line <= (node.end_lineno or line)]
+        if around:
+            inner = max(around, key=lambda node: node.lineno)
+            found.update(range(inner.body[0].lineno, (inner.end_lineno or inner.lineno) + 1))
+    return frozenset(found)

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from steersman.core.errors import Conflict
-from steersman.packs.qe.change import ActiveFault, Change
-from steersman.packs.qe.coverage_map import CoverageMap
-from steersman.packs.qe.history import History, Seen, TestRecord, recency
-from steersman.packs.qe.project import discover
-from steersman.packs.qe.ranking import ORDERS, Experts, LearnedRanker
-from steersman.packs.qe.sandbox import open_sandbox
-from steersman.packs.qe.selection import Selector, function_lines, imported_modules
+from steersman.packs.qe.execution.history import History, Seen, TestRecord, recency
+from steersman.packs.qe.execution.ranking import ORDERS, Experts, LearnedRanker
+from steersman.packs.qe.execution.selection import Selector, imported_modules
+from steersman.packs.qe.faults.change import ActiveFault, Change
+from steersman.packs.qe.faults.git_world import function_lines
+from steersman.packs.qe.project.coverage_map import CoverageMap
+from steersman.packs.qe.project.discovery import discover
+from steersman.packs.qe.project.sandbox import open_sandbox
 
 CART = ("tests/test_cart.py::test_member", "tests/test_cart.py::test_guest")
 SHOP = ("tests/test_shop.py::test_price", "tests/test_shop.py::test_stock")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from steersman.core.errors import InvalidInput, StoreError
-from steersman.packs.qe.project import discover
-from steersman.packs.qe.sandbox import bare_sandbox, open_sandbox, verify
+from steersman.packs.qe.project.discovery import discover
+from steersman.packs.qe.project.sandbox import bare_sandbox, open_sandbox, verify
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from steersman.core.ports import Progress
-from steersman.packs.qe.mutation import Fault
-from steersman.packs.qe.project import Project
-from steersman.packs.qe.reference import Reference
-from steersman.packs.qe.sandbox import bare_sandbox
-from steersman.packs.qe.suite import Plan, RunResult, Suite
+from steersman.packs.qe.faults.mutation import Fault
+from steersman.packs.qe.project.discovery import Project
+from steersman.packs.qe.project.reference import Reference
+from steersman.packs.qe.project.sandbox import bare_sandbox
+from steersman.packs.qe.project.suite import Plan, RunResult, Suite
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from steersman.packs.qe.change import Change
-from steersman.packs.qe.history import History, TestRecord, recency
-from steersman.packs.qe.selection import Selector
+from steersman.packs.qe.execution.history import History, TestRecord, recency
+from steersman.packs.qe.execution.selection import Selector
+from steersman.packs.qe.faults.change import Change
 
 ORDERS = ("file", "failed_first", "fast_first", "learned")
 FEATURES = ("bias", "recency", "failure_rate", "covers_lines", "covers_file", "by_name", "log_duration")

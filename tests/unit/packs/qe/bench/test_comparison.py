@@ -2,7 +2,7 @@
 
 import pytest
 
-from steersman.packs.qe.comparison import compare
+from steersman.packs.qe.bench.comparison import compare
 
 
 def test_interval_and_verdict_by_hand() -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from steersman.core.actions import Choice
 from steersman.core.state import Scalar
-from steersman.packs.qe.change import Change
-from steersman.packs.qe.history import History, Seen
-from steersman.packs.qe.ranking import Experts, Ranking
-from steersman.packs.qe.reference import Reference
-from steersman.packs.qe.sandbox import Sandbox
-from steersman.packs.qe.selection import Selector
-from steersman.packs.qe.suite import Plan, RunResult, Suite, cores, memory_available_mb
+from steersman.packs.qe.execution.history import History, Seen
+from steersman.packs.qe.execution.ranking import Experts, Ranking
+from steersman.packs.qe.execution.selection import Selector
+from steersman.packs.qe.faults.change import Change
+from steersman.packs.qe.project.reference import Reference
+from steersman.packs.qe.project.sandbox import Sandbox
+from steersman.packs.qe.project.suite import Plan, RunResult, Suite, cores, memory_available_mb
 
 _WORKER_MARGIN_MB = 32.0
 

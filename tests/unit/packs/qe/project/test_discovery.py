@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from steersman.core.errors import InvalidInput, NotFound
-from steersman.packs.qe.project import discover, interpreter_of, module_name
+from steersman.packs.qe.project.discovery import discover, interpreter_of, module_name
 
 Make = Callable[[Path, Mapping[str, str]], Path]
 

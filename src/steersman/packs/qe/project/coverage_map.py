@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from steersman.packs.qe.sandbox import Sandbox
-from steersman.packs.qe.suite import Plan, RunResult, Suite
+from steersman.packs.qe.project.sandbox import Sandbox
+from steersman.packs.qe.project.suite import Plan, RunResult, Suite
 
 _RC = """[run]
 data_file = {data}

@@ -8,13 +8,13 @@ import numpy as np
 
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import Progress
-from steersman.packs.qe.change import ActiveFault, Change
-from steersman.packs.qe.mutation import Fault, candidates, harmless_edit, is_valid, sample
-from steersman.packs.qe.project import Project
-from steersman.packs.qe.reference import Reference
-from steersman.packs.qe.sandbox import Sandbox
-from steersman.packs.qe.screening import Pool, screen
-from steersman.packs.qe.suite import cores, memory_available_mb
+from steersman.packs.qe.faults.change import ActiveFault, Change
+from steersman.packs.qe.faults.mutation import Fault, candidates, harmless_edit, is_valid, sample
+from steersman.packs.qe.faults.screening import Pool, screen
+from steersman.packs.qe.project.discovery import Project
+from steersman.packs.qe.project.reference import Reference
+from steersman.packs.qe.project.sandbox import Sandbox
+from steersman.packs.qe.project.suite import cores, memory_available_mb
 
 FLAKY_FILE = "test_steersman_flaky.py"
 _FLAKY_TEST = '''"""Planted by Steersman in the sandbox: tests that fail now and then for no reason."""

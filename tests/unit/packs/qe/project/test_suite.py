@@ -9,11 +9,11 @@ import pytest
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound
 from steersman.core.ports import Progress
-from steersman.packs.qe.coverage_map import measure_coverage
-from steersman.packs.qe.project import discover
-from steersman.packs.qe.reference import measure_reference
-from steersman.packs.qe.sandbox import open_sandbox
-from steersman.packs.qe.suite import NOTHING, Plan, Suite
+from steersman.packs.qe.project.coverage_map import measure_coverage
+from steersman.packs.qe.project.discovery import discover
+from steersman.packs.qe.project.reference import measure_reference
+from steersman.packs.qe.project.sandbox import open_sandbox
+from steersman.packs.qe.project.suite import NOTHING, Plan, Suite
 
 Make = Callable[[Path, Mapping[str, str]], Path]
 CART = "tests/test_cart.py"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steersman.packs.qe.mutation import faults, harmless_edit, sample
+from steersman.packs.qe.faults.mutation import faults, harmless_edit, sample
 
 SOURCE = """def f(a, b):
     # café: the columns of the AST count bytes

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound
 from steersman.core.ports import Progress
-from steersman.packs.qe.coverage_map import CoverageMap, measure_coverage
-from steersman.packs.qe.suite import Plan, RunResult, Suite
+from steersman.packs.qe.project.coverage_map import CoverageMap, measure_coverage
+from steersman.packs.qe.project.suite import Plan, RunResult, Suite
 
 _REPEAT_BELOW_S = 20.0
 

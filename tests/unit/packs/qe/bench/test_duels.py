@@ -12,12 +12,12 @@ import pytest
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.core.ports import AgentHandle, Progress
-from steersman.packs.qe import run as run_module
-from steersman.packs.qe.demo import build_project
-from steersman.packs.qe.git_world import changed_lines
-from steersman.packs.qe.process import Finished
-from steersman.packs.qe.project import discover
-from steersman.packs.qe.run import RunOptions, run
+from steersman.packs.qe.bench import duels as run_module
+from steersman.packs.qe.bench.demo import build_project
+from steersman.packs.qe.bench.duels import RunOptions, run
+from steersman.packs.qe.faults.git_world import changed_lines
+from steersman.packs.qe.project.discovery import discover
+from steersman.packs.qe.project.process import Finished
 
 Agent = Callable[[str], AgentHandle]
 Make = Callable[[Path, Mapping[str, str]], Path]
@@ -89,7 +89,7 @@ def test_an_interrupt_cleans_up(
     def interrupted(*arguments: object, **named: object) -> Finished:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("steersman.packs.qe.suite.run_group", interrupted)
+    monkeypatch.setattr("steersman.packs.qe.project.suite.run_group", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(small_handle, RunOptions(path=str(shop)), progress)
     assert list(temp_folder.iterdir()) == []

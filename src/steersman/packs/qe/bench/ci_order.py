@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import Progress
 from steersman.maths.prioritisation import napfd, within
-from steersman.packs.qe.comparison import Row, compare
-from steersman.packs.qe.ordering.ci_history import Cycle, read_history
+from steersman.packs.qe.bench.ci_history import Cycle, read_history
+from steersman.packs.qe.bench.comparison import Row, compare
 from steersman.packs.qe.ordering.learner import OrderLearner
 from steersman.packs.qe.ordering.past import Past
 

@@ -13,16 +13,16 @@ from steersman.core.state import StateValues
 from steersman.core.values import Arm, Decision
 from steersman.packs.qe.agents.test_executor import SAFE
 from steersman.packs.qe.agents.test_executor import agent as test_executor
-from steersman.packs.qe.change import Change
-from steersman.packs.qe.cycle import Attempt, Workbench
+from steersman.packs.qe.bench.report import CycleRow, RunReport, comparison_rows, score, top_scores
+from steersman.packs.qe.execution.cycle import Attempt, Workbench
+from steersman.packs.qe.faults.change import Change
+from steersman.packs.qe.faults.git_world import open_git_world
+from steersman.packs.qe.faults.seeded_world import FaultWorld, World, build_pool, plant_flaky
 from steersman.packs.qe.fleet.upcoming import next_action
-from steersman.packs.qe.git_world import open_git_world
-from steersman.packs.qe.project import Project, discover
-from steersman.packs.qe.reference import Reference, measure_reference
-from steersman.packs.qe.report import CycleRow, RunReport, comparison_rows, score, top_scores
-from steersman.packs.qe.sandbox import Sandbox, open_sandbox
-from steersman.packs.qe.suite import Suite, memory_available_mb
-from steersman.packs.qe.world import FaultWorld, World, build_pool, plant_flaky
+from steersman.packs.qe.project.discovery import Project, discover
+from steersman.packs.qe.project.reference import Reference, measure_reference
+from steersman.packs.qe.project.sandbox import Sandbox, open_sandbox
+from steersman.packs.qe.project.suite import Suite, memory_available_mb
 
 AGENT = "qe/test-executor"
 _TIME_OUT_FACTOR = 10.0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from steersman.core.errors import NotFound
 from steersman.core.ports import AgentHandle, Progress
-from steersman.packs.qe.report import RunReport
-from steersman.packs.qe.run import RunOptions, run
+from steersman.packs.qe.bench.duels import RunOptions, run
+from steersman.packs.qe.bench.report import RunReport
 
 LIBRARY = "toolz"
 _PACKAGES = ("toolz", "tlz")

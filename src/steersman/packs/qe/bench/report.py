@@ -6,7 +6,7 @@ from typing import Any
 
 from steersman.core.actions import Choice
 from steersman.packs.qe.agents.test_executor import REWARD
-from steersman.packs.qe.comparison import Row, compare
+from steersman.packs.qe.bench.comparison import Row, compare
 from steersman.packs.qe.fleet.upcoming import Next
 
 _SCORES_KEPT = 50

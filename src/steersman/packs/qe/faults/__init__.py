@@ -1,0 +1,1 @@
+"""Faults with known truth: seeded ones, and what real commits brought."""

@@ -1,0 +1,1 @@
+"""The project under test: found, copied, its suite run and measured."""
