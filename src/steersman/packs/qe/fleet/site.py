@@ -9,6 +9,7 @@ import numpy as np
 
 from steersman.core.ports import Progress
 from steersman.packs.qe.fleet.findings import Finding
+from steersman.packs.qe.fleet.memory import Memory
 from steersman.packs.qe.project.discovery import Project
 from steersman.packs.qe.project.reference import Reference, measure_reference
 from steersman.packs.qe.project.sandbox import Sandbox, open_sandbox
@@ -41,7 +42,7 @@ class Site:
     """A project's copy at which agents work one after the other; each leaves it as it was.
 
     generator: of what is planted and drawn, a new one for each round. timeout_s: limit for one run of anything.
-    evidence: what is known by now; what was planted is not in it.
+    evidence: what is known by now; what was planted is not in it. memory: what skills keep from one run to the next.
     """
 
     sandbox: Sandbox
@@ -50,6 +51,7 @@ class Site:
     timeout_s: float
     progress: Progress
     evidence: Evidence = field(default_factory=Evidence)
+    memory: Memory = field(default_factory=Memory)
     round: int = 0
 
     @property
@@ -84,7 +86,14 @@ class Site:
 
 @contextmanager
 def open_site(
-    project: Project, agent: str = "", *, seed: int, timeout_s: float, progress: Progress, evidence: Evidence | None = None
+    project: Project,
+    agent: str = "",
+    *,
+    seed: int,
+    timeout_s: float,
+    progress: Progress,
+    evidence: Evidence | None = None,
+    memory: Memory | None = None,
 ) -> Iterator[Site]:
     """Copy a project and yield the place of work of an agent; the copy is removed in the end.
 
@@ -98,4 +107,5 @@ def open_site(
             timeout_s=timeout_s,
             progress=progress,
             evidence=evidence or Evidence(),
+            memory=memory or Memory(),
         )
