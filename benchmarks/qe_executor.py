@@ -2,10 +2,10 @@
 
     python benchmarks/qe_executor.py [--cycles 80] [--seeds 3] [--libraries toolz,zict,mpmath] [--json]
 
-For each library and seed, `steersman qe run` works on a copy of the installed library with the tests that its wheel
-ships. In duels both policies run on the same change; the last 16 cycles are all duels, with learning nearly over. The
-table pools the duels of the last block over seeds: paired differences (learned − baseline) with 95 % intervals by
-bootstrap over duels, and faults found for each CPU minute, which is what an equal CPU budget buys. What the baseline
+For each library and seed, `steersman bench test-executor` works on a copy of the installed library with the tests that
+its wheel ships. In duels both policies run on the same change; the last 16 cycles are all duels, with learning nearly
+over. The table pools the duels of the last block over seeds: paired differences (learned − baseline) with 95 % intervals
+by bootstrap over duels, and faults found for each CPU minute, which is what an equal CPU budget buys. What the baseline
 wins is printed just the same.
 """
 
@@ -83,7 +83,18 @@ def build(library: str, target: Path) -> Path:
 
 def play(project: Path, cycles: int, seed: int, store: Path) -> list[dict[str, dict[str, float]]]:
     """Run the product on a project and return the duels of the last block."""
-    command = [sys.executable, "-m", "steersman", "qe", "run", str(project), "--cycles", str(cycles), "--seed", str(seed)]
+    command = [
+        sys.executable,
+        "-m",
+        "steersman",
+        "bench",
+        "test-executor",
+        str(project),
+        "--cycles",
+        str(cycles),
+        "--seed",
+        str(seed),
+    ]
     command += ["--python", sys.executable, "--store", str(store), "--json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "CI": "1"})
     duels: dict[int, dict[str, dict[str, float]]] = {}

@@ -152,7 +152,7 @@ def test_the_trail_is_verified_against_its_anchor(cli: Callable[..., Any], mine:
         (("import", "none.jsonl"), 6, "no file"),
         (("check", "pack", "qee"), 6, "Did you mean 'qe'"),
         (("qe", "run", "no/such/project"), 6, "no/such/project"),
-        (("qe", "run", ".", "--cycles", "0"), 3, "cycles"),
+        (("bench", "test-executor", ".", "--cycles", "0"), 3, "cycles"),
         (("nonsense",), 3, "nonsense"),
         (("decide", "--nonsense"), 3, "nonsense"),
     ],

@@ -1,4 +1,4 @@
-"""`steersman qe work` from the outside: each agent of the fleet on a real small project, by its real tools."""
+"""`steersman qe work` and `qe run` from the outside: the agents of the fleet on a real small project, by its real tools."""
 
 import sys
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def test_the_whole_fleet_works_and_writes_its_report(cli: Callable[..., Any], pr
     """Every agent works, or says why it cannot here; the tree is untouched, and all that was learned is in the store."""
     before = {each: each.read_bytes() for each in project.rglob("*") if each.is_file()}
     options = ("--python", sys.executable, "--store", "f.db", "--report", "out", "--budget", "10m")
-    done = cli("qe", "fleet", str(project), *options, "--json", timeout_s=280)
+    done = cli("qe", "run", str(project), *options, "--json", timeout_s=280)
     assert done.code == 0, done.err
     report = done.json
     assert [each["agent"] for each in report["agents"]] == [*roster()]
@@ -68,11 +68,11 @@ def test_the_whole_fleet_works_and_writes_its_report(cli: Callable[..., Any], pr
 def test_failing_tests_are_a_no_go_and_without_tests_there_is_still_a_report(cli: Callable[..., Any], project: Path) -> None:
     only = ("--agents", "security-scanner", "--python", sys.executable, "--report", "out", "--budget", "300")
     (project / "tests" / "test_shop.py").write_text("def test_no():\n    assert 0\n\n\ndef test_yes():\n    assert 1\n")
-    done = cli("qe", "fleet", str(project), *only)
+    done = cli("qe", "run", str(project), *only)
     assert done.code == 2, done.err
     assert "1 tests fail: tests/test_shop.py::test_no" in done.out
     (project / "tests" / "test_shop.py").unlink()
-    done = cli("qe", "fleet", str(project), *only)
+    done = cli("qe", "run", str(project), *only)
     assert done.code == 2, done.err
     assert "the suite could not be run: it has no tests" in done.out
     assert "planted weaknesses found" in done.out
@@ -80,4 +80,4 @@ def test_failing_tests_are_a_no_go_and_without_tests_there_is_still_a_report(cli
 
 def test_a_budget_that_is_none_is_told(cli: Callable[..., Any], project: Path) -> None:
     for budget in ("soon", "-5", "0"):
-        assert cli("qe", "fleet", str(project), "--budget", budget).code == 3
+        assert cli("qe", "run", str(project), "--budget", budget).code == 3

@@ -191,7 +191,10 @@ def test_every_field_of_a_row_is_in_the_reference(heading: str, kind: Any) -> No
 
 def test_the_defaults_of_the_pack_are_those_of_the_command_line() -> None:
     options = {
-        each.name: each.default for name, command in commands() if name == "steersman qe run" for each in command.params
+        each.name: each.default
+        for name, command in commands()
+        if name == "steersman bench test-executor"
+        for each in command.params
     }
     pack = {each.name.removesuffix("_s"): each.default for each in dataclasses.fields(RunOptions)}
     assert {name: pack[name] for name in ("cycles", "seed", "timeout", "budget")} == {

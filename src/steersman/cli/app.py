@@ -10,6 +10,7 @@ from steersman.cli import (
     decisions,
     drift,
     drill,
+    duels,
     evaluate,
     experiments,
     health,
@@ -47,6 +48,7 @@ def options(
 
 for group in (
     qe,
+    duels,
     decisions,
     health,
     store,

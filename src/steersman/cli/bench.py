@@ -1,4 +1,4 @@
-"""bench: what would have happened, on data of your own?"""
+"""bench: learned policies beside the usual rules, on a history or a project of your own."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,14 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from steersman.app import Steersman
+from steersman.cli.duels import executor
 from steersman.cli.output import JsonOption, TerminalProgress, plain, say, show_json, show_table
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(name="bench", help="Replay your own history.", no_args_is_help=True)
+    group = typer.Typer(name="bench", help="Is what was learned better than the rules people use?", no_args_is_help=True)
     group.callback()(lambda: None)
     group.command()(ci_order)
+    group.command("test-executor")(executor)
     app.add_typer(group)
 
 

@@ -1,21 +1,36 @@
-"""demo and qe run: let test-executor decide how a real suite is run, and see what it learned."""
+"""qe run and qe work: agents of the fleet on a project, all of them or one."""
 
+import hashlib
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from steersman.cli import fleet
-from steersman.cli.fleet import ProjectStoreOption, PythonOption, QuietOption, SeedOption, project_store, reported, words
+from steersman.app import Steersman
 from steersman.cli.output import (
+    EXIT_WARNING,
     JsonOption,
     SettingsOption,
+    TerminalProgress,
+    plain,
     say,
     show_facts,
     show_json,
     show_table,
 )
+from steersman.core.errors import InvalidInput
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
+_FINDINGS_SHOWN = 20
+SeedOption = Annotated[int, typer.Option(help="The same seed gives the same faults and the same draws.")]
+PythonOption = Annotated[str, typer.Option(help="The project's interpreter (default: its .venv, else this one).")]
+ProjectStoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="URL", help="Default: one for each project, under your data folder.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,117 +38,158 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(name="qe", help="Quality engineering on a Python project.", no_args_is_help=True)
     group.callback()(lambda: None)
     group.command()(run)
-    group.command()(fleet.work)
-    group.command()(fleet.fleet)
-    app.command()(demo)
+    group.command()(work)
     app.add_typer(group)
 
 
-def demo(
+def work(
+    agent: Annotated[str, typer.Argument(help="The agent, such as security-scanner.")],
+    path: Annotated[Path, typer.Argument(help="A Python project. It is copied and never changed.")],
+    rounds: Annotated[int, typer.Option(help="Decisions to make.")] = 5,
     seed: SeedOption = 0,
-    cycles: Annotated[int, typer.Option(help="Changes to make.")] = 64,
-    store: Annotated[str | None, typer.Option(metavar="URL", help="Keep the log there (default: in memory).")] = None,
-    settings: SettingsOption = None,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Learn how to run the tests of a real library (toolz), in about two minutes, and show what came of it."""
-    options = {"seed": seed, "cycles": cycles}
-    _command("demo", options, store or "memory:", settings, seed, quiet=quiet, json=json)
-
-
-def run(
-    path: Annotated[Path, typer.Argument(help="A Python project with a pytest suite. It is copied and never changed.")],
-    cycles: Annotated[int, typer.Option(help="Changes to make.")] = 80,
-    seed: SeedOption = 0,
-    git: Annotated[bool, typer.Option("--git", help="Walk the project's own commits instead of seeded faults.")] = False,
     python: PythonOption = "",
-    timeout: Annotated[float, typer.Option(help="Limit for one run of the suite, in seconds.")] = 600.0,
-    budget: Annotated[float, typer.Option(help="Limit for all cycles, in seconds (0: none).")] = 0.0,
+    timeout: Annotated[float, typer.Option(help="Limit for one run of a tool or of the suite, in seconds.")] = 300.0,
     store: ProjectStoreOption = None,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Change a copy of the project, decide how to run its tests, run them, learn; in the end compare with the usual way."""
-    options = {
-        "path": str(path),
-        "cycles": cycles,
-        "seed": seed,
-        "git": git,
-        "python": python,
-        "timeout_s": timeout,
-        "budget_s": budget,
-    }
-    _command("run", options, store or project_store(path), settings, seed, quiet=quiet, json=json)
-
-
-def _command(
-    name: str,
-    options: Mapping[str, Any],
-    store: str,
-    settings: str | None,
-    seed: int,
-    *,
-    quiet: bool,
-    json: bool,
-) -> None:
-    report = reported(name, options, store, settings, seed, quiet=quiet or json)
+    """Let one agent of the fleet work on a copy of the project: look, decide, act by real tools, measure, learn."""
+    options = {"agent": agent, "path": str(path), "rounds": rounds, "seed": seed, "python": python, "timeout_s": timeout}
+    report = reported("work", options, store or project_store(path), settings, seed, quiet=quiet or json)
     if json:
         show_json(report)
     else:
-        show_report(report)
+        show_work(report)
 
 
-def show_report(report: Mapping[str, Any]) -> None:
-    """Print the report of a run: the table, the verdict, and what it would do next and why."""
+def run(
+    path: Annotated[Path, typer.Argument(help="A Python project. It is copied and never changed.")],
+    budget: Annotated[str, typer.Option(help="Time for all the work: seconds, or 10m, or 1h.")] = "10m",
+    agents: Annotated[str, typer.Option(help="Who works, with commas between (default: the whole fleet).")] = "",
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the report (default: beside the store).")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Agents at a time (0: as many as there are cores).")] = 0,
+    seed: SeedOption = 0,
+    python: PythonOption = "",
+    timeout: Annotated[float, typer.Option(help="Limit for one run of a tool or of the suite, in seconds.")] = 120.0,
+    store: ProjectStoreOption = None,
+    settings: SettingsOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Let the fleet work on a copy of the project within a budget, and write a report. Exits with 2 for a no-go."""
+    options = {
+        "path": str(path),
+        "budget_s": seconds(budget),
+        "agents": tuple(each.strip() for each in agents.split(",") if each.strip()),
+        "report": str(report or Path(project_store(path)).with_suffix(".report")),
+        "workers": workers,
+        "seed": seed,
+        "python": python,
+        "timeout_s": timeout,
+    }
+    found = reported("run", options, store or project_store(path), settings, seed, quiet=quiet or json)
+    if json:
+        show_json(found)
+    else:
+        show_fleet(found)
+    if found["verdict"]["word"] == "no-go":
+        raise typer.Exit(EXIT_WARNING)
+
+
+def seconds(text: str) -> float:
+    """Return the seconds that a text means: 90, 90s, 10m or 1h. Raises InvalidInput for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise InvalidInput(f"{text!r} is no time: write seconds, 10m or 1h.")
+    return float(match[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]]
+
+
+def project_store(path: Path) -> str:
+    """Return the store of a project: outside its tree, which is never written to."""
+    if os.environ.get("STEERSMAN_STORE"):
+        return os.environ["STEERSMAN_STORE"]
+    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "steersman" / "qe"
+    home.mkdir(parents=True, exist_ok=True)
+    root = path.resolve()
+    return str(home / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}.db")
+
+
+def reported(
+    name: str, options: Mapping[str, Any], store: str, settings: str | None, seed: int, *, quiet: bool
+) -> dict[str, Any]:
+    """Run a command of the pack and return its report, once all that it learned is in the store."""
+    with Steersman.open(store, settings=settings, seed=seed) as steersman:
+        with TerminalProgress(quiet=quiet) as progress:
+            report: dict[str, Any] = plain(steersman.command("qe", name, options, progress))
+        steersman.log.flush()
+    return report | {"store": store}
+
+
+def show_work(report: Mapping[str, Any]) -> None:
+    """Print what one agent did: its rounds, what it found in the project, and what it would do next and why."""
     say("")
-    say(f"{report['project']}: {report['tests']} tests, {report['cycles']} cycles, seed {report['seed']}")
-    rows = report["rows"]
     show_table(
-        "Learned policy against the baseline rule, on the same changes (last duels)",
-        ("measure", "learned", "baseline", "difference", "95 % interval", "pairs", "verdict"),
-        [_row(each) for each in rows],
+        f"{report['agent']} on {report['project']}, seed {report['seed']}",
+        ("action", "reward", "because", "what was seen"),
+        [
+            (
+                words(each["action"]),
+                "to come" if each["reward"] is None else f"{each['reward']:+.1f}",
+                each["components"],
+                "; ".join(each["notes"]),
+            )
+            for each in report["rounds"]
+        ],
     )
-    if report["all_rows"] and report["all_rows"][0]["n"] > rows[0]["n"]:
+    if report["findings"]:
         show_table(
-            "The same over all duels, learning included",
-            ("measure", "learned", "baseline", "difference", "95 % interval", "pairs", "verdict"),
-            [_row(each) for each in report["all_rows"][:3]],
+            f"{len(report['findings'])} things to look at in the project itself",
+            ("severity", "where", "rule", "what"),
+            [
+                (each["severity"], f"{each['file']}:{each['line']}", each["rule"], each["message"])
+                for each in report["findings"]
+            ],
         )
-    verdict = {
-        "better": "The learned policy earns more reward than the baseline rule.",
-        "worse": "The learned policy earns less reward than the baseline rule; keep the rule.",
-    }.get(report["verdict"], "Cannot tell yet whether the learned policy earns more reward: the interval includes zero.")
-    say(f"Verdict: {verdict}")
-    say(f"         Baseline: failed first, all tests, no retries, one worker for each core. {report['interval']}.")
-    say("")
     upcoming = report["next"]
-    show_facts(
-        {
-            "next, it would": words(upcoming["action"]),
-            "the baseline": words(upcoming["baseline"]),
-            "because": upcoming["why"],
-        }
-    )
-    for text in report["notes"]:
-        say(f"• {text}")
-    if report["store"] != "memory:":
-        last = report["log"][-1]["decision_id"] if report["log"] else "DECISION"
-        say(f"• any decision can be explained: steersman explain {last} --store {report['store']}")
+    show_facts({"next, it would": words(upcoming["action"]), "because": upcoming["why"]})
 
 
-def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
-    name = f"{row['name']} ({row['unit']})" if row["unit"] else row["name"]
-    if not row["n"]:
-        return (name, "", "", "", "", 0, "cannot tell yet")
-    interval = f"{row['low']:+.2f} to {row['high']:+.2f}"
-    return (
-        name,
-        f"{row['learned']:.2f}",
-        f"{row['baseline']:.2f}",
-        f"{row['difference']:+.2f}",
-        interval,
-        row["n"],
-        row["verdict"],
+def show_fleet(report: Mapping[str, Any]) -> None:
+    """Print what the fleet found, what each agent did, and where the report lies."""
+    say("")
+    show_table(
+        f"{report['project']}: {len(report['agents'])} agents, {report['wall_s']:.0f} s of {report['budget_s']:.0f} s",
+        ("agent", "chose", "reward", "what was seen"),
+        [_agent_row(each) for each in report["agents"]],
     )
+    worst = report["findings"][:_FINDINGS_SHOWN]
+    if worst:
+        show_table(
+            f"{len(report['findings'])} things to look at in the project itself",
+            ("severity", "where", "rule", "what"),
+            [(each["severity"], f"{each['file']}:{each['line']}", each["rule"], each["message"]) for each in worst],
+        )
+    say(f"Verdict: {report['verdict']['word']}")
+    for each in report["verdict"]["reasons"]:
+        say(f"• {each}")
+    if report["stopped"]:
+        say(f"• {report['stopped']}")
+    say("")
+    for each in report["written"]:
+        say(each)
+
+
+def _agent_row(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    made = row["round"]
+    if made is None:
+        return row["agent"], "–", "–", f"did not work: {row['left_out']}"
+    earned = "to come" if made["reward"] is None else f"{made['reward']:+.1f}"
+    return row["agent"], " ".join(str(each) for each in made["action"].values()), earned, "; ".join(made["notes"])
+
+
+def words(action: Mapping[str, Any]) -> str:
+    """Return an action in a few words."""
+    return ", ".join(f"{name} {choice}" for name, choice in action.items())

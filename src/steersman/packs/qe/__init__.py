@@ -26,10 +26,10 @@ pack = Pack(
         "qe/fleet-commander": "steersman.packs.qe.agents.fleet_commander:agent",
     },
     commands={
-        "run": "steersman.packs.qe.bench.duels:run",
-        "fleet": "steersman.packs.qe.fleet.run:fleet",
+        "run": "steersman.packs.qe.fleet.run:run",
         "work": "steersman.packs.qe.fleet.work:work",
         "demo": "steersman.packs.qe.bench.demo:demo",
+        "test-executor": "steersman.packs.qe.bench.duels:run",
         "ci-order": "steersman.packs.qe.bench.ci_order:ci_order",
     },
 )

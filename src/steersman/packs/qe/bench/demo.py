@@ -1,4 +1,4 @@
-"""`steersman demo`: `qe run` on a real library that ships its tests in its wheel."""
+"""`steersman demo`: `bench test-executor` on a real library that ships its tests in its wheel."""
 
 import importlib.util
 import shutil

@@ -1,4 +1,4 @@
-"""`qe run`: let test-executor decide how a project's suite is run after each change, for real, and learn from it."""
+"""`bench test-executor`: let it decide how a project's suite is run after each change, for real, and learn from it."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from steersman.core.state import StateValues
 from steersman.core.values import Arm, Decision
 from steersman.packs.qe.agents.test_executor import SAFE
 from steersman.packs.qe.agents.test_executor import agent as test_executor
-from steersman.packs.qe.bench.report import CycleRow, RunReport, comparison_rows, score, top_scores
+from steersman.packs.qe.bench.report import CycleRow, RunReport, comparison_rows, score
 from steersman.packs.qe.execution.cycle import Attempt, Workbench
 from steersman.packs.qe.faults.change import Change
 from steersman.packs.qe.faults.git_world import open_git_world
@@ -79,7 +79,7 @@ def run(agent: Callable[[str], AgentHandle], options: RunOptions, progress: Prog
 
 
 class _Session:
-    """One `qe run`, from the sandbox to the report."""
+    """One `bench test-executor`, from the sandbox to the report."""
 
     def __init__(
         self, handle: AgentHandle, options: RunOptions, progress: Progress, project: Project, sandbox: Sandbox
@@ -184,7 +184,7 @@ class _Session:
         self.progress.step(_line(change, self.log[-len(decisions) :]))
 
     def _report(self, change: Change, decision: Decision, attempt: Attempt, *, pair: int, final: bool) -> None:
-        self.receipt = self.handle.report(decision, attempt.measurements, terminated=True, source="qe run")
+        self.receipt = self.handle.report(decision, attempt.measurements, terminated=True, source="bench test-executor")
         reward, components = score(attempt.measurements)
         if attempt.timed_out:
             self._note(f"cycle {change.cycle}: the suite ran over {self.run_limit_s:.0f} s; it was killed with its children")
@@ -201,7 +201,7 @@ class _Session:
                 tests_run=attempt.tests_run,
                 pair=pair,
                 final=final,
-                scores=top_scores(attempt.scores),
+                say=self.bench.orders.learner.say,
             )
         )
 

@@ -39,8 +39,8 @@ class Round:
 class Member:
     """An agent at work. `files` holds what it made for the user so far, by path."""
 
-    def __init__(self, spec: AgentSpec, handle: AgentHandle, skill: Skill) -> None:
-        self.spec, self.handle, self.skill = spec, handle, skill
+    def __init__(self, spec: AgentSpec, handle: AgentHandle, skill: Skill, source: str) -> None:
+        self.spec, self.handle, self.skill, self._source = spec, handle, skill, source
         self.files: dict[str, str] = {}
         self.receipt: Receipt | None = None
 
@@ -63,7 +63,7 @@ class Member:
     def _learn(self, decision: Decision, worked: Worked) -> Round:
         reward, components = None, {}
         if worked.measurements is not None:
-            self.receipt = self.handle.report(decision, worked.measurements, terminated=True, source="qe fleet")
+            self.receipt = self.handle.report(decision, worked.measurements, terminated=True, source=self._source)
             scored = self.spec.reward.score(self.spec.reward.check(worked.measurements))
             reward, components = scored.reward, scored.components
         return Round(
@@ -89,13 +89,16 @@ def commander() -> AgentSpec:
     return spec
 
 
-def member(name: str, agent: Callable[[str], AgentHandle]) -> Member:
-    """Return an agent of the fleet, ready to work. Raises NotFound for one that is not there, naming the nearest."""
+def member(name: str, agent: Callable[[str], AgentHandle], source: str) -> Member:
+    """Return an agent of the fleet, ready to work.
+
+    source: who reports its outcomes. Raises NotFound for an agent that is not there, naming the nearest.
+    """
     short, known = name.removeprefix("qe/"), roster()
     if short not in known:
         raise NotFound(f"no agent {name!r} works by itself.{nearest(short, known)}")
     module = known[short].partition(":")[0]
-    return Member(load(known[short]), agent(f"qe/{short}"), load(f"{module}:skill")())
+    return Member(load(known[short]), agent(f"qe/{short}"), load(f"{module}:skill")(), source)
 
 
 def words(action: Mapping[str, Choice]) -> str:

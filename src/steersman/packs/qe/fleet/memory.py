@@ -1,6 +1,7 @@
 """What a skill remembers of a project from one run to the next: arrays, in a folder outside the project's tree.
 
-Policies live in the store. This is what a skill's own methods need, such as an order of tests; losing it costs practice only.
+Policies live in the store. This is what a skill's own methods need, such as an order of tests; losing it costs no
+more than practice.
 """
 
 import os

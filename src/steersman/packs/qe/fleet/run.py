@@ -1,4 +1,4 @@
-"""`qe fleet`: the whole fleet works on a project within a budget, and tells what it found, made and learned."""
+"""`qe run`: the whole fleet works on a project within a budget, and tells what it found, made and learned."""
 
 import resource
 import threading
@@ -54,13 +54,13 @@ class FleetOptions:
             )
 
 
-def fleet(agent: Callable[[str], AgentHandle], options: FleetOptions, progress: Progress) -> FleetReport:
+def run(agent: Callable[[str], AgentHandle], options: FleetOptions, progress: Progress) -> FleetReport:
     """Let the fleet work and return its report. Raises what `discover` does; what an agent cannot do is in the report."""
     progress.phase("reading the project", 1)
     project = discover(options.path, options.python or None, tests_needed=False)
     progress.step(f"{project.name}: {len(project.sources)} source files, {len(project.tests)} test files")
     names = options.agents or tuple(roster())
-    members = [member(each, agent) for each in names]
+    members = [member(each, agent, "qe run") for each in names]
     spec = commander()
     report = _Fleet(spec, agent(spec.name), members, project, options, _Watched(progress)).run()
     return replace(report, written=tuple(str(each) for each in write_report(report, Path(options.report))))
@@ -156,7 +156,7 @@ class _Fleet:
             "cpu_s": _cpu_s() - cpu,
             "missed": float(self._left_s() < 0.0),
         }
-        self._handle.report(decision, measurements, terminated=True, source="qe fleet")
+        self._handle.report(decision, measurements, terminated=True, source="qe run")
         self._steps.append(
             Step(
                 decision_id=decision.id,

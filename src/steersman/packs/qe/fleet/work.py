@@ -48,7 +48,7 @@ class WorkReport:
 
 def work(agent: Callable[[str], AgentHandle], options: WorkOptions, progress: Progress) -> WorkReport:
     """Set an agent to work on a copy of a project. Raises what `discover` and its tools do; what was learned stays."""
-    return at_work(member(options.agent, agent), options, progress)
+    return at_work(member(options.agent, agent, "qe work"), options, progress)
 
 
 def at_work(worker: Member, options: WorkOptions, progress: Progress) -> WorkReport:

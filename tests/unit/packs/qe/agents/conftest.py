@@ -49,7 +49,7 @@ def work(progress: Progress) -> Work:
                 chosen = dict(spec.actions.action(action))  # refused by a guard, it ends in NotPermitted with the reason
                 steersman.control("pin", spec.name, actor="test", choices=chosen).wait(10.0)
             options = WorkOptions(agent=spec.name, path=str(project), rounds=rounds, seed=seed, timeout_s=60.0)
-            return at_work(Member(spec, handle, skill), options, progress)
+            return at_work(Member(spec, handle, skill, "qe work"), options, progress)
 
     return run
 

@@ -1,4 +1,4 @@
-"""`qe run` end to end on small projects, with seeded faults and on real commits."""
+"""`bench test-executor` end to end on small projects, with seeded faults and on real commits."""
 
 import dataclasses
 import hashlib

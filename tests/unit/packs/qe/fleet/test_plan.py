@@ -40,7 +40,7 @@ def members(small_handle: Callable[[str], AgentHandle]) -> list[Member]:
     )
     assert spec.kinship is not None
     made = [replace(spec, name=name, kinship=replace(spec.kinship, category=category)) for name, category in kinds]
-    return [Member(each, small_handle(each.name), None) for each in made]  # type: ignore[arg-type]  # nobody works here
+    return [Member(each, small_handle(each.name), None, "test") for each in made]  # type: ignore[arg-type]  # nobody works here
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`steersman qe run` and `steersman demo` from the outside, on real projects with real runs of pytest."""
+"""`steersman bench test-executor` and `steersman demo` from the outside, on real projects with real runs of pytest."""
 
 import hashlib
 import sys
@@ -65,7 +65,9 @@ def _digest(root: Path) -> dict[str, str]:
 
 def test_a_run_on_a_small_project(cli: Callable[..., Any], project: Path) -> None:
     before = _digest(project)
-    done = cli("qe", "run", str(project), "--cycles", "6", "--python", sys.executable, "--json", "--store", "run.db")
+    done = cli(
+        "bench", "test-executor", str(project), "--cycles", "6", "--python", sys.executable, "--json", "--store", "run.db"
+    )
     assert done.code == 0, done.err
     report = done.json
     assert report["tests"] >= 6
@@ -81,7 +83,7 @@ def test_a_run_on_a_small_project(cli: Callable[..., Any], project: Path) -> Non
 
 
 def test_the_report_for_people(cli: Callable[..., Any], project: Path) -> None:
-    done = cli("qe", "run", str(project), "--cycles", "3", "--python", sys.executable)
+    done = cli("bench", "test-executor", str(project), "--cycles", "3", "--python", sys.executable)
     assert done.code == 0, done.err
     for word in ("Verdict", "Baseline: failed first", "next, it would", "because", "steersman explain"):
         assert word in done.out
@@ -90,7 +92,7 @@ def test_the_report_for_people(cli: Callable[..., Any], project: Path) -> None:
 
 def test_a_project_without_tests_is_told(cli: Callable[..., Any], project: Path) -> None:
     (project / "tests" / "test_shop.py").unlink()
-    done = cli("qe", "run", str(project), "--python", sys.executable)
+    done = cli("bench", "test-executor", str(project), "--python", sys.executable)
     assert done.code in (3, 6)
     assert "test" in done.err
     assert "Traceback" not in done.err
@@ -98,13 +100,13 @@ def test_a_project_without_tests_is_told(cli: Callable[..., Any], project: Path)
 
 def test_a_suite_that_hangs_is_killed(cli: Callable[..., Any], project: Path) -> None:
     (project / "tests" / "test_hang.py").write_text("import time\n\n\ndef test_hang():\n    time.sleep(600)\n")
-    done = cli("qe", "run", str(project), "--python", sys.executable, "--timeout", "5", timeout_s=60)
+    done = cli("bench", "test-executor", str(project), "--python", sys.executable, "--timeout", "5", timeout_s=60)
     assert done.code == 4, done.err
     assert "5 s" in done.err
 
 
 def test_an_interpreter_that_is_not_there_is_told(cli: Callable[..., Any], project: Path) -> None:
-    done = cli("qe", "run", str(project), "--python", "/no/such/python")
+    done = cli("bench", "test-executor", str(project), "--python", "/no/such/python")
     assert done.code in (3, 6)
     assert "/no/such/python" in done.err
 
