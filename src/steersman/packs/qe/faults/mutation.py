@@ -1,12 +1,16 @@
 """Seeded faults: small, syntactically valid changes to a file, spliced into its text so that the rest stays as it was."""
 
 import ast
+import functools
 import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import CodeType
 
 import numpy as np
+
+from steersman.packs.qe.faults.byte_code import compiled, same_program
 
 _COMPARE = {"==": "!=", "!=": "==", "<": "<=", "<=": "<", ">": ">=", ">=": ">", "is not": "is", "is": "is not"} | {
     "not in": "in",
@@ -75,19 +79,23 @@ class _Positions:
 
 
 def faults(file: str, source: str) -> list[Fault]:
-    """Return all faults for a source text, each valid syntax, none across lines; none if the text does not parse."""
+    """Return all faults for a source text that `is_valid` accepts, none across lines; none if the text does not parse."""
     return [each for each in candidates(file, source) if is_valid(each, source)]
 
 
 def is_valid(fault: Fault, source: str) -> bool:
-    """Return whether the source compiles with the fault."""
+    """Return whether the source compiles with the fault, and to another program: what is proved the same is no fault."""
     try:
-        compile(fault.apply(source), fault.file, "exec", dont_inherit=True)
+        return not same_program(_compiled(source, fault.file), compiled(fault.apply(source), fault.file))
     except (SyntaxError, ValueError):
         return False
     except SyntaxWarning:  # where warnings are errors: the fault is valid all the same
         return True
-    return True
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(source: str, file: str) -> CodeType:
+    return compiled(source, file)
 
 
 def candidates(file: str, source: str) -> list[Fault]:
