@@ -54,7 +54,7 @@ def test_the_whole_fleet_works_and_writes_its_report(cli: Callable[..., Any], pr
     report = done.json
     assert [each["agent"] for each in report["agents"]] == [*roster()]
     assert [each["left_out"] for each in report["agents"] if "fault of ours" in each["left_out"]] == []
-    worked = [each for each in report["agents"] if each["round"]]
+    worked = [each for each in report["agents"] if each["rounds"]]
     assert len(worked) >= len(roster()) - 2, [each["left_out"] for each in report["agents"]]
     assert sorted(name for step in report["steps"] for name in step["agents"]) == sorted(roster())
     assert {each: each.read_bytes() for each in project.rglob("*") if each.is_file()} == before
@@ -62,7 +62,11 @@ def test_the_whole_fleet_works_and_writes_its_report(cli: Callable[..., Any], pr
     assert {"fleet.md", "fleet.html", "fleet.junit.xml", "fleet.sarif"} <= written
     listed = {each["agent"]: each["outcomes"] for each in cli("agents", "--store", "f.db", "--json").json}
     assert listed["qe/fleet-commander"] == len(report["steps"])
-    assert all(listed[f"qe/{each['agent']}"] == 1 for each in worked if each["round"]["reward"] is not None)
+    assert all(
+        listed[f"qe/{each['agent']}"] == sum(made["reward"] is not None for made in each["rounds"])
+        for each in worked
+        if each["reward"] is not None
+    )
 
 
 def test_failing_tests_are_a_no_go_and_without_tests_there_is_still_a_report(cli: Callable[..., Any], project: Path) -> None:

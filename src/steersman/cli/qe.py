@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,7 +56,15 @@ def work(
     json: JsonOption = False,
 ) -> None:
     """Let one agent of the fleet work on a copy of the project: look, decide, act by real tools, measure, learn."""
-    options = {"agent": agent, "path": str(path), "rounds": rounds, "seed": seed, "python": python, "timeout_s": timeout}
+    options = {
+        "agent": agent,
+        "path": str(path),
+        "rounds": rounds,
+        "seed": seed,
+        "python": python,
+        "timeout_s": timeout,
+        "memory": str(_data(path).with_suffix(".memory")),
+    }
     report = reported("work", options, store or project_store(path), settings, seed, quiet=quiet or json)
     if json:
         show_json(report)
@@ -70,8 +79,9 @@ def run(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the report (default: beside the store).")
     ] = None,
+    rounds: Annotated[int, typer.Option(help="Decisions of each agent at most; time may end its turn earlier.")] = 3,
     workers: Annotated[int, typer.Option(help="Agents at a time (0: as many as there are cores).")] = 0,
-    seed: SeedOption = 0,
+    seed: Annotated[int | None, typer.Option(help="Of what is planted and drawn (default: a new one each time).")] = None,
     python: PythonOption = "",
     timeout: Annotated[float, typer.Option(help="Limit for one run of a tool or of the suite, in seconds.")] = 120.0,
     store: ProjectStoreOption = None,
@@ -80,11 +90,14 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Let the fleet work on a copy of the project within a budget, and write a report. Exits with 2 for a no-go."""
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
     options = {
         "path": str(path),
         "budget_s": seconds(budget),
         "agents": tuple(each.strip() for each in agents.split(",") if each.strip()),
-        "report": str(report or Path(project_store(path)).with_suffix(".report")),
+        "report": str(report or _data(path).with_suffix(".report")),
+        "memory": str(_data(path).with_suffix(".memory")),
+        "rounds": rounds,
         "workers": workers,
         "seed": seed,
         "python": python,
@@ -109,12 +122,15 @@ def seconds(text: str) -> float:
 
 def project_store(path: Path) -> str:
     """Return the store of a project: outside its tree, which is never written to."""
-    if os.environ.get("STEERSMAN_STORE"):
-        return os.environ["STEERSMAN_STORE"]
+    return os.environ.get("STEERSMAN_STORE") or str(_data(path).with_suffix(".db"))
+
+
+def _data(path: Path) -> Path:
+    """Return where what belongs to a project is kept, without an ending; the folder is made."""
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "steersman" / "qe"
     home.mkdir(parents=True, exist_ok=True)
     root = path.resolve()
-    return str(home / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}.db")
+    return home / f"{root.name.replace('.', '-')}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
 
 
 def reported(
@@ -153,8 +169,8 @@ def show_work(report: Mapping[str, Any]) -> None:
                 for each in report["findings"]
             ],
         )
-    upcoming = report["next"]
-    show_facts({"next, it would": words(upcoming["action"]), "because": upcoming["why"]})
+    if report["next"]:
+        show_facts({"next, it would": words(report["next"]["action"]), "because": report["next"]["why"]})
 
 
 def show_fleet(report: Mapping[str, Any]) -> None:
@@ -162,7 +178,7 @@ def show_fleet(report: Mapping[str, Any]) -> None:
     say("")
     show_table(
         f"{report['project']}: {len(report['agents'])} agents, {report['wall_s']:.0f} s of {report['budget_s']:.0f} s",
-        ("agent", "chose", "reward", "what was seen"),
+        ("agent", "chose", "planted, found", "reward", "what was seen"),
         [_agent_row(each) for each in report["agents"]],
     )
     worst = report["findings"][:_FINDINGS_SHOWN]
@@ -182,12 +198,12 @@ def show_fleet(report: Mapping[str, Any]) -> None:
         say(each)
 
 
-def _agent_row(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    made = row["round"]
-    if made is None:
-        return row["agent"], "–", "–", f"did not work: {row['left_out']}"
-    earned = "to come" if made["reward"] is None else f"{made['reward']:+.1f}"
-    return row["agent"], " ".join(str(each) for each in made["action"].values()), earned, "; ".join(made["notes"])
+def _agent_row(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    if not row["rounds"]:
+        return row["agent"], "–", "", "–", row["seen"]
+    counts = row["tally"]
+    found = f"{counts['found']:g} of {counts['planted']:g}" if counts["planted"] else ""
+    return row["agent"], row["chose"], found, "to come" if row["reward"] is None else f"{row['reward']:+.1f}", row["seen"]
 
 
 def words(action: Mapping[str, Any]) -> str:

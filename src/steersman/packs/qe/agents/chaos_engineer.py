@@ -77,6 +77,7 @@ def _time(m: Measurements) -> float:
 
 REWARD = Reward(
     measurements=(
+        Measurement(name="planted", unit="operations that some fault hurts", low=0.0),
         Measurement(name="weaknesses", low=0.0),
         Measurement(name="false_alarms", low=0.0),
         Measurement(name="budget_used", unit="share of an experiment's allowed errors, by criticality", low=0.0),
@@ -196,7 +197,8 @@ class ChaosEngineer:
         fault, service = str(action["action"]), self._service or plant_service(site.generator)
         if fault == NO_OP:
             self._used.append(0.0)
-            return Worked(measurements=dict.fromkeys(_MEASURED, 0.0), notes=("nothing was injected",))
+            measured = dict.fromkeys(_MEASURED, 0.0) | {"planted": service.weak}
+            return Worked(measurements=measured, notes=("nothing was injected",))
         with site.changed({service.file: service.text}):
             done = experiment(_place(site, service), _names(service), fault, min(site.timeout_s, MOST_S))
         used = _WEIGHTS[service.criticality] * done.error_rate / MOST_ERRORS
@@ -220,6 +222,7 @@ def _worked(done: Experiment, service: Service, fault: str, used: float) -> Work
     note = f"{len(shown & planted)} of {len(planted)} planted weaknesses shown by {done.errors} errors, {gone} stayed ill"
     return Worked(
         measurements={
+            "planted": service.weak,
             "weaknesses": float(len(shown & planted)),
             "false_alarms": float(len(shown - planted)),
             "budget_used": used,

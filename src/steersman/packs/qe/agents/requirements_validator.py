@@ -64,6 +64,8 @@ def _verdict(m: Measurements) -> float | None:
 
 REWARD = Reward(
     measurements=(
+        Measurement(name="gaps", low=0.0),
+        Measurement(name="gaps_found", low=0.0),
         Measurement(name="gap_worth", low=0.0),
         Measurement(name="found_worth", low=0.0),
         Measurement(name="false_alarms", low=0.0),
@@ -162,6 +164,8 @@ class RequirementsValidator:
         clean = [each for each in self._planted.plants if not each.kind]
         hits, alarms = (sum(each.is_in(found) for each in some) for some in (gaps, clean))
         measured = {
+            "gaps": float(len(gaps)),
+            "gaps_found": float(hits),
             "gap_worth": sum(each.worth for each in gaps),
             "found_worth": sum(each.worth for each in gaps if each.is_in(found)),
             "false_alarms": float(alarms),

@@ -70,6 +70,8 @@ def _speed(m: Measurements) -> float:
 
 REWARD = Reward(
     measurements=(
+        Measurement(name="weaknesses", low=0.0),
+        Measurement(name="weaknesses_found", low=0.0),
         Measurement(name="planted_worth", low=1.0),
         Measurement(name="found_worth", low=0.0),
         Measurement(name="false_alarms", low=0.0),
@@ -166,7 +168,10 @@ class SecurityScanner:
         alarms = sum(each.is_in(scan.findings) for each in plants if not each.severity)
         self._alarms += alarms
         self._look_alikes += len(plants) - len(real)
+        found = sum(each.is_in(scan.findings) for each in real)
         measured: dict[str, Any] = {
+            "weaknesses": float(len(real)),
+            "weaknesses_found": float(found),
             "planted_worth": sum(WORTH[each.severity] for each in real),
             "found_worth": sum(WORTH[each.severity] for each in real if each.is_in(scan.findings)),
             "false_alarms": float(alarms),
@@ -174,7 +179,6 @@ class SecurityScanner:
             "cpu_s": scan.cpu_s,
             "expected_s": self._expected_s,
         }
-        found = sum(each.is_in(scan.findings) for each in real)
         harmless = len(plants) - len(real)
         note = f"{found} of {len(real)} planted weaknesses found, {alarms} of {harmless} look-alikes taken for one"
         return Worked(measurements=measured, notes=(note,))

@@ -8,10 +8,12 @@ from steersman.core.agent import AgentSpec
 from steersman.core.catalog import load
 from steersman.core.errors import NotFound, NotPermitted, nearest
 from steersman.core.ports import AgentHandle, Receipt
+from steersman.core.state import StateValues
 from steersman.core.values import Decision
 from steersman.packs.qe import pack
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Skill, Worked
+from steersman.packs.qe.fleet.upcoming import Next, next_action
 
 _AGENTS = "steersman.packs.qe.agents."
 _COMMANDER = "fleet-commander"
@@ -37,11 +39,12 @@ class Round:
 
 
 class Member:
-    """An agent at work. `files` holds what it made for the user so far, by path."""
+    """An agent at work. `files` holds what it made for the user so far, by path; `state` is what it saw last."""
 
     def __init__(self, spec: AgentSpec, handle: AgentHandle, skill: Skill, source: str) -> None:
         self.spec, self.handle, self.skill, self._source = spec, handle, skill, source
         self.files: dict[str, str] = {}
+        self.state: StateValues | None = None
         self.receipt: Receipt | None = None
 
     @property
@@ -49,9 +52,15 @@ class Member:
         """Its name without the pack's."""
         return self.spec.name.removeprefix("qe/")
 
+    @property
+    def category(self) -> str:
+        """The category that it belongs to; "" for one without kin."""
+        return self.spec.kinship.category if self.spec.kinship else ""
+
     def round(self, site: Site) -> Round:
         """Look, decide, work, report. Raises NotPermitted, with the reasons, where nothing may be done here now."""
-        decision = self.handle.decide(self.skill.look(site))
+        self.state = self.skill.look(site)
+        decision = self.handle.decide(self.state)
         if decision.arm == "safe":
             reasons = dict.fromkeys(each.reason for each in decision.refusals)
             raise NotPermitted("; ".join(reasons) or decision.reason)
@@ -59,6 +68,10 @@ class Member:
         self.files |= worked.files
         site.findings.extend(worked.findings)
         return self._learn(decision, worked)
+
+    def upcoming(self) -> Next | None:
+        """Return what it would do now in the state that it saw last; None before it has seen one."""
+        return None if self.state is None else next_action(self.spec, self.handle, self.state)
 
     def _learn(self, decision: Decision, worked: Worked) -> Round:
         reward, components = None, {}

@@ -27,8 +27,8 @@ class Memory:
         """Return what was kept under a name; None where nothing was, or where the file cannot be read."""
         if name not in self._kept and self._folder is not None:
             try:
-                with np.load(self._folder / f"{name}.npz", allow_pickle=False) as file:
-                    self._kept[name] = {each: file[each] for each in file.files}
+                with (self._folder / f"{name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                    self._kept[name] = {each: arrays[each] for each in arrays.files}
             except (OSError, ValueError, EOFError, zipfile.BadZipFile):
                 return None
         return self._kept.get(name)

@@ -24,11 +24,6 @@ class Batch:
     at_once: int
 
 
-def category_of(member: Member) -> str:
-    """Return the category that an agent belongs to; "" for one without kin."""
-    return member.spec.kinship.category if member.spec.kinship else ""
-
-
 def next_batch(mode: str, waiting: Sequence[Member], cores: int) -> Batch:
     """Return the batch for a mode or a category; never an empty one where somebody waits.
 
@@ -44,7 +39,7 @@ def next_batch(mode: str, waiting: Sequence[Member], cores: int) -> Batch:
             return Batch(members=tuple(waiting[:1]), at_once=1)
         together = [each for each in waiting if each.name not in ALONE]
         return Batch(members=tuple(together[:cores]), at_once=cores)
-    own = tuple(each for each in waiting if category_of(each) == mode)
+    own = tuple(each for each in waiting if each.category == mode)
     return Batch(members=own or tuple(waiting[:1]), at_once=1)
 
 
@@ -52,5 +47,5 @@ def by_category(waiting: Sequence[Member]) -> Mapping[str, int]:
     """Return how many of each category have still to work."""
     counts: dict[str, int] = {}
     for each in waiting:
-        counts[category_of(each)] = counts.get(category_of(each), 0) + 1
+        counts[each.category] = counts.get(each.category, 0) + 1
     return counts

@@ -3,7 +3,7 @@
 import resource
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -14,11 +14,12 @@ from steersman.core.errors import InvalidInput, NotFound, SteersmanError
 from steersman.core.ports import AgentHandle, Progress
 from steersman.packs.qe.fleet.findings import SEVERITIES
 from steersman.packs.qe.fleet.member import Member, Round, commander, member, roster
-from steersman.packs.qe.fleet.plan import CATEGORIES, Batch, by_category, category_of, field_of, next_batch
+from steersman.packs.qe.fleet.memory import Memory
+from steersman.packs.qe.fleet.plan import CATEGORIES, Batch, by_category, field_of, next_batch
 from steersman.packs.qe.fleet.rendering.folder import write_report
-from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step
+from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step, agent_report
 from steersman.packs.qe.fleet.site import Evidence, Site, open_site
-from steersman.packs.qe.fleet.upcoming import Next, next_action
+from steersman.packs.qe.fleet.tally import Tally
 from steersman.packs.qe.fleet.verdict import judge
 from steersman.packs.qe.project.discovery import Project, discover
 from steersman.packs.qe.project.process import end_all
@@ -33,24 +34,27 @@ _UNKNOWN_SUITE_S = 0.0
 class FleetOptions:
     """path: the project. budget_s: for all the work. seed: of what is planted and drawn. python: the project's interpreter.
 
-    timeout_s: limit for one run of a tool or of the suite. agents: who works (empty: all). workers: agents at a time (0: as
-    many as there are cores). report: the folder of the report.
+    rounds: decisions of each agent at most; time ends its turn earlier. timeout_s: limit for one run of a tool or of the
+    suite. agents: who works (empty: all). workers: agents at a time (0: as many as there are cores). report: the folder of
+    the report. memory: the folder of what skills keep from run to run ("": nowhere).
     """
 
     path: str
     report: str
     budget_s: float = 600.0
+    rounds: int = 3
     seed: int = 0
     python: str = ""
     timeout_s: float = 120.0
     agents: tuple[str, ...] = ()
     workers: int = 0
+    memory: str = ""
 
     def __post_init__(self) -> None:
-        if self.budget_s < _LEAST_S or self.timeout_s <= 0 or self.workers < 0:
+        if self.budget_s < _LEAST_S or self.timeout_s <= 0 or self.workers < 0 or self.rounds < 1:
             raise InvalidInput(
-                f"needs a budget of at least {_LEAST_S:g} s, a positive timeout and no negative number of workers, got "
-                f"{self.budget_s:g}, {self.timeout_s:g} and {self.workers}."
+                f"needs a budget of at least {_LEAST_S:g} s, a positive timeout, no negative number of workers and a round "
+                f"at least, got {self.budget_s:g}, {self.timeout_s:g}, {self.workers} and {self.rounds}."
             )
 
 
@@ -106,6 +110,7 @@ class _Fleet:
         self._spec, self._handle, self._members, self._project = spec, handle, members, project
         self._options, self._progress = options, progress
         self._evidence = Evidence()
+        self._memory = Memory(Path(options.memory) if options.memory else None)
         self._reports: dict[str, AgentReport] = {}
         self._steps: list[Step] = []
         self._cores = options.workers or cores()
@@ -123,7 +128,7 @@ class _Fleet:
             batch = self._command(waiting)
             waiting = [each for each in waiting if each not in batch.members]
         for each in waiting:
-            self._reports[each.name] = _report(each, left_out="the budget was used up before its turn")
+            self._reports[each.name] = agent_report(each, left_out="the budget was used up before its turn")
         return self._report(stopped)
 
     def _measure_suite(self) -> None:
@@ -141,9 +146,10 @@ class _Fleet:
         decision = self._handle.decide(self._state(waiting))
         batch = next_batch(str(decision.action["action"]), waiting, self._cores)
         before, cpu = time.monotonic(), _cpu_s()
+        turn_s = self._left_s() * batch.at_once / len(waiting)
         with ThreadPoolExecutor(batch.at_once, thread_name_prefix="steersman-fleet") as pool:
             try:
-                values = list(pool.map(self._work, batch.members))
+                values = list(pool.map(lambda each: self._work(each, turn_s), batch.members))
             except BaseException:
                 end_all()  # an interrupt: the tools end, so that their threads do
                 raise
@@ -168,26 +174,35 @@ class _Fleet:
         )
         return batch
 
-    def _work(self, worker: Member) -> float:
+    def _work(self, worker: Member, turn_s: float) -> float:
         """Let one agent work at a copy of its own; return what it earned between the worst (0) and the best (1)."""
         began = time.monotonic()
-        made, left_out, upcoming = None, "", None
+        rounds: list[Round] = []
+        left_out = ""
         try:
             self._check(worker)
             with self._site(worker.name) as site:
-                made = worker.round(site)
-                upcoming = next_action(worker.spec, worker.handle, worker.skill.look(site))
+                for made in self._turn(worker, site, turn_s):
+                    rounds.append(made)
         except SteersmanError as error:
             left_out = str(error)
         except Exception as error:  # noqa: BLE001 - a fault of one agent is told, and the others go on
             left_out = f"a fault of ours, please report it: {type(error).__name__}: {error}"
-        self._progress.done(f"{worker.name}: {made.line if made else f'did not work: {left_out}'}")
-        report = _report(worker, wall_s=time.monotonic() - began, made=made, left_out=left_out, upcoming=upcoming)
+        report = agent_report(worker, wall_s=time.monotonic() - began, rounds=rounds, left_out=left_out)
         self._reports[worker.name] = report
-        if made is None or made.reward is None:
-            return 0.0
+        self._progress.done(f"{worker.name}: {report.line}")
         low, high = worker.spec.reward_range
-        return (made.reward - low) / (high - low)
+        return 0.0 if report.reward is None else (report.reward - low) / (high - low)
+
+    def _turn(self, worker: Member, site: Site, turn_s: float) -> Iterator[Round]:
+        """Yield the rounds of a turn: as many as are wanted, while one more like those before fits into its time."""
+        began = time.monotonic()
+        for number in range(self._options.rounds):
+            used_s = time.monotonic() - began
+            if number and used_s * (number + 1) / number > turn_s:
+                return
+            site.begin(number)
+            yield worker.round(site)
 
     def _site(self, name: str) -> AbstractContextManager[Site]:
         return open_site(
@@ -197,6 +212,7 @@ class _Fleet:
             timeout_s=max(min(self._options.timeout_s, self._left_s()), 1.0),
             progress=self._progress,
             evidence=self._evidence,
+            memory=self._memory,
         )
 
     def _check(self, worker: Member) -> None:
@@ -223,6 +239,7 @@ class _Fleet:
             if each.receipt is not None:
                 each.receipt.wait(_ACKNOWLEDGE_S)
         reference = self._evidence.known_reference
+        reports = tuple(self._reports[each.name] for each in self._members)
         findings = sorted(
             dict.fromkeys(self._evidence.findings),
             key=lambda each: (SEVERITIES.index(each.severity), each.file, each.line),
@@ -239,26 +256,20 @@ class _Fleet:
             failing=() if reference is None else tuple(sorted(reference.failing)),
             flaky=() if reference is None else tuple(sorted(reference.flaky)),
             verdict=judge(reference, self._why_not, findings),
-            agents=tuple(self._reports[each.name] for each in self._members),
+            agents=reports,
             steps=tuple(self._steps),
             findings=tuple(findings),
             files={file: text for each in self._members for file, text in each.files.items()},
+            tally=sum((each.tally for each in reports), Tally()),
+            coverage=_coverage(reports),
             stopped=stopped,
         )
 
 
-def _report(
-    worker: Member, *, wall_s: float = 0.0, made: Round | None = None, left_out: str = "", upcoming: Next | None = None
-) -> AgentReport:
-    return AgentReport(
-        agent=worker.name,
-        category=category_of(worker),
-        reward_range=worker.spec.reward_range,
-        wall_s=wall_s,
-        round=made,
-        left_out=left_out,
-        next=upcoming,
-    )
+def _coverage(reports: Sequence[AgentReport]) -> tuple[float, float] | None:
+    """Return the coverage before the first generated test and after the last one, by whoever measured both."""
+    measured = [round.measurements for each in reports for round in each.rounds if "coverage_after" in round.measurements]
+    return (measured[0]["coverage_before"], measured[-1]["coverage_after"]) if measured else None
 
 
 def _cpu_s() -> float:

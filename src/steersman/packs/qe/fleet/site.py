@@ -41,18 +41,27 @@ class Evidence:
 class Site:
     """A project's copy at which agents work one after the other; each leaves it as it was.
 
-    generator: of what is planted and drawn, a new one for each round. timeout_s: limit for one run of anything.
-    evidence: what is known by now; what was planted is not in it. memory: what skills keep from one run to the next.
+    seed: of what is planted and drawn, together with the agent's name and the number of the round. timeout_s: limit for
+    one run of anything. evidence: what is known by now; what was planted is not in it. memory: what skills keep from one
+    run to the next.
     """
 
     sandbox: Sandbox
     suite: Suite
-    generator: np.random.Generator
+    agent: str
+    seed: int
     timeout_s: float
     progress: Progress
     evidence: Evidence = field(default_factory=Evidence)
     memory: Memory = field(default_factory=Memory)
-    round: int = 0
+    generator: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begin(0)
+
+    def begin(self, number: int) -> None:
+        """Begin a round: what it plants and draws follows from the seed, the agent and the round, not from what was done."""
+        self.generator = np.random.default_rng([self.seed, number, *self.agent.encode()])
 
     @property
     def project(self) -> Project:
@@ -95,15 +104,13 @@ def open_site(
     evidence: Evidence | None = None,
     memory: Memory | None = None,
 ) -> Iterator[Site]:
-    """Copy a project and yield the place of work of an agent; the copy is removed in the end.
-
-    What is planted follows from the seed and the agent's name. Raises what `open_sandbox` does.
-    """
+    """Copy a project and yield the place of work of an agent; it is removed in the end. Raises what `open_sandbox` does."""
     with open_sandbox(project) as sandbox:
         yield Site(
             sandbox=sandbox,
             suite=Suite(sandbox, memory_mb=0.75 * memory_available_mb()),
-            generator=np.random.default_rng([seed, *agent.encode()]),
+            agent=agent,
+            seed=seed,
             timeout_s=timeout_s,
             progress=progress,
             evidence=evidence or Evidence(),

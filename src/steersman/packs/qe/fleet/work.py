@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import AgentHandle, Progress
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.member import Member, Round, member
+from steersman.packs.qe.fleet.memory import Memory
 from steersman.packs.qe.fleet.site import Site, open_site
-from steersman.packs.qe.fleet.upcoming import Next, next_action
+from steersman.packs.qe.fleet.upcoming import Next
 from steersman.packs.qe.project.discovery import discover
 
 _ACKNOWLEDGE_S = 60.0
@@ -18,7 +20,8 @@ _ACKNOWLEDGE_S = 60.0
 class WorkOptions:
     """agent: its name, with or without "qe/". path: the project. rounds: decisions. seed: of what is planted and drawn.
 
-    python: the project's interpreter ("": its own). timeout_s: limit for one run of a tool or of the suite.
+    python: the project's interpreter ("": its own). timeout_s: limit for one run of a tool or of the suite. memory: the
+    folder of what its skill keeps from run to run ("": nowhere).
     """
 
     agent: str
@@ -27,6 +30,7 @@ class WorkOptions:
     seed: int = 0
     python: str = ""
     timeout_s: float = 300.0
+    memory: str = ""
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.timeout_s <= 0:
@@ -43,7 +47,7 @@ class WorkReport:
     rounds: tuple[Round, ...]
     findings: tuple[Finding, ...]
     files: Mapping[str, str]
-    next: Next
+    next: Next | None
 
 
 def work(agent: Callable[[str], AgentHandle], options: WorkOptions, progress: Progress) -> WorkReport:
@@ -56,7 +60,10 @@ def at_work(worker: Member, options: WorkOptions, progress: Progress) -> WorkRep
     progress.phase("reading the project", 1)
     project = discover(options.path, options.python or None, tests_needed=worker.skill.needs_tests)
     progress.step(f"{project.name}: {len(project.sources)} source files, {len(project.tests)} test files")
-    with open_site(project, worker.name, seed=options.seed, timeout_s=options.timeout_s, progress=progress) as site:
+    memory = Memory(Path(options.memory) if options.memory else None)
+    with open_site(
+        project, worker.name, seed=options.seed, timeout_s=options.timeout_s, progress=progress, memory=memory
+    ) as site:
         progress.phase(f"{options.rounds} rounds: look, decide, work, learn", options.rounds)
         rounds = [_round(worker, site, number) for number in range(options.rounds)]
         if worker.receipt is not None:
@@ -68,12 +75,12 @@ def at_work(worker: Member, options: WorkOptions, progress: Progress) -> WorkRep
             rounds=tuple(rounds),
             findings=tuple(site.findings),
             files=worker.files,
-            next=next_action(worker.spec, worker.handle, worker.skill.look(site)),
+            next=worker.upcoming(),
         )
 
 
 def _round(worker: Member, site: Site, number: int) -> Round:
-    site.round = number
+    site.begin(number)
     made = worker.round(site)
     site.progress.step(made.line)
     return made

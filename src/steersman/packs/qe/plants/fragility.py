@@ -190,6 +190,11 @@ class Service:
     operations: tuple[Operation, ...]
     criticality: int
 
+    @property
+    def weak(self) -> float:
+        """How many operations some fault hurts."""
+        return float(sum(bool(each.weak_to) for each in self.operations))
+
     def weak_to(self, fault: str) -> tuple[Operation, ...]:
         """Return the operations that cannot take a fault."""
         return tuple(each for each in self.operations if fault in each.weak_to)

@@ -5,6 +5,7 @@ import pytest
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.member import Round
 from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step
+from steersman.packs.qe.fleet.tally import Tally
 from steersman.packs.qe.fleet.verdict import Verdict
 
 HOSTILE = '<script>alert("x")</script> | a\x00b \ud800'.encode(errors="replace").decode()
@@ -39,7 +40,11 @@ def report() -> FleetReport:
                 category="performance-security",
                 reward_range=(-50.0, 100.0),
                 wall_s=2.0,
-                round=made,
+                rounds=(made,),
+                chose="quick",
+                reward=25.0,
+                tally=Tally(planted=8.0, found=8.0),
+                seen="8 of 8 found",
                 left_out="",
                 next=None,
             ),
@@ -48,7 +53,11 @@ def report() -> FleetReport:
                 category="specialized",
                 reward_range=(0.0, 1.0),
                 wall_s=0.0,
-                round=None,
+                rounds=(),
+                chose="",
+                reward=None,
+                tally=Tally(),
+                seen="did not work: no page",
                 left_out="no page",
                 next=None,
             ),
@@ -61,6 +70,8 @@ def report() -> FleetReport:
             Finding(tool="bandit", rule="B602", severity="high", file="shop.py", line=5, message=HOSTILE),
             Finding(tool="ruff", rule="S105", severity="low", file="shop.py", line=0, message="m", confirmed=True),
         ),
+        tally=Tally(planted=8.0, found=8.0),
+        coverage=(50.0, 62.5),
         files={"tests/test_new.py": "def test_new():\n    assert True"},
         stopped="",
     )

@@ -8,7 +8,7 @@ import pytest
 from steersman.core.ports import AgentHandle
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.member import Member, commander, roster
-from steersman.packs.qe.fleet.plan import CATEGORIES, MODES, category_of, next_batch
+from steersman.packs.qe.fleet.plan import CATEGORIES, MODES, next_batch
 from steersman.packs.qe.fleet.reward import composite
 from steersman.packs.qe.fleet.verdict import judge
 from steersman.packs.qe.project.coverage_map import CoverageMap
@@ -73,7 +73,7 @@ def test_every_choice_leaves_somebody_to_work(members: list[Member]) -> None:
 
 
 def test_the_commander_knows_every_category(members: list[Member]) -> None:
-    assert {category_of(each) for each in members} <= {*CATEGORIES}
+    assert {each.category for each in members} <= {*CATEGORIES}
     assert {*commander().actions.dimensions["action"]} == {*MODES, *CATEGORIES}
     assert "fleet-commander" not in roster()
 

@@ -32,10 +32,10 @@ def junit(report: FleetReport) -> str:
 
 def _agent(suite: ElementTree.Element, report: AgentReport) -> None:
     case = _case(suite, f"agents.{report.category}", report.agent, report.wall_s)
-    if report.round is None:
+    if not report.rounds:
         _say(case, "skipped", report.left_out)
     else:
-        ElementTree.SubElement(case, "system-out").text = _clean(report.round.line)
+        ElementTree.SubElement(case, "system-out").text = _clean(report.line)
 
 
 def _case(suite: ElementTree.Element, group: str, name: str, seconds: float) -> ElementTree.Element:

@@ -29,7 +29,19 @@ def _facts(report: FleetReport) -> str:
     return (
         f"{report.tests} tests in {report.suite_s:.1f} s. The fleet worked {report.wall_s:.0f} s of {report.budget_s:.0f} s "
         f"({report.cpu_s:.0f} s of the processor), seed {report.seed}.{stopped}"
+        + "".join(f" {each}." for each in achievements(report))
     )
+
+
+def achievements(report: FleetReport) -> list[str]:
+    """Return in words what was found of what was planted, and what the generated tests cover more."""
+    said = []
+    if report.tally.planted:
+        said.append(f"Of {report.tally.planted:g} planted faults it found {report.tally.found:g}")
+    if report.coverage and report.coverage[1] > report.coverage[0]:
+        before, after = report.coverage
+        said.append(f"Its tests cover {after - before:.1f} % of the branches more ({before:.1f} % to {after:.1f} %)")
+    return said
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:
@@ -51,13 +63,10 @@ def _findings(report: FleetReport) -> list[str]:
 def _agents(agents: Iterable[AgentReport]) -> list[str]:
     rows = []
     for each in agents:
-        if each.round is None:
-            rows.append((each.agent, "–", "–", f"did not work: {each.left_out}", ""))
-        else:
-            earned = "to come" if each.round.reward is None else f"{each.round.reward:+.1f}"
-            upcoming = f"{words(each.next.action)}: {each.next.why}" if each.next else ""
-            rows.append((each.agent, words(each.round.action), earned, "; ".join(each.round.notes), upcoming))
-    return _table(("agent", "chose", "reward", "what was seen", "next, it would"), rows)
+        upcoming = f"{words(each.next.action)}: {each.next.why}" if each.next else ""
+        found = f"{each.tally.found:g} of {each.tally.planted:g}" if each.tally.planted else ""
+        rows.append((each.agent, each.chose, found, each.earned if each.rounds else "", each.seen, upcoming))
+    return _table(("agent", "chose", "planted, found", "reward", "what was seen", "next, it would"), rows)
 
 
 def _steps(report: FleetReport) -> list[str]:

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from steersman.packs.qe.fleet.findings import SEVERITIES
 from steersman.packs.qe.fleet.member import words
+from steersman.packs.qe.fleet.rendering.markdown import achievements
 from steersman.packs.qe.fleet.report import AgentReport, FleetReport
 
 _WIDTH = 640.0
@@ -39,6 +40,7 @@ def page(report: FleetReport) -> str:
         counts=[(each, counts[each]) for each in SEVERITIES],
         agents=[(each, _share(each)) for each in report.agents],
         words=words,
+        achievements=achievements(report),
         bars=time_line(report),
         width=_WIDTH,
     )
@@ -59,7 +61,7 @@ def time_line(report: FleetReport) -> list[Bar]:
 
 def _share(report: AgentReport) -> float | None:
     """Return where the reward lies between the worst and the best, in per cent; None where there is none."""
-    if report.round is None or report.round.reward is None:
+    if report.reward is None:
         return None
     low, high = report.reward_range
-    return 100.0 * (report.round.reward - low) / (high - low)
+    return 100.0 * (report.reward - low) / (high - low)
