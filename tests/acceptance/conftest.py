@@ -1,7 +1,9 @@
-"""Run the installed command line as its users do: in a process of its own."""
+"""Run the command line as its users do, in a process of its own; or in this one, where a process is not what is tested."""
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from steersman.cli import main
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,5 +45,32 @@ def cli(tmp_path: Path) -> Callable[..., Done]:
             env={**os.environ, "CI": "1", "XDG_DATA_HOME": str(tmp_path / "data"), **(env or {})},
         )
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Return the same for this process, where a start of Python would cost a second and show nothing.
+
+    An error that would end the program with a traceback fails the test.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CI", "1")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+    def run(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Done:
+        before = signal.getsignal(signal.SIGTERM)
+        with monkeypatch.context() as patched:
+            for name, value in (env or {}).items():
+                patched.setenv(name, value)
+            patched.setattr(sys, "argv", ["steersman", *arguments])
+            patched.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        signal.signal(signal.SIGTERM, before)
+        said = capsys.readouterr()
+        return Done(code=int(ended.value.code or 0), out=said.out, err=said.err)
 
     return run

@@ -32,53 +32,64 @@ def mine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_whole_loop(cli: Callable[..., Any], mine: Path) -> None:
-    made = cli("decide", "mine/backup", STATE, "--json")
+def test_the_whole_loop(command: Callable[..., Any], mine: Path) -> None:
+    made = command("decide", "mine/backup", STATE, "--json")
     assert made.code == 0, made.err
     decision = made.json
     assert decision["executed"]["action"] in ("now", "later")
     assert 0 < decision["propensity"] <= 1
     name = decision["id"]
 
-    assert cli("report", name, '{"reward": 0.5}').code == 0
-    assert cli("report", name, '{"reward": 0.5}').code == 0  # again: harmless
-    clash = cli("report", name, '{"reward": 0.6}')
+    assert command("report", name, '{"reward": 0.5}').code == 0
+    assert command("report", name, '{"reward": 0.5}').code == 0  # again: harmless
+    clash = command("report", name, '{"reward": 0.6}')
     assert clash.code == 7
     assert "already has another outcome" in clash.err
-    assert cli("report", name, '{"reward": 0.6}', "--correct", "--json").json["revision"] == 1
+    assert command("report", name, '{"reward": 0.6}', "--correct", "--json").json["revision"] == 1
 
-    explained = cli("explain", name)
+    explained = command("explain", name)
     assert explained.code == 0
     for word in ("mine/backup", "propensity", "night", "Outcome", "0.6"):
         assert word in explained.out
-    replayed = cli("replay", name, "--json")
+    replayed = command("replay", name, "--json")
     assert (replayed.code, replayed.json["identical"]) == (0, True)
 
-    doctor = cli("doctor", "--json")
+    doctor = command("doctor", "--json")
     assert doctor.code == 2  # too few updates to judge anything
     assert doctor.json[0]["outcomes"] == 1
-    assert cli("audit", "--json").json[0]["event"] == "outcome refused"
-    listed = {each["agent"]: each for each in cli("agents", "--json").json}
+    assert command("audit", "--json").json[0]["event"] == "outcome refused"
+    listed = {each["agent"]: each for each in command("agents", "--json").json}
     assert listed["mine/backup"]["decisions"] == 1
     assert "qe/test-executor" in listed
 
 
-def test_a_log_moves_to_another_store(cli: Callable[..., Any], mine: Path) -> None:
+def test_what_one_process_did_the_next_one_knows(cli: Callable[..., Any], mine: Path) -> None:
+    name = cli("decide", "mine/backup", STATE, "--json").json["id"]
+    assert cli("report", name, '{"reward": 0.5}').code == 0
+    clash = cli("report", name, '{"reward": 0.6}', "--json")
+    assert json.loads(clash.err)["exit_code"] == clash.code == 7
+    assert cli("import", "-", "--store", "other.db", stdin=cli("export").out).code == 0
+    assert cli("replay", name, "--store", "other.db").code == 0
+    unread = cli("decide", "--nonsense")
+    assert (unread.code, "Traceback" in unread.err) == (3, False), unread.err
+
+
+def test_a_log_moves_to_another_store(command: Callable[..., Any], mine: Path) -> None:
     for _ in range(3):
-        name = cli("decide", "mine/backup", STATE, "--json").json["id"]
-        assert cli("report", name, '{"reward": 0.5}').code == 0
+        name = command("decide", "mine/backup", STATE, "--json").json["id"]
+        assert command("report", name, '{"reward": 0.5}').code == 0
     for file in ("log.jsonl", "log.parquet"):
-        assert cli("export", file).code == 0
-        moved = cli("import", file, "--store", f"{file}.db", "--json")
+        assert command("export", file).code == 0
+        moved = command("import", file, "--store", f"{file}.db", "--json")
         assert (moved.code, moved.json) == (0, {"imported": 6})
-        assert cli("import", file, "--store", f"{file}.db", "--json").json == {"imported": 0}
-        assert cli("replay", name, "--store", f"{file}.db").code == 0
-        assert cli("export", "--store", f"{file}.db").out == cli("export").out
+        assert command("import", file, "--store", f"{file}.db", "--json").json == {"imported": 0}
+        assert command("replay", name, "--store", f"{file}.db").code == 0
+        assert command("export", "--store", f"{file}.db").out == command("export").out
 
 
-def test_a_damaged_export_changes_nothing(cli: Callable[..., Any], mine: Path) -> None:
-    cli("decide", "mine/backup", STATE)
-    lines = cli("export").out.splitlines()
+def test_a_damaged_export_changes_nothing(command: Callable[..., Any], mine: Path) -> None:
+    command("decide", "mine/backup", STATE)
+    lines = command("export").out.splitlines()
     damaged = [
         [*lines[:1], lines[1].replace('"step":0', '"step":NaN')],
         [*lines[:1], lines[1][:-9]],
@@ -87,49 +98,49 @@ def test_a_damaged_export_changes_nothing(cli: Callable[..., Any], mine: Path) -
         [*lines[:1], '{"outcome":null}'],
     ]
     for content in damaged:
-        done = cli("import", "-", "--store", "other.db", stdin="\n".join(content))
+        done = command("import", "-", "--store", "other.db", stdin="\n".join(content))
         assert done.code == 3, done.err
-        assert cli("export", "--store", "other.db").out.count("\n") == 1
+        assert command("export", "--store", "other.db").out.count("\n") == 1
 
 
-def test_the_kill_switch_from_the_command_line(cli: Callable[..., Any], mine: Path) -> None:
-    cli("decide", "mine/backup", STATE)
-    assert cli("kill", "mine", "--reason", "drill").code == 0
-    stopped = cli("decide", "mine/backup", STATE, "--json").json
+def test_the_kill_switch_from_the_command_line(command: Callable[..., Any], mine: Path) -> None:
+    command("decide", "mine/backup", STATE)
+    assert command("kill", "mine", "--reason", "drill").code == 0
+    stopped = command("decide", "mine/backup", STATE, "--json").json
     assert stopped["arm"] == "safe"
     assert "drill" in stopped["reason"]
-    assert cli("kill", "mine", "--off").code == 0
-    assert cli("decide", "mine/backup", STATE, "--json").json["arm"] != "safe"
-    assert [each["event"] for each in cli("audit", "--json").json][:2] == ["kill switch off", "kill switch on"]
+    assert command("kill", "mine", "--off").code == 0
+    assert command("decide", "mine/backup", STATE, "--json").json["arm"] != "safe"
+    assert [each["event"] for each in command("audit", "--json").json][:2] == ["kill switch off", "kill switch on"]
 
 
-def test_pins_and_pauses_from_the_command_line(cli: Callable[..., Any], mine: Path) -> None:
-    cli("decide", "mine/backup", STATE)
-    missed = cli("pin", "mine/backup", "action=nwo")
+def test_pins_and_pauses_from_the_command_line(command: Callable[..., Any], mine: Path) -> None:
+    command("decide", "mine/backup", STATE)
+    missed = command("pin", "mine/backup", "action=nwo")
     assert (missed.code, "Did you mean 'now'" in missed.err) == (3, True), missed.err
-    assert "later" in cli("pin", "mine/backup", "action=later", "--hours", "2").out
-    assert cli("pause", "mine").code == 0
-    pinned = cli("decide", "mine/backup", STATE, "--json").json
+    assert "later" in command("pin", "mine/backup", "action=later", "--hours", "2").out
+    assert command("pause", "mine").code == 0
+    pinned = command("decide", "mine/backup", STATE, "--json").json
     assert (pinned["executed"], pinned["may_explore"]) == ({"action": "later"}, False)
-    assert cli("pin", "mine/backup", "--off").code == 0
+    assert command("pin", "mine/backup", "--off").code == 0
     (mine / "steersman.toml").write_text("this is no TOML")
-    assert cli("kill", "mine").code == 0, "a kill switch needs nothing but the store"
+    assert command("kill", "mine").code == 0, "a kill switch needs nothing but the store"
     (mine / "steersman.toml").unlink()
-    told = cli("doctor")
+    told = command("doctor")
     assert "mine/backup is left out" in told.err, "one agent whose definition is not here keeps no other from being told"
 
 
-def test_the_trail_is_verified_against_its_anchor(cli: Callable[..., Any], mine: Path) -> None:
-    cli("decide", "mine/backup", STATE, "--store", "kept.db")
-    cli("kill", "--store", "kept.db")
-    assert cli("audit", "--anchor", "heads.jsonl", "--store", "kept.db").code == 0
-    nowhere = cli("audit", "--anchor", "no/such/folder/heads.jsonl", "--store", "kept.db")
+def test_the_trail_is_verified_against_its_anchor(command: Callable[..., Any], mine: Path) -> None:
+    command("decide", "mine/backup", STATE, "--store", "kept.db")
+    command("kill", "--store", "kept.db")
+    assert command("audit", "--anchor", "heads.jsonl", "--store", "kept.db").code == 0
+    nowhere = command("audit", "--anchor", "no/such/folder/heads.jsonl", "--store", "kept.db")
     assert (nowhere.code, "Name another file" in nowhere.err) == (5, True), nowhere.err
-    assert cli("audit", "--verify", "--anchor", "heads.jsonl", "--store", "kept.db").code == 0
+    assert command("audit", "--verify", "--anchor", "heads.jsonl", "--store", "kept.db").code == 0
     with sqlite3.connect(mine / "kept.db") as connection:
         connection.execute("update audit_events set actor = 'somebody else' where event = 'kill switch on'")
     connection.close()
-    found = cli("audit", "--verify", "--store", "kept.db", "--json")
+    found = command("audit", "--verify", "--store", "kept.db", "--json")
     assert (found.code, found.json["intact"]) == (1, False)
     assert "was changed" in found.json["faults"][0]
 
@@ -158,32 +169,31 @@ def test_the_trail_is_verified_against_its_anchor(cli: Callable[..., Any], mine:
     ],
 )
 def test_bad_input_is_answered_with_the_way_out(
-    cli: Callable[..., Any], mine: Path, arguments: tuple[str, ...], code: int, message: str
+    command: Callable[..., Any], mine: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    cli("decide", "mine/backup", STATE)
-    done = cli(*arguments)
+    command("decide", "mine/backup", STATE)
+    done = command(*arguments)
     assert message in done.err
     assert done.code == code
-    assert "Traceback" not in done.err
 
 
-def test_errors_are_json_where_that_is_asked_for(cli: Callable[..., Any], mine: Path) -> None:
-    done = cli("decide", "nobody", STATE, "--json")
+def test_errors_are_json_where_that_is_asked_for(command: Callable[..., Any], mine: Path) -> None:
+    done = command("decide", "nobody", STATE, "--json")
     assert json.loads(done.err)["exit_code"] == done.code == 6
 
 
-def test_a_corrupt_store_and_one_of_a_newer_version_are_refused_untouched(cli: Callable[..., Any], mine: Path) -> None:
-    cli("decide", "mine/backup", STATE, "--store", "good.db")
+def test_a_corrupt_store_and_one_of_a_newer_version_are_refused_untouched(command: Callable[..., Any], mine: Path) -> None:
+    command("decide", "mine/backup", STATE, "--store", "good.db")
     (mine / "corrupt.db").write_bytes(b"not a database, but long enough to look like one" * 100)
     before = (mine / "corrupt.db").read_bytes()
-    done = cli("decide", "mine/backup", STATE, "--store", "corrupt.db")
+    done = command("decide", "mine/backup", STATE, "--store", "corrupt.db")
     assert done.code == 1
     assert "corrupt.db" in done.err
     assert (mine / "corrupt.db").read_bytes() == before
     with sqlite3.connect(mine / "good.db") as connection:
         connection.execute("update alembic_version set version_num = '9999'")
     connection.close()
-    done = cli("decide", "mine/backup", STATE, "--store", "good.db")
+    done = command("decide", "mine/backup", STATE, "--store", "good.db")
     assert done.code == 1
     assert "newer Steersman" in done.err
 
@@ -199,61 +209,61 @@ def test_a_store_has_one_owner(cli: Callable[..., Any], mine: Path) -> None:
         assert cli("agents", "--store", "owned.db").code == 0
 
 
-def test_packs_are_checked(cli: Callable[..., Any], mine: Path) -> None:
-    done = cli("check", "pack", "qe", "--json")
+def test_packs_are_checked(command: Callable[..., Any], mine: Path) -> None:
+    done = command("check", "pack", "qe", "--json")
     assert done.code == 0, done.out
     assert {"qe/test-executor", "qe/security-scanner"} <= {*done.json}
-    assert cli("check", "pack", "mine.py").code == 0
+    assert command("check", "pack", "mine.py").code == 0
     (mine / "bad.py").write_text(AGENT.replace('"now" if state["night"] else "later"', '"sometimes"'))
-    bad = cli("check", "pack", "bad.py")
+    bad = command("check", "pack", "bad.py")
     assert bad.code == 1
     assert "✗" in bad.out
 
 
-def test_settings_show_where_they_come_from(cli: Callable[..., Any], mine: Path) -> None:
-    done = cli("settings", "mine/backup", "--json", env={"STEERSMAN_LEARNING__ALPHA": "0.3"})
+def test_settings_show_where_they_come_from(command: Callable[..., Any], mine: Path) -> None:
+    done = command("settings", "mine/backup", "--json", env={"STEERSMAN_LEARNING__ALPHA": "0.3"})
     rows = {each["setting"]: each for each in done.json}
     assert (rows["learning.alpha"]["value"], rows["learning.alpha"]["from"]) == (0.3, "environment")
     assert rows["learning.gamma"]["from"] == "agent mine/backup"
-    wrong = cli("settings", env={"STEERSMAN_LEARNING__ALHPA": "0.3"})
+    wrong = command("settings", env={"STEERSMAN_LEARNING__ALHPA": "0.3"})
     assert wrong.code == 3
     assert "Did you mean 'alpha'" in wrong.err
 
 
-def test_a_typing_mistake_in_the_kill_switch_is_told(cli: Callable[..., Any], mine: Path) -> None:
-    cli("decide", "mine/backup", STATE)
-    done = cli("kill", "mine/bakup")
+def test_a_typing_mistake_in_the_kill_switch_is_told(command: Callable[..., Any], mine: Path) -> None:
+    command("decide", "mine/backup", STATE)
+    done = command("kill", "mine/bakup")
     assert done.code == 2, "the switch is on all the same: it must work before anything is known"
     assert "Did you mean 'mine/backup'" in done.err
     (mine / "steersman.toml").write_text("[broken")
-    assert cli("kill", "*").code == 0
+    assert command("kill", "*").code == 0
 
 
-def test_agents_of_others_are_listed_without_their_definition(cli: Callable[..., Any], mine: Path) -> None:
-    cli("decide", "mine/backup", STATE)
+def test_agents_of_others_are_listed_without_their_definition(command: Callable[..., Any], mine: Path) -> None:
+    command("decide", "mine/backup", STATE)
     (mine / "steersman.toml").unlink()
-    listed = {each["agent"]: each for each in cli("agents", "--json").json}
+    listed = {each["agent"]: each for each in command("agents", "--json").json}
     assert listed["mine/backup"]["decisions"] == 1
-    assert "agent_files" in cli("doctor").err
+    assert "agent_files" in command("doctor").err
 
 
-def test_a_report_can_be_taken_back_without_measurements(cli: Callable[..., Any], mine: Path) -> None:
-    name = cli("decide", "mine/backup", STATE, "--json").json["id"]
-    assert cli("report", name, '{"reward": 0.5}').code == 0
-    assert cli("report", name, "--withdraw", "--json").json["kind"] == "withdrawn"
+def test_a_report_can_be_taken_back_without_measurements(command: Callable[..., Any], mine: Path) -> None:
+    name = command("decide", "mine/backup", STATE, "--json").json["id"]
+    assert command("report", name, '{"reward": 0.5}').code == 0
+    assert command("report", name, "--withdraw", "--json").json["kind"] == "withdrawn"
 
 
-def test_mistakes_in_the_settings_file_are_told(cli: Callable[..., Any], mine: Path) -> None:
+def test_mistakes_in_the_settings_file_are_told(command: Callable[..., Any], mine: Path) -> None:
     for content, message in (
         ("[agents.'mine/backup'.learning]\nalhpa = 1\n", "Did you mean 'alpha'"),
         ("agent_file = ['mine.py']\n", "Did you mean 'agent_files'"),
     ):
         (mine / "steersman.toml").write_text(content)
-        done = cli("settings")
+        done = command("settings")
         assert (done.code, message in done.err) == (3, True), done.err
 
 
-def test_agents_and_doctor_tell_where_learning_stands(cli: Callable[..., Any], mine: Path) -> None:
+def test_agents_and_doctor_tell_where_learning_stands(command: Callable[..., Any], mine: Path) -> None:
     from steersman.app import Steersman
 
     with Steersman.open(mine / "log.db", settings=mine / "steersman.toml", clock=iter(range(10**6)).__next__) as steersman:
@@ -262,12 +272,12 @@ def test_agents_and_doctor_tell_where_learning_stands(cli: Callable[..., Any], m
             state = {"load": float(index * 37 % 100), "night": index % 3 == 0}
             decision = agent.decide(state)
             agent.report(decision, {"reward": 0.8 if (decision.choice == "now") == state["night"] else -0.5})
-    listed = cli("agents", "--store", "log.db")
+    listed = command("agents", "--store", "log.db")
     assert listed.code == 0
     (line,) = [each for each in listed.out.splitlines() if "mine/backup" in each]
     for word in ("1200", "±", "ready"):
         assert word in line
-    told = cli("doctor", "mine/backup", "--store", "log.db")
+    told = command("doctor", "mine/backup", "--store", "log.db")
     assert told.code == 0, told.out
     for word in (
         "converged",
@@ -278,18 +288,18 @@ def test_agents_and_doctor_tell_where_learning_stands(cli: Callable[..., Any], m
     ):
         assert word in told.out
     assert max(map(len, told.out.splitlines())) <= 100
-    (found,) = cli("doctor", "--store", "log.db", "--json").json
+    (found,) = command("doctor", "--store", "log.db", "--json").json
     assert found["convergence"]["recommendation"] == "ready"
     assert [each["holds"] for each in found["convergence"]["measures"]] == [True] * 5
-    strict = cli("doctor", "--store", "log.db", "--json", env={"STEERSMAN_CONVERGENCE__EXPLORATION": "0.001"})
+    strict = command("doctor", "--store", "log.db", "--json", env={"STEERSMAN_CONVERGENCE__EXPLORATION": "0.001"})
     assert strict.json[0]["convergence"]["recommendation"] == "decay exploration faster"
 
 
-def test_what_stands_out_is_told_and_exits_with_a_warning(cli: Callable[..., Any], mine: Path) -> None:
+def test_what_stands_out_is_told_and_exits_with_a_warning(command: Callable[..., Any], mine: Path) -> None:
     (mine / "mine.py").write_text(AGENT.replace('safe_action="later",', 'safe_action="later", irreversible=("now",),'))
-    name = cli("decide", "mine/backup", STATE, "--json").json["id"]
-    assert cli("report", name, '{"reward": 0.5}').code == 0
-    told = cli("doctor")
+    name = command("decide", "mine/backup", STATE, "--json").json["id"]
+    assert command("report", name, '{"reward": 0.5}').code == 0
+    told = command("doctor")
     assert told.code == 2
     for word in ("not enough data", "0 of 10 windows have closed", "cannot be taken back ('now')", "simulated=True"):
         assert word in told.out

@@ -33,11 +33,12 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(cli: Run, store_url: str, tmp_path: Path) -> Run:
-    """Return a function that runs `steersman` where STEERSMAN_STORE names a store in PostgreSQL."""
+def run(command: Run, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs the command line where STEERSMAN_STORE names a store in PostgreSQL."""
     (tmp_path / "mine.py").write_text(AGENT)
     (tmp_path / "steersman.toml").write_text('agent_files = ["mine.py"]\n')
-    return lambda *arguments, **options: cli(*arguments, **{"env": {"STEERSMAN_STORE": store_url}, **options})
+    monkeypatch.setenv("STEERSMAN_STORE", store_url)
+    return command
 
 
 def decided(run: Run) -> str:
@@ -113,13 +114,13 @@ def test_the_kill_switch_stops_the_next_command(run: Run) -> None:
     assert "Did you mean 'mine/backup'" in mistyped.err
 
 
-def test_many_processes_use_one_store(run: Run, store_url: str, tmp_path: Path) -> None:
+def test_many_processes_use_one_store(cli: Run, run: Run, store_url: str, tmp_path: Path) -> None:
     with Steersman.open(store_url, settings=tmp_path / "steersman.toml") as steersman:
         agent = steersman.agent("mine/backup")
-        name = decided(run)
-        assert run("report", name, '{"reward": 0.5}').code == 0
+        name = decided(cli)
+        assert cli("report", name, '{"reward": 0.5}').code == 0
         assert agent.replay(name).identical
-        told = run("doctor")
+        told = cli("doctor")
         assert "learner" in told.out
         (found,) = run("doctor", "--json").json
         assert found["learner"] == steersman.log.learner("mine/backup")  # type: ignore[attr-defined]
@@ -143,8 +144,7 @@ def test_doctor_says_that_what_is_learned_is_of_another_definition(run: Run, sto
         while not agent.diagnose().outcomes:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        env = {"STEERSMAN_STORE": store_url, "STEERSMAN_LEARNING__GAMMA": "0.5"}
-        told = run("doctor", "--json", env=env)
+        told = run("doctor", "--json", env={"STEERSMAN_LEARNING__GAMMA": "0.5"})
         assert told.code == 2
         assert any("another definition" in each for each in told.json[0]["findings"])
 
@@ -155,15 +155,15 @@ def test_agents_of_a_store_that_is_not_there_are_those_of_the_packs(run: Run) ->
     assert {each["decisions"] for each in listed.json} == {0}
 
 
-@pytest.mark.parametrize("command", ["report nothing {}", "explain nothing", "replay nothing"])
-def test_a_decision_that_is_not_there_is_told(run: Run, store_url: str, command: str) -> None:
+@pytest.mark.parametrize("line", ["report nothing {}", "explain nothing", "replay nothing"])
+def test_a_decision_that_is_not_there_is_told(run: Run, store_url: str, line: str) -> None:
     PostgresLog(store_url).close()
-    done = run(*command.split())
+    done = run(*line.split())
     assert (done.code, "no decision 'nothing'" in done.err) == (6, True), done.err
 
 
 @pytest.mark.parametrize(
-    ("command", "place", "code", "message"),
+    ("line", "place", "code", "message"),
     [
         ("agents", "postgresql://me:secret@127.0.0.1:1/x", 1, "Check that the server runs"),
         ("decide", "postgresql://me:secret@127.0.0.1:1/x", 1, "cannot use the store postgresql://me@127.0.0.1:1/x"),
@@ -173,19 +173,18 @@ def test_a_decision_that_is_not_there_is_told(run: Run, store_url: str, command:
     ],
 )
 def test_a_store_that_cannot_be_used_is_told_with_the_way_out(
-    run: Run, command: str, place: str, code: int, message: str
+    run: Run, line: str, place: str, code: int, message: str
 ) -> None:
-    more = ("mine/backup", STATE) if command == "decide" else ()
-    done = run(command, *more, "--store", place)
+    more = ("mine/backup", STATE) if line == "decide" else ()
+    done = run(line, *more, "--store", place)
     assert message in done.err
     assert done.code == code
-    for secret in ("secret", "Traceback"):
-        assert secret not in done.err
+    assert "secret" not in done.err
 
 
-@pytest.mark.parametrize("command", ["doctor", "audit", "export", "kill", "explain x"])
-def test_a_store_that_is_not_there_is_not_made_by_looking_for_it(run: Run, store_url: str, command: str) -> None:
-    done = run(*command.split())
+@pytest.mark.parametrize("line", ["doctor", "audit", "export", "kill", "explain x"])
+def test_a_store_that_is_not_there_is_not_made_by_looking_for_it(run: Run, store_url: str, line: str) -> None:
+    done = run(*line.split())
     assert done.code == 6
     assert "no store at postgresql://" in done.err
     with psycopg.connect(target(store_url).conninfo) as connection:
