@@ -56,7 +56,7 @@ class Project:
 
     `source_root` is the folder that has to be on the path ("" or "src"), `packages` the import names under test,
     `sources` the files that belong to them without tests, `tests` the test files, `words` the names of pytest plugins
-    that the tests or the configuration speak of.
+    that the tests or the configuration speak of, `left_out` the node ids of tests that are never run, as they never end.
     """
 
     root: Path
@@ -66,6 +66,7 @@ class Project:
     tests: tuple[str, ...]
     words: frozenset[str]
     tools: Tools
+    left_out: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Run a command in a process group of its own, measure it, and end it with all its children when its time is over."""
+"""Run a command in a process group of its own, measure it, and end it with all that it started when its time is over."""
 
 import contextlib
 import os
@@ -7,14 +7,19 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+import uuid
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import DeadlineExceeded, InvalidInput
 
 _POLL_S = 0.004
-_RUNNING: set[int] = set()
+_ENDED: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
+"""Threads that may start no more commands."""
+_MARK = "STEERSMAN_RUN"
+_ROUNDS = 5
 _TAIL = 4000
 
 
@@ -38,57 +43,55 @@ def run_group(
     timeout_s: float,
     log: Path,
     memory_mb: float = 0.0,
-    stop: threading.Event | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Finished:
     """Run a command in a session of its own and wait for it, at most `timeout_s` seconds.
 
-    When the time is over, `stop` is set or the caller is interrupted, the whole group is killed, with every process that
-    descends from it. `memory_mb` limits the address space of each process (0: no limit). Raises InvalidInput where the
-    command cannot be started.
+    When the time is over, `stop` says so or the caller is interrupted, the whole group is killed. In any case all that
+    descends from it ends too, and all that has its environment, which services that moved to a session of their own keep.
+    `memory_mb` limits the address space of each process (0: no limit). Raises InvalidInput where the command cannot be
+    started, DeadlineExceeded after `end_all`.
     """
+    mark = uuid.uuid4().hex
     start = time.monotonic()
-    with log.open("wb") as output:
-        try:
-            process = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise InvalidInput(f"cannot start {command[0]!r}: {error}. Give another interpreter with --python.") from error
-    _limit_memory(process.pid, memory_mb)
-    _RUNNING.add(process.pid)
+    process = _start(command, cwd, {**env, _MARK: mark}, log)
     try:
+        _limit_memory(process.pid, memory_mb)
         ended = _wait(process.pid, start + timeout_s, stop)
-    except BaseException:
-        _end(process)
-        raise
+        status, usage = ended or _end(process)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.monotonic() - start
     finally:
-        _RUNNING.discard(process.pid)
-    timed_out = ended is None
-    status, usage = _end(process) if ended is None else ended
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # nothing that the run left behind may linger in the sandbox
-    wall = time.monotonic() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
+        with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
+            if process.returncode is None:
+                _end(process)
+            os.killpg(process.pid, signal.SIGKILL)
+        end_strays(lambda place: f"{_MARK}={mark}".encode() in (place / "environ").read_bytes())
     return Finished(
         exit_code=process.returncode,
         wall_s=wall,
         cpu_s=usage.ru_utime + usage.ru_stime,
         peak_mb=usage.ru_maxrss / 1024,
-        timed_out=timed_out,
+        timed_out=ended is None,
         tail=log.read_bytes()[-_TAIL:].decode(errors="replace"),
     )
 
 
 def end_all() -> None:
-    """End every command that this process runs now, with its children: after an interrupt, other threads wait for them."""
-    for pid in tuple(_RUNNING):
-        kill_group(pid)
+    """End what all other threads of this process run, and let them start nothing more: after an interrupt."""
+    _ENDED.update(each for each in threading.enumerate() if each is not threading.current_thread())
+
+
+def end_strays(belongs: Callable[[Path], bool]) -> None:
+    """Kill the processes whose folder in /proc a function picks, until none is left; nothing where there is no /proc."""
+    for _ in range(_ROUNDS):  # one that forks meanwhile has a child to find
+        found = [pid for pid in _processes() if pid != os.getpid() and _holds(belongs, pid)]
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if not found:
+            return
+        time.sleep(_POLL_S)
 
 
 def kill_group(leader: int) -> None:
@@ -100,13 +103,31 @@ def kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def _wait(pid: int, deadline: float, stop: threading.Event | None) -> tuple[int, resource.struct_rusage] | None:
+def _start(command: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as output:
+        try:
+            return subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise InvalidInput(f"cannot start {command[0]!r}: {error}. Give another interpreter with --python.") from error
+
+
+def _wait(pid: int, deadline: float, stop: Callable[[], bool] | None) -> tuple[int, resource.struct_rusage] | None:
     """Return the status and the resources of a process once it has ended; None at the deadline or when told to stop."""
     while True:
+        if threading.current_thread() in _ENDED:
+            raise DeadlineExceeded("the run was interrupted, so nothing more is started.")
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
             return status, usage
-        if time.monotonic() > deadline or (stop is not None and stop.is_set()):
+        if time.monotonic() > deadline or (stop is not None and stop()):
             return None
         time.sleep(_POLL_S)
 
@@ -121,10 +142,10 @@ def _end(process: "subprocess.Popen[bytes]") -> tuple[int, resource.struct_rusag
 def _descendants(leader: int) -> list[int]:
     """Return the processes below `leader`, from /proc; none where there is no /proc."""
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
+    for pid in _processes():
         with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = entry.read_text().rsplit(")", 1)[1].split()
-            children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            children.setdefault(int(fields[1]), []).append(pid)
     found: list[int] = []
     queue = [leader]
     while queue:
@@ -132,6 +153,20 @@ def _descendants(leader: int) -> list[int]:
         found += below
         queue += below
     return found
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(each) for each in os.listdir("/proc") if each.isdigit()]
+    except OSError:
+        return []
+
+
+def _holds(belongs: Callable[[Path], bool], pid: int) -> bool:
+    try:
+        return belongs(Path(f"/proc/{pid}"))
+    except OSError:  # it has ended, or is somebody else's
+        return False
 
 
 def _limit_memory(pid: int, memory_mb: float) -> None:

@@ -9,13 +9,15 @@ from steersman.packs.qe.project.coverage_map import CoverageMap, measure_coverag
 from steersman.packs.qe.project.suite import Plan, RunResult, Suite
 
 _REPEAT_BELOW_S = 20.0
+_TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """The suite as it is: tests in file order, when each is done (s), wall and CPU time (s), and the coverage map.
 
-    `failing` fail in every run, and are left out of all that follows; `flaky` failed in some.
+    `failing` fail in every run, and are left out of all that follows; `flaky` failed in some. `hanging`, of those that
+    fail, never end or end the whole run, so they must not be started again.
     """
 
     collected: tuple[str, ...]
@@ -27,6 +29,7 @@ class Reference:
     coverage: CoverageMap
     failing: frozenset[str]
     flaky: frozenset[str]
+    hanging: frozenset[str] = frozenset()
 
     def expected_s(self, killers: frozenset[str]) -> float:
         """Return when the reference run knows the first of the killers; its whole time where there is none."""
@@ -34,13 +37,12 @@ class Reference:
 
 
 def measure_reference(suite: Suite, *, timeout_s: float, progress: Progress) -> Reference:
-    """Run the suite under coverage.py, and then once or twice plainly.
+    """Run the suite under coverage.py, and then once or twice plainly, without the tests that never ended.
 
-    Raises DeadlineExceeded where the suite hangs, NotFound where pytest collects no test, InvalidInput where no test
-    passes or a file cannot be imported.
+    These the suite leaves out from now on. Raises DeadlineExceeded where it takes too long, NotFound where pytest collects
+    no test, InvalidInput where no test passes or a file cannot be imported.
     """
-    first, coverage = measure_coverage(suite, timeout_s=timeout_s)
-    progress.step(f"{len(first.tests)} tests in {first.wall_s:.1f} s" + (", with coverage" if coverage.available else ""))
+    first, coverage, hanging = _first_run(suite, timeout_s=timeout_s, progress=progress)
     _check(suite, first, timeout_s)
     plain = [suite.run(Plan(), timeout_s=timeout_s) for _ in range(2 if first.wall_s < _REPEAT_BELOW_S else 1)]
     for run in plain:
@@ -57,17 +59,33 @@ def measure_reference(suite: Suite, *, timeout_s: float, progress: Progress) -> 
         cpu_s=sum(run.cpu_s for run in plain) / len(plain),
         peak_mb=last.peak_mb,
         coverage=coverage,
-        failing=always,
-        flaky=frozenset().union(*failed) - always,
+        failing=always | hanging,
+        flaky=frozenset().union(*failed) - always - hanging,
+        hanging=hanging,
     )
+
+
+def _first_run(suite: Suite, *, timeout_s: float, progress: Progress) -> tuple[RunResult, CoverageMap, frozenset[str]]:
+    """Run the suite under coverage.py, again without those with which it broke off; return it with all that never ended."""
+    hanging: frozenset[str] = frozenset()
+    for _ in range(_TRIES):
+        run, coverage = measure_coverage(suite, timeout_s=timeout_s)
+        progress.step(f"{len(run.tests)} tests in {run.wall_s:.1f} s" + (", with coverage" if coverage.available else ""))
+        hanging |= run.broke_off
+        suite.left_out |= hanging
+        if run.timed_out or not run.unfinished:
+            break
+        progress.note(f"{', '.join(run.unfinished)} never ended, or ended the whole run: the suite runs again without")
+    return run, coverage, hanging
 
 
 def _check(suite: Suite, run: RunResult, timeout_s: float) -> None:
     root = suite.sandbox.project.root
     if run.timed_out:
+        where = f", in {', '.join(run.unfinished)}" if run.unfinished else ""
         raise DeadlineExceeded(
-            f"the suite of {root} did not end within {timeout_s:.0f} s after {len(run.tests)} tests; it was killed with its "
-            "children. If it is slow rather than hanging, allow more with --timeout."
+            f"the suite of {root} did not end within {timeout_s:.0f} s after {len(run.tests)} tests{where}; it was killed "
+            "with its children. If it is slow rather than hanging, allow more with --timeout."
         )
     if not run.tests and not run.uncollected:
         raise NotFound(

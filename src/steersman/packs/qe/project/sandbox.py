@@ -1,32 +1,37 @@
 """A copy of the project in a temporary folder. The user's tree is read, never written."""
 
+import contextlib
 import errno
 import json
 import os
 import shutil
-import subprocess
+import site
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from steersman.core.errors import InvalidInput, NotPermitted, StoreError
+from steersman.core.errors import InvalidInput, StoreError
 from steersman.packs.qe.project.discovery import Project, is_left_out
+from steersman.packs.qe.project.process import end_strays, run_group
 
 _MARGIN_BYTES = 32 * 1024 * 1024
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FOREIGN = ("PYTEST_", "COV_CORE_", "COVERAGE_", "STEERSMAN_", "HYPOTHESIS_")
+_FOREIGN = ("PYTEST_", "COV_CORE_", "COVERAGE_", "STEERSMAN_", "HYPOTHESIS_", "XDG_")
+_WAY_OUT = "Free some space, or set TMPDIR to a folder on a larger disk. Your project was not touched."
+_IMPORT_S = 60.0
 _ASK_ORIGIN = """
-import importlib, json, sys
+import importlib, json, pathlib, sys
 found = {}
-for name in sys.argv[1:]:
+for name in sys.argv[2:]:
     try:
         module = importlib.import_module(name)
         found[name] = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", [])), "")
     except BaseException as error:
         found[name] = "!" + type(error).__name__ + ": " + str(error)
-print("\\n" + json.dumps(found))
+pathlib.Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
 """
 
 
@@ -39,7 +44,11 @@ class Sandbox:
     scratch: Path
 
     def environment(self) -> dict[str, str]:
-        """Return the environment for the project's interpreter: the copy first on the path, nothing of ours in it."""
+        """Return the environment for the project's interpreter: the copy first on the path, nothing of ours in it.
+
+        Home and the folder for temporary files are the sandbox's own, so that what tests leave there goes with it; where
+        Python finds the user's packages and git the user's name stays as it was.
+        """
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         path = [str(self.scratch), str(self.root / self.project.source_root), kept.get("PYTHONPATH", "")]
         return kept | {
@@ -47,6 +56,10 @@ class Sandbox:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONHASHSEED": "0",
             "PWD": str(self.root),
+            "HOME": str(self.scratch / "home"),
+            "TMPDIR": str(self.scratch / "tmp"),
+            "PYTHONUSERBASE": kept.get("PYTHONUSERBASE") or site.getuserbase(),
+            "GIT_CONFIG_GLOBAL": kept.get("GIT_CONFIG_GLOBAL") or str(Path("~/.gitconfig").expanduser()),
         }
 
     def read(self, file: str) -> str:
@@ -89,7 +102,8 @@ def bare_sandbox(project: Project, parent: Path | None = None) -> Iterator[Sandb
         sandbox = Sandbox(project=project, root=home / "project", scratch=home / "scratch")
         _check_space(project.root, home)
         _copy(project.root, sandbox.root)
-        sandbox.scratch.mkdir()
+        for folder in (sandbox.scratch / "home", sandbox.scratch / "tmp"):
+            folder.mkdir(parents=True)
         shutil.copyfile(Path(__file__).with_name("probe.py"), sandbox.scratch / "steersman_probe.py")
         yield sandbox
     except OSError as error:
@@ -97,29 +111,13 @@ def bare_sandbox(project: Project, parent: Path | None = None) -> Iterator[Sandb
             raise StoreError(f"no space left for the sandbox in {home.parent}: {error}. {_WAY_OUT}") from error
         raise
     finally:
-        shutil.rmtree(home, ignore_errors=True)
-
-
-_WAY_OUT = "Free some space, or set TMPDIR to a folder on a larger disk. Your project was not touched."
+        end_strays(lambda place: _is_inside(place, home))
+        _remove(home)
 
 
 def verify(sandbox: Sandbox) -> None:
     """Import the packages under test as pytest will. Raises InvalidInput unless they come from inside the sandbox."""
-    project = sandbox.project
-    try:
-        answer = subprocess.run(
-            [project.tools.interpreter, "-c", _ASK_ORIGIN, *project.packages],
-            cwd=sandbox.root,
-            env=sandbox.environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-        origins: dict[str, str] = json.loads(answer.stdout.strip().splitlines()[-1])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        raise InvalidInput(f"cannot import {', '.join(project.packages)} in the sandbox: {error}.") from error
+    origins = _origins(sandbox)
     for name, origin in origins.items():
         if origin and not origin.startswith("!") and not Path(origin).resolve().is_relative_to(sandbox.root):
             raise InvalidInput(
@@ -132,6 +130,41 @@ def verify(sandbox: Sandbox) -> None:
             f"no package of the project can be imported: {'; '.join(broken)}. "
             "Give an interpreter that has its dependencies with --python, or build its extensions in place first."
         )
+
+
+def _origins(sandbox: Sandbox) -> dict[str, str]:
+    """Return where each package is imported from, or why it cannot be imported, after "!"."""
+    project, out = sandbox.project, sandbox.scratch / "origins.json"
+    finished = run_group(
+        [project.tools.interpreter, "-c", _ASK_ORIGIN, str(out), *project.packages],
+        cwd=sandbox.root,
+        env=sandbox.environment(),
+        timeout_s=_IMPORT_S,
+        log=sandbox.scratch / "origins.log",
+    )
+    names = ", ".join(project.packages)
+    if finished.timed_out:
+        raise InvalidInput(f"importing {names} did not end within {_IMPORT_S:.0f} s; it was killed with all it started.")
+    try:
+        return dict(json.loads(out.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        why = finished.tail.strip()[-400:] or f"exit code {finished.exit_code}"
+        raise InvalidInput(f"cannot import {names} in the sandbox: {why}") from error
+
+
+def _is_inside(process: Path, home: Path) -> bool:
+    """Return whether a process works in a sandbox or has its environment. process: its folder in /proc."""
+    return (process / "cwd").resolve().is_relative_to(home) or str(home).encode() in (process / "environ").read_bytes()
+
+
+def _remove(home: Path) -> None:
+    """Remove a sandbox, with folders that its tests have made unreadable or unwritable."""
+    for folder, folders, _ in os.walk(home):
+        for each in (Path(folder) / name for name in folders):
+            if not each.is_symlink():
+                with contextlib.suppress(OSError):
+                    each.chmod(0o700)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def _check_space(source: Path, target: Path) -> None:
@@ -148,10 +181,9 @@ def _copy(source: Path, target: Path) -> None:
     for path, relative in _files(source):
         to = target / relative
         to.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with contextlib.suppress(PermissionError):  # what the user may not read, the user's tests cannot read either
             shutil.copy2(path, to)
-        except PermissionError as error:
-            raise NotPermitted(f"cannot read {path}: {error.strerror}. Make it readable, or move it away.") from error
+            to.chmod(to.stat().st_mode | stat.S_IWUSR)
 
 
 def _files(source: Path) -> Iterator[tuple[Path, Path]]:

@@ -1,20 +1,24 @@
 """Run a project's pytest suite for real, by a plan, and measure it."""
 
+import contextlib
 import json
+import math
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.packs.qe.project.process import Finished, run_group
 from steersman.packs.qe.project.sandbox import Sandbox
+from steersman.packs.qe.project.standstill import Standstill
 
 _USAGE_ERROR = (3, 4)
 _NO_TESTS = 5
+_LEAST_LIMIT_S, _TEST_SHARE = 10.0, 0.25
 _OPTIONAL = {
     "hypothesis": "hypothesispytest",
     "timeout": "timeout",
@@ -50,13 +54,17 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class TestResult:
-    """How one test ended: its outcome after retries, how often it was rerun, and when it was known (s since the start)."""
+    """How one test ended: its outcome after retries, how often it was rerun, and when it was known (s since the start).
+
+    broke_off: it did not come to an end by itself, but was cut off at its limit or took the whole run down.
+    """
 
     __test__ = False
     outcome: str
     reruns: int
     duration_s: float
     at_s: float
+    broke_off: bool = False
 
     @property
     def failed(self) -> bool:
@@ -66,7 +74,10 @@ class TestResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """One run of a suite. `uncollected` holds the files that pytest could not import, with the end of the error."""
+    """One run of a suite. `uncollected` holds the files that pytest could not import, with the end of the error.
+
+    `unfinished` began and did not end: with them the run broke off, and what stood behind them did not run.
+    """
 
     tests: Mapping[str, TestResult]
     uncollected: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +85,13 @@ class RunResult:
     cpu_s: float = 0.0
     peak_mb: float = 0.0
     timed_out: bool = False
+    unfinished: tuple[str, ...] = ()
     tail: str = ""
+
+    @property
+    def broke_off(self) -> frozenset[str]:
+        """The tests that did not come to an end by themselves."""
+        return frozenset(name for name, each in self.tests.items() if each.broke_off)
 
     @property
     def failures(self) -> dict[str, float]:
@@ -87,47 +104,72 @@ NOTHING = RunResult(tests={})
 
 
 class Suite:
-    """The test suite of a sandbox. `memory_mb` limits each process (0: no limit); `stop` ends a run from another thread."""
+    """The test suite of a sandbox.
 
-    def __init__(self, sandbox: Sandbox, *, memory_mb: float = 0.0, stop: threading.Event | None = None) -> None:
+    `memory_mb` limits each process (0: no limit); `stop` ends a run from another thread; after `deadline` (by
+    `time.monotonic`) nothing is run any more. `left_out` are tests that are never run: those that would never end.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        *,
+        memory_mb: float = 0.0,
+        stop: threading.Event | None = None,
+        deadline: float = math.inf,
+    ) -> None:
         self.sandbox = sandbox
         self.memory_mb = memory_mb
         self.stop = stop
+        self.deadline = deadline
+        self.left_out = sandbox.project.left_out
         self.extra_env: dict[str, str] = {}
 
     def run(self, plan: Plan, *, timeout_s: float) -> RunResult:
         """Run the planned tests and return what happened; a run over `timeout_s` is killed and says so.
 
-        Raises InvalidInput where pytest refuses its options or configuration, or imports the package under test from
-        outside the sandbox. Tests that fail, and files that cannot be imported, are results, not errors.
+        A test that takes a quarter of that, and over ten seconds, is cut off and has failed. Raises InvalidInput where
+        pytest refuses its options or configuration, or imports the package under test from outside the sandbox,
+        DeadlineExceeded after the deadline. Tests that fail, and files that cannot be imported, are results, not errors.
         """
         if plan.empty:
             return NOTHING
-        scratch = self.sandbox.scratch
-        out = scratch / "result.jsonl"
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0.0:
+            raise DeadlineExceeded("the time for this work is over, so the tests were not run again.")
+        timeout_s = min(timeout_s, left_s)
+        out = self.sandbox.scratch / "result.jsonl"
         outside = Path(f"{out}.outside")
         for old in (out, outside):
             old.unlink(missing_ok=True)
-        (scratch / "plan.json").write_text(json.dumps(self._probe_plan(plan, out)), encoding="utf-8")
-        env = self.sandbox.environment() | self.extra_env | {"STEERSMAN_PROBE": str(scratch / "plan.json")}
-        finished = run_group(
-            self._command(plan),
-            cwd=self.sandbox.root,
-            env=env,
-            timeout_s=timeout_s,
-            log=scratch / "pytest.log",
-            memory_mb=self.memory_mb,
-            stop=self.stop,
-        )
+        limit_s = max(_LEAST_LIMIT_S, timeout_s * _TEST_SHARE)
+        still = Standstill(out, patience_s=1.5 * limit_s)
+        finished = self._finished(plan, out, still, limit_s, timeout_s)
         if outside.exists():
             raise InvalidInput(
                 f"the tests imported {outside.read_text(encoding='utf-8')}, not from the sandbox, so faults would not be "
                 "seen. Use an interpreter without an editable install of the project: --python PATH."
             )
-        return _result(out, finished)
+        return _result(out, finished, stood_still=still.seen)
 
-    def _probe_plan(self, plan: Plan, out: Path) -> dict[str, Any]:
+    def _finished(self, plan: Plan, out: Path, still: Standstill, limit_s: float, timeout_s: float) -> Finished:
+        scratch = self.sandbox.scratch
+        told = scratch / "plan.json"
+        told.write_text(json.dumps(self._probe_plan(plan, out, limit_s)), encoding="utf-8")
+        return run_group(
+            self._command(plan),
+            cwd=self.sandbox.root,
+            env=self.sandbox.environment() | self.extra_env | {"STEERSMAN_PROBE": str(told)},
+            timeout_s=timeout_s,
+            log=scratch / "pytest.log",
+            memory_mb=self.memory_mb,
+            stop=lambda: still() or (self.stop is not None and self.stop.is_set()),
+        )
+
+    def _probe_plan(self, plan: Plan, out: Path, limit_s: float) -> dict[str, Any]:
         return {
+            "without": sorted(self.left_out),
+            "limit_s": limit_s,
             "order": plan.order,
             "whole": plan.whole,
             "rest": plan.rest,
@@ -167,32 +209,59 @@ class Suite:
         return ["-n", "0"] if "-n" in project.words else ["-p", "no:xdist"]
 
 
-def _result(out: Path, finished: Finished) -> RunResult:
+def _result(out: Path, finished: Finished, *, stood_still: bool) -> RunResult:
     tests: dict[str, TestResult] = {}
     uncollected: dict[str, str] = {}
-    for line in out.read_text(encoding="utf-8").splitlines() if out.exists() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # the last line of a run that was killed
-        if entry["outcome"] == "collect":
-            uncollected[entry["id"]] = entry["text"]
+    begun: dict[str, float] = {}
+    status = None
+    for entry in _entries(out):
+        outcome, name = entry["outcome"], entry.get("id", "")
+        if outcome == "begun":
+            begun.setdefault(name, entry["at"])
+        elif outcome == "end":
+            status = entry["status"]
+        elif outcome == "collect":
+            uncollected[name] = entry["text"]
         else:
-            tests[entry["id"]] = TestResult(
-                outcome=entry["outcome"], reruns=entry["reruns"], duration_s=entry["duration"], at_s=entry["at"]
-            )
-    broken = finished.exit_code in _USAGE_ERROR or (finished.exit_code not in (0, 1, _NO_TESTS) and not tests)
-    if broken and not uncollected and not finished.timed_out:
-        raise InvalidInput(f"pytest ended with exit code {finished.exit_code} before any test:\n{finished.tail.strip()}")
+            begun.pop(name, None)
+            tests[name] = _test_result(entry)
+    timed_out = finished.timed_out and not stood_still and status is None
+    if not timed_out:
+        tests |= {name: _broke_off(at_s, finished.wall_s) for name, at_s in begun.items()}
+    exit_code = finished.exit_code if status is None else status
+    broken = exit_code in _USAGE_ERROR or (exit_code not in (0, 1, _NO_TESTS) and not tests)
+    if broken and not uncollected and not timed_out:
+        raise InvalidInput(f"pytest ended with exit code {exit_code} before any test:\n{finished.tail.strip()}")
     return RunResult(
         tests=tests,
         uncollected=uncollected,
         wall_s=finished.wall_s,
         cpu_s=finished.cpu_s,
         peak_mb=finished.peak_mb,
-        timed_out=finished.timed_out,
+        timed_out=timed_out,
+        unfinished=tuple(begun),
         tail=finished.tail,
     )
+
+
+def _entries(out: Path) -> Iterator[dict[str, Any]]:
+    for line in out.read_text(encoding="utf-8").splitlines() if out.exists() else ():
+        with contextlib.suppress(ValueError):  # the last line of a run that was killed
+            yield json.loads(line)
+
+
+def _test_result(entry: Mapping[str, Any]) -> TestResult:
+    return TestResult(
+        outcome=entry["outcome"],
+        reruns=entry["reruns"],
+        duration_s=entry["duration"],
+        at_s=entry["at"],
+        broke_off=entry.get("cut_off", False),
+    )
+
+
+def _broke_off(began_s: float, ended_s: float) -> TestResult:
+    return TestResult(outcome="failed", reruns=0, duration_s=max(ended_s - began_s, 0.0), at_s=ended_s, broke_off=True)
 
 
 def cores() -> int:

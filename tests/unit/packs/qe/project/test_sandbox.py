@@ -103,3 +103,30 @@ def test_says_so_when_nothing_can_be_imported(shop: Path) -> None:
         (shop / name).write_text("import not_installed_anywhere\n", encoding="utf-8")
     with bare_sandbox(discover(shop)) as sandbox, pytest.raises(InvalidInput, match="not_installed_anywhere"):
         verify(sandbox)
+
+
+def test_home_and_temporary_files_are_its_own_and_go_with_it(shop: Path) -> None:
+    with open_sandbox(discover(shop)) as sandbox:
+        write = "import pathlib, tempfile; (pathlib.Path.home() / '.shop').touch(); print(tempfile.mkdtemp())"
+        asked = [sys.executable, "-c", write]
+        made = subprocess.run(asked, env=sandbox.environment(), capture_output=True, text=True, check=True).stdout.strip()
+        assert (sandbox.scratch / "home" / ".shop").exists()
+        assert Path(made).is_relative_to(sandbox.scratch)
+        Path(made).chmod(0o500)
+    assert not sandbox.scratch.exists()
+
+
+def test_what_works_in_a_sandbox_ends_with_it(shop: Path) -> None:
+    """A service in a session of its own, and with another environment."""
+    with open_sandbox(discover(shop)) as sandbox:
+        service = [sys.executable, "-c", "import time; time.sleep(600)"]
+        process = subprocess.Popen(service, cwd=sandbox.root, env={}, start_new_session=True)
+        assert process.poll() is None
+    assert process.wait(10) < 0
+
+
+def test_what_may_not_be_written_or_read_is_no_hindrance(shop: Path) -> None:
+    (shop / "shop.py").chmod(0o444)
+    with open_sandbox(discover(shop)) as sandbox:
+        sandbox.write("shop.py", "changed = 1\n")
+        assert os.stat(sandbox.root / "shop.py").st_mode & 0o200

@@ -1,6 +1,7 @@
 """The probe orders, selects and records; a suite that hangs is killed with its children."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound
 from steersman.core.ports import Progress
 from steersman.packs.qe.project.coverage_map import measure_coverage
 from steersman.packs.qe.project.discovery import discover
+from steersman.packs.qe.project.process import end_all
 from steersman.packs.qe.project.reference import measure_reference
 from steersman.packs.qe.project.sandbox import open_sandbox
 from steersman.packs.qe.project.suite import NOTHING, Plan, Suite
@@ -124,6 +126,68 @@ def test_a_hanging_suite_is_killed_with_its_children(suite: Suite) -> None:
     assert not alive(child)
 
 
+def test_a_test_that_never_ends_is_cut_off_and_the_others_run(suite: Suite) -> None:
+    suite.sandbox.write("tests/test_hang.py", "import time\n\n\ndef test_hangs():\n    time.sleep(600)\n")
+    result = suite.run(Plan(), timeout_s=41)
+    hangs = result.tests["tests/test_hang.py::test_hangs"]
+    assert (hangs.failed, hangs.broke_off, result.timed_out) == (True, True, False)
+    assert len(result.tests) == 9
+    assert len(result.failures) == 1
+
+
+def test_a_test_that_ends_the_run_has_failed_and_stands_alone_with_it(suite: Suite) -> None:
+    suite.sandbox.write("tests/test_ends.py", "import os\n\n\ndef test_ends():\n    os._exit(0)\n")
+    result = suite.run(Plan(), timeout_s=60)
+    assert result.unfinished == ("tests/test_ends.py::test_ends",)
+    assert result.broke_off == {"tests/test_ends.py::test_ends"}
+    suite.left_out = result.broke_off
+    again = suite.run(Plan(), timeout_s=60)
+    assert (len(again.tests), again.unfinished, again.failures) == (8, (), {})
+
+
+def test_after_its_deadline_a_suite_is_not_run(shop: Path) -> None:
+    with open_sandbox(discover(shop)) as sandbox, pytest.raises(DeadlineExceeded, match="is over"):
+        Suite(sandbox, deadline=time.monotonic()).run(Plan(), timeout_s=60)
+
+
+def test_what_a_passing_test_leaves_behind_ends_with_the_run(suite: Suite) -> None:
+    """A service in a session of its own, which belongs to no group that could be killed."""
+    suite.sandbox.write("tests/test_hang.py", HANG.replace("    time.sleep(600)\n", ""))
+    result = suite.run(Plan(whole=("tests/test_hang.py",), rest=False), timeout_s=60)
+    assert not result.failures
+    assert not alive(int((suite.sandbox.root / "tests" / "child.pid").read_text(encoding="utf-8")))
+
+
+def test_a_thread_that_never_ends_does_not_keep_the_run(suite: Suite) -> None:
+    text = "import threading, time\n\n\ndef test_starts():\n    threading.Thread(target=time.sleep, args=[600]).start()\n"
+    suite.sandbox.write("tests/test_thread.py", text)
+    result = suite.run(Plan(), timeout_s=300)
+    assert (len(result.tests), result.failures, result.timed_out) == (9, {}, False)
+
+
+def test_interrupted_threads_start_nothing_more(suite: Suite) -> None:
+    suite.sandbox.write("tests/test_hang.py", HANG)
+    seen: list[BaseException] = []
+
+    def work() -> None:
+        for _ in range(2):
+            try:
+                suite.run(Plan(), timeout_s=300)
+            except DeadlineExceeded as error:
+                seen.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    child = suite.sandbox.root / "tests" / "child.pid"
+    deadline = time.monotonic() + 120
+    while not child.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    end_all()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert len(seen) == 2
+
+
 def test_the_coverage_map_says_which_test_runs_which_line(suite: Suite) -> None:
     _, coverage = measure_coverage(suite, timeout_s=60)
     lines = suite.sandbox.read("shop.py").splitlines()
@@ -154,3 +218,14 @@ def test_a_reference_needs_tests_that_end_and_pass(suite: Suite, progress: Progr
     suite.sandbox.write("tests/test_cart.py", "def test_no():\n    assert 0\n")
     with pytest.raises(InvalidInput, match="no test of"):
         measure_reference(suite, timeout_s=60, progress=progress)
+
+
+def test_the_reference_leaves_out_what_never_ends_or_ends_the_run(suite: Suite, progress: Progress) -> None:
+    suite.sandbox.write(
+        "tests/test_ends.py", "import os\n\n\ndef test_ends():\n    os._exit(0)\n\n\ndef test_well():\n    pass\n"
+    )
+    reference = measure_reference(suite, timeout_s=60, progress=progress)
+    assert reference.hanging == {"tests/test_ends.py::test_ends"} == reference.failing
+    assert "tests/test_ends.py::test_well" in reference.collected
+    assert reference.coverage.available
+    assert not suite.run(Plan(), timeout_s=60).failures, "it is not started again"
