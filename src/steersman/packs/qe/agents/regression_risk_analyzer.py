@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec, Guardrail
+from steersman.core.errors import InvalidInput
 from steersman.core.guards import Guard, Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
@@ -21,12 +23,14 @@ from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.ordering.learner import OrderLearner
+from steersman.packs.qe.ordering.saved import part, said, under, words
 from steersman.packs.qe.plants.releases import Release, Releases
 from steersman.packs.qe.project.discovery import python_files
 from steersman.packs.qe.project.suite import Plan
 from steersman.packs.qe.tools.reach import Calls, Imports
 from steersman.packs.qe.tools.risk import BANDS, change_risk
 
+_KEPT = "regression-risk-analyzer"
 ESCAPED = -100.0
 FEW = 3
 LEARNED_SHARE = 1.0 / 3.0
@@ -141,7 +145,7 @@ class RegressionRiskAnalyzer:
         self._release: Release
         self._imports: Imports
         self._calls: Calls
-        self._learner = OrderLearner(budget=LEARNED_SHARE)
+        self._learner = _fresh()
         self._changes: Counter[str] = Counter()
         self._broken: Counter[str] = Counter()
 
@@ -209,7 +213,22 @@ class RegressionRiskAnalyzer:
         texts = {file: _text(site, file) for file in python_files(site.sandbox.root)}
         self._imports = Imports(texts, site.project.source_root)
         self._calls = Calls(self._releases.texts)
+        self._recall(site)
         self._begun = True
+
+    def _recall(self, site: Site) -> None:
+        """Take up what earlier runs knew of the project; where that is damaged, what was learned is lost."""
+        kept = site.memory.kept(_KEPT)
+        if kept is None:
+            return
+        learner = _fresh()
+        try:
+            learner.restore(part("learner", kept))
+            counts = said(kept, "counts")
+            self._changes, self._broken = Counter(counts["changes"]), Counter(counts["broken"])
+        except (InvalidInput, KeyError, TypeError):
+            return
+        self._learner = learner
 
     def _covering(self, site: Site) -> frozenset[str]:
         """Return the tests that ran the changed line: all where it runs at import, the dependent ones without a map."""
@@ -226,18 +245,28 @@ class RegressionRiskAnalyzer:
     def _learned(self, site: Site) -> tuple[str, ...]:
         """Return the tests that are likeliest to fail by what earlier changes showed, for a third of the suite's time."""
         names, durations = site.reference.collected, site.reference.durations_s
-        ranked = [names[int(each)] for each in self._learner.rank(names)]
+        ranked = [names[int(each)] for each in self._learner.rank(names, self._touched(site))]
         spent = np.cumsum([durations.get(name, 0.0) for name in ranked])
         count = int(np.searchsorted(spent, LEARNED_SHARE * spent[-1])) if len(spent) else 0
         return tuple(ranked[: max(count, 1)])
+
+    def _touched(self, site: Site) -> NDArray[np.float64]:
+        covering = self._covering(site)
+        return np.array([name in covering for name in site.reference.collected], dtype=np.float64)
 
     def _remember(self, site: Site, killers: frozenset[str]) -> None:
         names = site.reference.collected
         failed = np.array([name in killers or name.split("::")[0] in killers for name in names], dtype=np.bool_)
         durations = np.array([site.reference.durations_s.get(name, 0.0) for name in names])
-        self._learner.learn(names, durations, failed)
+        self._learner.learn(names, durations, failed, self._touched(site))
         self._changes[self._release.file] += 1
         self._broken[self._release.file] += bool(killers)
+        counts = {"changes": self._changes, "broken": self._broken}
+        site.memory.keep(_KEPT, under("learner", self._learner.state()) | {"counts": words(counts)})
+
+
+def _fresh() -> OrderLearner:
+    return OrderLearner(budget=LEARNED_SHARE, changes=True)
 
 
 def _text(site: Site, file: str) -> str:

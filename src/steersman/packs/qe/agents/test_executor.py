@@ -21,6 +21,7 @@ from steersman.packs.qe.fleet.skill import Worked
 
 WORKERS = (1, 2, 4, 8, 16)
 RETRIES = (0, 1, 3)
+_KEPT = "test-executor"
 _FAULTS, _SCREENING_S, _NEW_FAULT = 6, 20.0, 0.7
 MISSED_FAULT = -50.0
 FALSE_ALARM = -25.0
@@ -217,7 +218,7 @@ class SuiteExecutor:
     """Runs the suite of a copy after a change that may carry a seeded fault, so that it is known what there was to find.
 
     A fault lasts for one round. Faults come from a few that some test is known to see; what finding those took is not
-    charged to the agent.
+    charged to the agent. What its orders are made from is kept from one run to the next.
     """
 
     needs_tests = True
@@ -245,6 +246,7 @@ class SuiteExecutor:
             for file in change.lines:
                 site.sandbox.restore(file)
         self._bench.end(change, [attempt])
+        site.memory.keep(_KEPT, self._bench.orders.state())
         m = attempt.measurements
         found = (
             f"{m['faults_found']:.0f} of {m['faults_active']:.0f} faults found" if m["faults_active"] else "nothing to find"
@@ -270,6 +272,7 @@ class SuiteExecutor:
             reference.flaky,
             seed=int(site.generator.integers(1 << 31)),
             flaky_rate=0.0,
+            kept=site.memory.kept(_KEPT),
         )
         return FaultWorld(
             sandbox=site.sandbox,

@@ -9,15 +9,13 @@ from steersman.packs.qe.agents.test_executor import REWARD
 from steersman.packs.qe.bench.comparison import Row, compare
 from steersman.packs.qe.fleet.upcoming import Next
 
-_SCORES_KEPT = 50
-
 
 @dataclass(frozen=True, kw_only=True)
 class CycleRow:
     """One decision of a run: the change, who decided, the action, what was measured and the reward it earned.
 
-    `pair` numbers the duel that it belongs to (−1: none), `final` marks the last block of duels. `scores` holds the
-    ranking expert's scores of the tests that it put first.
+    `pair` numbers the duel that it belongs to (−1: none), `final` marks the last block of duels. `say` is which say each
+    expert has in the learned order once the cycle is over.
     """
 
     cycle: int
@@ -31,12 +29,15 @@ class CycleRow:
     tests_run: int
     pair: int = -1
     final: bool = False
-    scores: Mapping[str, float]
+    say: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """The result of `qe run`. `rows` compare on the final block of duels, `all_rows` on all duels since the start."""
+    """The result of `bench test-executor`.
+
+    `rows` compare on the final block of duels, `all_rows` on all duels since the start.
+    """
 
     project: str
     path: str
@@ -63,12 +64,6 @@ def score(measurements: Mapping[str, float]) -> tuple[float, dict[str, float]]:
     """Return reward and components of measurements, by the agent's own definition."""
     scored = REWARD.score(REWARD.check(measurements))
     return scored.reward, scored.components
-
-
-def top_scores(scores: Mapping[str, float]) -> dict[str, float]:
-    """Return the highest scores, rounded, as kept with a cycle."""
-    first = sorted(scores.items(), key=lambda item: -item[1])[:_SCORES_KEPT]
-    return {name: round(value, 4) for name, value in first}
 
 
 def comparison_rows(log: Iterable[CycleRow], *, final: bool) -> tuple[Row, ...]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from steersman.core.actions import Choice
 from steersman.core.state import Scalar
-from steersman.packs.qe.execution.history import History, Seen
-from steersman.packs.qe.execution.ranking import Experts, Ranking
+from steersman.packs.qe.execution.history import Seen
+from steersman.packs.qe.execution.ranking import Orders
 from steersman.packs.qe.execution.selection import Selector
 from steersman.packs.qe.faults.change import Change
+from steersman.packs.qe.ordering.saved import State
 from steersman.packs.qe.project.reference import Reference
 from steersman.packs.qe.project.sandbox import Sandbox
 from steersman.packs.qe.project.suite import Plan, RunResult, Suite, cores, memory_available_mb
@@ -21,27 +22,33 @@ _WORKER_MARGIN_MB = 32.0
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What came of one action: the measurements to report, what was seen of each test, and the scores of the order."""
+    """What came of one action: the measurements to report, and what was seen of each test."""
 
     measurements: Mapping[str, float]
     seen: tuple[Seen, ...]
-    scores: Mapping[str, float]
     tests_run: int
     timed_out: bool
 
 
 class Workbench:
-    """Carries out actions on a sandbox and remembers what was seen."""
+    """Carries out actions on a sandbox and remembers what was seen. kept: what `orders.state` returned in earlier runs."""
 
     def __init__(
-        self, sandbox: Sandbox, suite: Suite, reference: Reference, flaky: frozenset[str], *, seed: int, flaky_rate: float
+        self,
+        sandbox: Sandbox,
+        suite: Suite,
+        reference: Reference,
+        flaky: frozenset[str],
+        *,
+        seed: int,
+        flaky_rate: float,
+        kept: State | None = None,
     ) -> None:
         self.suite = suite
         self.reference = reference
         self.planted = flaky
-        self.history = History(reference.durations_s)
         self.selector = Selector(sandbox, reference.coverage)
-        self.experts = Experts(reference.collected, self.history, self.selector)
+        self.orders = Orders(reference, self.selector, seed=seed, kept=kept)
         self._sandbox = sandbox
         self._seed = seed
         self._complexity = branches_per_function(sandbox)
@@ -51,31 +58,25 @@ class Workbench:
         """Take note of a change before any decision about it, and return the state."""
         self.reference = reference
         self.selector.coverage = reference.coverage
-        self.experts.collect(reference.collected)
-        self.experts.prepare(change)
         self.suite.extra_env["STEERSMAN_FLAKY_SEED"] = f"{self._seed}:{change.cycle}:"
         return self._state(change, time_left_s)
 
     def carry_out(self, action: Mapping[str, Choice], change: Change, *, timeout_s: float) -> Attempt:
         """Run the suite as the action says and measure what came of it."""
-        chosen = self.selector.select(str(action["selection"]), change, self.reference.collected, self.history.failing)
-        ranking = self.experts.rank(str(action["order"]), change, chosen.tests)
+        tests = self.reference.collected
+        chosen = self.selector.select(str(action["selection"]), change, tests, self.orders.history.failing)
         plan = Plan(
-            order=ranking.order,
+            order=self.orders.ordered(str(action["order"]), change, [name for name in tests if name in chosen.tests]),
             whole=chosen.whole,
             rest=chosen.everything,
             workers=int(action["workers"]),
             retry=int(action["retry"]),
         )
-        return self._measure(self.suite.run(plan, timeout_s=timeout_s), change, ranking)
+        return self._measure(self.suite.run(plan, timeout_s=timeout_s), change)
 
     def end(self, change: Change, attempts: list[Attempt]) -> None:
         """Remember what the cycle's runs showed, and teach the learned order."""
-        failed: dict[str, bool] = {}
-        for seen in (seen for attempt in attempts for seen in attempt.seen):
-            failed[seen.test] = failed.get(seen.test, False) or (seen.failed and not seen.flaky)
-        self.experts.learn(change, failed)
-        self.history.observe(change.cycle, [attempt.seen for attempt in attempts])
+        self.orders.observe(change, [seen for attempt in attempts for seen in attempt.seen])
 
     def _state(self, change: Change, time_left_s: float) -> dict[str, Scalar]:
         tools = self._sandbox.project.tools
@@ -84,8 +85,8 @@ class Workbench:
             "tests": len(reference.collected),
             "duration_s": reference.wall_s,
             "cores": cores(),
-            "flaky_rate": self.history.flaky_rate,
-            "previous_failures": len(self.history.failing),
+            "flaky_rate": self.orders.history.flaky_rate,
+            "previous_failures": len(self.orders.history.failing),
             "changed_files": len(change.lines) + len(change.whole_files),
             "changed_lines": sum(len(lines) for lines in change.lines.values()),
             "complexity": self._complexity,
@@ -99,7 +100,7 @@ class Workbench:
             "has_coverage": float(reference.coverage.available),
         }
 
-    def _measure(self, run: RunResult, change: Change, ranking: Ranking) -> Attempt:
+    def _measure(self, run: RunResult, change: Change) -> Attempt:
         failures = {name: at for name, at in run.failures.items() if name not in change.known_failing}
         true = {name: at for name, at in failures.items() if name in change.killers}
         found = sum(bool(fault.killers & failures.keys()) for fault in change.faults)
@@ -129,7 +130,6 @@ class Workbench:
         return Attempt(
             measurements=measurements,
             seen=seen,
-            scores=ranking.scores,
             tests_run=len(run.tests),
             timed_out=run.timed_out,
         )

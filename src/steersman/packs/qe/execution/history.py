@@ -1,25 +1,17 @@
-"""What earlier cycles showed about each test. Nothing of the present cycle, or of a later one, can be asked for."""
+"""What earlier cycles showed of each test, flaky failures included. Nothing of the present cycle can be asked for."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from steersman.core.errors import Conflict
+from steersman.packs.qe.ordering.past import FEATURES, Past
+from steersman.packs.qe.ordering.saved import State, part, said, under, words
 
-_SMOOTH = 0.3
-
-
-@dataclass(kw_only=True)
-class TestRecord:
-    """What is known about one test: runs, failures, the cycle of the last failure (-1: never), mean duration (s)."""
-
-    __test__ = False
-    runs: int = 0
-    failures: int = 0
-    flakes: int = 0
-    last_failure: int = -1
-    failed_last: bool = False
-    duration_s: float = 0.01
+REFERENCE = -1
+"""The cycle of the run before any change."""
+_FAILED_LAST = FEATURES.index("failed when it last ran")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,39 +25,40 @@ class Seen:
 
 
 class History:
-    """The tests' records, cycle by cycle.
+    """What the runs of a suite showed, cycle by cycle.
 
     Cycles are observed in order, each once and after all its decisions; `at(cycle)` refuses to answer for a cycle that
     has been observed already, so that no ranking can use what it should predict.
     """
 
-    def __init__(self, durations_s: Mapping[str, float] | None = None) -> None:
-        self._records = {name: TestRecord(duration_s=each) for name, each in (durations_s or {}).items()}
-        self._observed = -1
+    def __init__(self) -> None:
+        self._past, self._flaky = Past(), set[str]()
+        self._observed = REFERENCE - 1
 
-    def observe(self, cycle: int, runs: Iterable[Iterable[Seen]]) -> None:
+    def observe(self, cycle: int, seen: Sequence[Seen]) -> None:
         """Add what the runs of a cycle showed. Raises Conflict unless the cycle is later than all before it."""
         if cycle <= self._observed:
             raise Conflict(f"cycle {cycle} comes after cycle {self._observed} was observed; cycles are observed in order.")
         self._observed = cycle
-        runs = [list(run) for run in runs]
-        failed_now = {seen.test: False for run in runs for seen in run}
-        for seen in (seen for run in runs for seen in run):
-            self._add(cycle, seen)
-            failed_now[seen.test] |= seen.failed
-        for name, failed in failed_now.items():
-            self._records[name].failed_last = failed
+        self._flaky |= {each.test for each in seen if each.flaky}
+        durations_s, failed = (
+            np.array([each.duration_s for each in seen]),
+            np.array([each.failed for each in seen], dtype=bool),
+        )
+        self._past.add(self._past.places([each.test for each in seen]), durations_s, failed)
 
-    def at(self, cycle: int) -> Mapping[str, TestRecord]:
-        """Return the records as they stood before `cycle`. Raises Conflict where that cycle was observed already."""
+    def at(self, cycle: int) -> Past:
+        """Return what was known before `cycle`. Raises Conflict where that cycle was observed already."""
         if cycle <= self._observed:
             raise Conflict(f"the history has seen cycle {self._observed}; it cannot rank for cycle {cycle}.")
-        return self._records
+        return self._past
 
     @property
     def failing(self) -> frozenset[str]:
         """The tests that failed when they last ran."""
-        return frozenset(name for name, record in self._records.items() if record.failed_last)
+        names = [*self._past.names]
+        failed = self._past.of(self._past.places(names)).features[:, _FAILED_LAST]
+        return frozenset(name for name, each in zip(names, failed.tolist(), strict=True) if each)
 
     @property
     def flaky_rate(self) -> float:
@@ -73,18 +66,13 @@ class History:
 
         It does not fade: a policy that runs few tests sees little flakiness, which says nothing about the suite.
         """
-        return sum(record.flakes > 0 for record in self._records.values()) / max(len(self._records), 1)
+        return len(self._flaky) / max(len(self._past.names), 1)
 
-    def _add(self, cycle: int, seen: Seen) -> None:
-        record = self._records.setdefault(seen.test, TestRecord(duration_s=seen.duration_s))
-        record.runs += 1
-        record.flakes += seen.flaky
-        record.duration_s += _SMOOTH * (seen.duration_s - record.duration_s)
-        if seen.failed:
-            record.failures += 1
-            record.last_failure = cycle
+    def state(self) -> State:
+        """Return all that was observed, as arrays; the cycles of a history that takes it up begin anew."""
+        return under("past", self._past.state()) | {"flaky": words(sorted(self._flaky))}
 
-
-def recency(record: TestRecord, cycle: int, half_life: float = 3.0) -> float:
-    """Return 2^(−age/half_life), with the age in cycles since the last failure; 0 for a test that never failed."""
-    return 0.0 if record.last_failure < 0 else math.pow(2.0, -(cycle - record.last_failure) / half_life)
+    def restore(self, state: State) -> None:
+        """Take up what was observed. Raises InvalidInput where the state is damaged."""
+        self._past.restore(part("past", state))
+        self._flaky = {str(each) for each in said(state, "flaky")}

@@ -1,8 +1,12 @@
 """Which tests a change calls for: all, those of the changed files, or those that ran the changed lines."""
 
 import ast
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from steersman.packs.qe.faults.change import Change
 from steersman.packs.qe.project.coverage_map import CoverageMap
@@ -52,6 +56,30 @@ class Selector:
         return frozenset(
             test for test, modules in self._imports.items() if test.rsplit("/", 1)[-1] in named or module in modules
         )
+
+    def touched(self, change: Change, tests: Sequence[str]) -> NDArray[np.float64]:
+        """Return the share of the changed lines that each test runs, (n,); 1 for a test whose own file changed.
+
+        A line that runs at import counts for whatever runs another line of its file. Where no such test is known, it
+        counts for the test files that import the file or are named after it.
+        """
+        near = [each for file, lines in change.lines.items() for each in self._near(file, lines)]
+        counts = Counter(name for each in near for name in each)
+        share = 1.0 / max(len(near), 1)
+        files = [name.split("::")[0] for name in tests]
+        return np.array(
+            [
+                1.0 if file in change.whole_files else share * (counts[name] + counts[file])
+                for name, file in zip(tests, files, strict=True)
+            ],
+            dtype=np.float64,
+        )
+
+    def _near(self, file: str, lines: Iterable[int]) -> list[frozenset[str]]:
+        """Return for each changed line that runs at all the tests, or test files, that it counts for."""
+        known = self.coverage.lines.get(file, {})
+        around = self.coverage.tests_of_file(file) or self.tests_for(file)
+        return [known[line] or around for line in lines if line in known] or [around]
 
     def _affected(self, change: Change) -> frozenset[str] | None:
         found: set[str] = set()

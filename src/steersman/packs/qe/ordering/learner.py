@@ -27,15 +27,17 @@ class OrderLearner:
     and by that over the root of the duration, since what is short is cheap to try. They are mixed by the mean of their
     ranks, weighted by what their own order would have earned lately (exponential weights, Cesa-Bianchi & Lugosi 2006).
 
-    budget: the share of the time that will be there; from 1 on all tests run, and durations matter to no one.
+    budget: the share of the time that will be there; from 1 on all tests run, and durations matter to no one. changes:
+    whether it is told each time what the change touches; each expert is then there once more, behind what is touched.
     """
 
-    def __init__(self, *, seed: int = 0, budget: float = 1.0) -> None:
+    def __init__(self, *, seed: int = 0, budget: float = 1.0, changes: bool = False) -> None:
         self.past = Past()
         self.budget = budget
+        self._changes = changes
         self._generator = np.random.default_rng([seed, 20])
         self._rankers = [
-            PairwiseRanker(len(FEATURES), self._generator, rate=rate, replays=replays, decay=decay)
+            PairwiseRanker(len(FEATURES) + changes, self._generator, rate=rate, replays=replays, decay=decay)
             for rate, replays, decay in _RANKERS
         ]
         self._earned: dict[str, float] = {}
@@ -49,23 +51,29 @@ class OrderLearner:
         weights = np.exp(_TRUST * (earned - earned.max()))
         return dict(zip(self._earned, (weights / weights.sum()).tolist(), strict=True))
 
-    def rank(self, names: Sequence[str]) -> NDArray[np.int64]:
-        """Return the order in which tests should run, as indices into `names`, (n,)."""
+    def rank(self, names: Sequence[str], touched: Floats | None = None) -> NDArray[np.int64]:
+        """Return the order in which tests should run, as indices into `names`, (n,).
+
+        touched: how much of the change each test is near to, (n,), in [0, 1]. Raises InvalidInput where it is missing, or
+        not asked for.
+        """
         if not names:
             return np.zeros(0, dtype=np.int64)
-        return self._mixed(self._scores(self.past.of(self.past.places(names))))
+        return self._mixed(self._scores(self._seen(names, touched), touched))
 
-    def learn(self, names: Sequence[str], durations_s: Floats, failed: Flags) -> None:
-        """Let a cycle in that is over: each test that ran, how long it took and whether it failed, (n,) each."""
+    def learn(self, names: Sequence[str], durations_s: Floats, failed: Flags, touched: Floats | None = None) -> None:
+        """Let a cycle in that is over: each test that ran, how long it took and whether it failed, (n,) each.
+
+        touched: as in `rank`. Raises InvalidInput as `rank` does.
+        """
         if not names:
             return
-        tests = self.past.places(names)
-        seen = self.past.of(tests)
+        seen = self._seen(names, touched)
         if failed.any():
-            self._judge(self._scores(seen), durations_s, failed)
+            self._judge(self._scores(seen, touched), durations_s, failed)
         for ranker in self._rankers:
             ranker.learn(seen.features, failed)
-        self.past.add(tests, durations_s, failed)
+        self.past.add(self.past.places(names), durations_s, failed)
 
     def state(self) -> State:
         """Return all that was learned, and where the random numbers stand, as arrays that fit an `.npz` without pickle."""
@@ -93,20 +101,30 @@ class OrderLearner:
         for place, ranker in enumerate(self._rankers):
             ranker.restore(part(f"pairs {place}", state))
 
-    def _scores(self, seen: Seen) -> dict[str, Floats]:
+    def _seen(self, names: Sequence[str], touched: Floats | None) -> Seen:
+        if self._changes and touched is None:
+            raise InvalidInput("a learner with changes=True needs to be told what is touched; give zeros where nothing is.")
+        if touched is not None and not self._changes:
+            raise InvalidInput("what is touched is heeded by a learner with changes=True only.")
+        seen = self.past.of(self.past.places(names))
+        return seen if touched is None else seen._replace(features=np.column_stack([seen.features, touched]))
+
+    def _scores(self, seen: Seen, touched: Floats | None) -> dict[str, Floats]:
         """Return the experts' scores, (n,) each: the higher, the earlier."""
         learned = [ranker.scores(seen.features) for ranker in self._rankers]
-        chances = {
+        scores = {
             "failure rate": seen.rate,
             **{f"moving average {rate}": seen.averages[:, place] for place, rate in ((1, 0.1), (2, 0.3), (3, 0.7))},
             "recent failure": np.exp2(-seen.age / 10.0),
             **{f"pairs {place + 1}": _chance(scores) for place, scores in enumerate(learned)},
             "pairs together": _chance(np.mean(learned, axis=0)),
         }
-        if self.budget >= 1.0:
-            return chances
-        short = np.sqrt(np.maximum(seen.duration_s, 1e-3))
-        return chances | {f"{name}, short first": each / short for name, each in chances.items()}
+        if touched is not None:
+            scores |= {f"{name}, touched first": touched + each for name, each in scores.items()}
+        if self.budget < 1.0:
+            short = np.sqrt(np.maximum(seen.duration_s, 1e-3))
+            scores |= {f"{name}, short first": each / short for name, each in scores.items()}
+        return scores
 
     def _mixed(self, scores: Mapping[str, Floats]) -> NDArray[np.int64]:
         say = self.say or dict.fromkeys(scores, 1.0 / len(scores))

@@ -79,6 +79,7 @@ class Past:
         self._tests = np.zeros(0, dtype=_TEST)
         self._failed, self._ran = 0.0, 1.0
         self._new_failed, self._new = 1.0, 4.0
+        self._asked: tuple[Places, Seen] | None = None
 
     def places(self, names: Sequence[str]) -> Places:
         """Return where tests stand, (n,); those that were never seen get a place, and have no past."""
@@ -86,13 +87,19 @@ class Past:
             self.names.setdefault(name, len(self.names))
         missing = len(self.names) - len(self._tests)
         if missing > 0:
+            self._asked = None
             blank = np.zeros(max(missing, len(self._tests)), dtype=_TEST)
             blank["since"], blank["last_failure"], blank["last_run"] = _LONG, -np.inf, -np.inf
             self._tests = np.concatenate([self._tests, blank])
         return np.array([self.names[name] for name in names], dtype=np.int64)
 
     def of(self, tests: Places) -> Seen:
-        """Return what is known of tests before the next cycle."""
+        """Return what is known of tests before the next cycle: worked out once for who ranks them and who then learns."""
+        if self._asked is None or not np.array_equal(self._asked[0], tests):
+            self._asked = tests, self._seen(tests)
+        return self._asked[1]
+
+    def _seen(self, tests: Places) -> Seen:
         known, new = self._tests[tests], self._tests["runs"][tests] == 0
         runs, failed = np.maximum(known["runs"], 1.0), known["failures"] > 0
         base, of_new = self._failed / self._ran, self._new_failed / self._new
@@ -120,6 +127,7 @@ class Past:
 
     def add(self, tests: Places, durations_s: Floats, failed: Flags) -> None:
         """Let a cycle in: (n,) each. A test that ran several times failed if one of its runs did."""
+        self._asked = None
         seen, run = np.unique(tests, return_inverse=True)
         fails, took = np.zeros(len(seen), dtype=np.bool_), np.zeros(len(seen))
         np.logical_or.at(fails, run, failed)
@@ -162,7 +170,7 @@ class Past:
         tests = array(state, "tests", _TEST, (len(places),))
         failed, ran, new_failed, new = array(state, "suite", float, (4,)).tolist()
         self.cycle = int(array(state, "cycle", np.int64, (1,))[0])
-        self.names, self._tests = places, tests
+        self.names, self._tests, self._asked = places, tests, None
         self._failed, self._ran, self._new_failed, self._new = failed, ran, new_failed, new
 
     def _usual_duration(self) -> float:

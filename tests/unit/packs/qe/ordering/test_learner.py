@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from steersman.core.errors import InvalidInput
 from steersman.maths.prioritisation import napfd, within
 from steersman.packs.qe.ordering.learner import OrderLearner
 from steersman.packs.qe.ordering.pairwise import PairwiseRanker
@@ -68,6 +69,36 @@ def test_one_seed_gives_one_order() -> None:
         earned(learner, cycles)
     assert first.rank(NAMES).tolist() == second.rank(NAMES).tolist()
     assert first.rank(NAMES).tolist() != other.rank(NAMES).tolist()
+
+
+def test_what_a_change_touches_is_heeded_as_far_as_it_tells() -> None:
+    """Of three tests that are touched one fails, so that no past tells which: about 1.5 tests stand before it."""
+    rng, told, untold = np.random.default_rng(8), OrderLearner(seed=0, changes=True), OrderLearner(seed=0)
+    noise = OrderLearner(seed=0, changes=True)
+    places: dict[str, list[int]] = {"told": [], "untold": [], "noise": []}
+    for _ in range(60):
+        near = rng.choice(40, 3, replace=False)
+        touched, failed = np.isin(np.arange(40), near).astype(float), np.arange(40) == near[0]
+        places["told"].append(int(np.argmax(failed[told.rank(NAMES, touched)])))
+        places["untold"].append(int(np.argmax(failed[untold.rank(NAMES)])))
+        told.learn(NAMES, np.ones(40), failed, touched)
+        untold.learn(NAMES, np.ones(40), failed)
+        always, elsewhere = np.arange(40) == 7, rng.permutation(touched)
+        places["noise"].append(int(np.argmax(always[noise.rank(NAMES, elsewhere)])))
+        noise.learn(NAMES, np.ones(40), always, elsewhere)
+    assert np.mean(places["told"]) < 2.0
+    assert np.mean(places["untold"]) > 15.0
+    assert np.mean(places["noise"][10:]) < 0.5, "what is touched tells nothing here, and what failed before all"
+
+
+def test_it_is_told_what_is_touched_always_or_never() -> None:
+    with pytest.raises(InvalidInput, match="needs to be told"):
+        OrderLearner(changes=True).rank(NAMES)
+    with pytest.raises(InvalidInput, match="changes=True"):
+        OrderLearner().learn(NAMES, np.ones(40), np.ones(40, dtype=np.bool_), np.ones(40))
+    told = OrderLearner(changes=True)
+    with pytest.raises(InvalidInput, match=r"pairs|weights"):
+        told.restore(OrderLearner().state())
 
 
 def test_an_order_holds_each_test_once_and_new_ones_too() -> None:

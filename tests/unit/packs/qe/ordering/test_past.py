@@ -70,3 +70,19 @@ def test_asking_changes_nothing_and_features_are_finite(past: Past) -> None:
     first = past.of(past.places(names))
     assert np.isfinite(first.features).all()
     assert np.array_equal(first.features, past.of(past.places(names)).features)
+
+
+def test_what_is_asked_twice_is_worked_out_once_and_anew_when_something_happened(past: Past) -> None:
+    first = past.of(past.places(["a", "b"]))
+    assert past.of(past.places(["a", "b"])) is first
+    assert past.of(past.places(["b", "a"])).age.tolist() == [1.0, 3.0]
+    add(past, a=True)
+    assert past.of(past.places(["b", "a"])).age.tolist() == [2.0, 1.0]
+    alone = past.of(past.places(["b"]))
+    past.places(["c"])
+    assert feature(past.of(past.places(["b"])), "failures of its neighbours") != feature(alone, "failures of its neighbours")
+    other = Past()
+    other.places(["a", "b", "c"])
+    other.of(np.array([0]))
+    other.restore(past.state())
+    assert other.of(np.array([0])).age.tolist() == [1.0]
