@@ -10,6 +10,7 @@ from steersman.packs.qe.project.suite import Plan, RunResult, Suite
 
 _REPEAT_BELOW_S = 20.0
 _TRIES = 5
+_FILES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,16 @@ def _check(suite: Suite, run: RunResult, timeout_s: float) -> None:
             f"pytest collects no test in {root}. Does its configuration (testpaths) fit? {run.tail.strip()[-400:]}"
         )
     if not any(each.outcome == "passed" for each in run.tests.values()):
-        why = "; ".join(f"{file}: {text.strip().splitlines()[-1]}" for file, text in list(run.uncollected.items())[:3])
         raise InvalidInput(
-            f"no test of {root} passes with {suite.sandbox.project.tools.interpreter}, so nothing can be learned. "
-            f"{why or run.tail.strip()[-400:]} Give the project's own interpreter with --python."
+            f"no test of {root} passes with {suite.sandbox.project.tools.interpreter}, so nothing can be learned: "
+            f"{_why(run)}. Give the project's own interpreter with --python, or what its tests need."
         )
+
+
+def _why(run: RunResult) -> str:
+    """Return how many tests failed, were skipped or could not be collected, and why."""
+    outcomes = [each.outcome for each in run.tests.values()]
+    counts = {"failed": outcomes.count("failed"), "skipped": outcomes.count("skipped")}
+    said = [f"{count} {name}" for name, count in counts.items() if count]
+    said += [f"{file}: {text.strip().splitlines()[-1]}" for file, text in list(run.uncollected.items())[:_FILES]]
+    return "; ".join(said)

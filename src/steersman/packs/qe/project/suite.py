@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,8 @@ class Suite:
                 f"the tests imported {outside.read_text(encoding='utf-8')}, not from the sandbox, so faults would not be "
                 "seen. Use an interpreter without an editable install of the project: --python PATH."
             )
-        return _result(out, finished, stood_still=still.seen)
+        tail = finished.tail.replace(f"{self.sandbox.root}{os.sep}", "")
+        return _result(out, replace(finished, tail=tail), stood_still=still.seen)
 
     def _finished(self, plan: Plan, out: Path, still: Standstill, limit_s: float, timeout_s: float) -> Finished:
         scratch = self.sandbox.scratch

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from steersman.core.errors import InvalidInput, StoreError
+from steersman.core.ports import Progress
 from steersman.packs.qe.project.discovery import discover
-from steersman.packs.qe.project.sandbox import bare_sandbox, open_sandbox, verify
+from steersman.packs.qe.project.reference import measure_reference
+from steersman.packs.qe.project.sandbox import bare_sandbox, open_sandbox
+from steersman.packs.qe.project.suite import Suite
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -98,11 +101,11 @@ def test_says_so_when_the_copy_runs_out_of_space(shop: Path, tmp_path: Path) -> 
     assert os.listdir(tmp_path / "temp") == []
 
 
-def test_says_so_when_nothing_can_be_imported(shop: Path) -> None:
+def test_what_cannot_be_imported_is_for_the_tests_to_say(shop: Path, progress: Progress) -> None:
     for name in ("shop.py", "cart.py"):
         (shop / name).write_text("import not_installed_anywhere\n", encoding="utf-8")
-    with bare_sandbox(discover(shop)) as sandbox, pytest.raises(InvalidInput, match="not_installed_anywhere"):
-        verify(sandbox)
+    with open_sandbox(discover(shop)) as sandbox, pytest.raises(InvalidInput, match=r"not_installed_anywhere.*--python"):
+        measure_reference(Suite(sandbox), timeout_s=60, progress=progress)
 
 
 def test_home_and_temporary_files_are_its_own_and_go_with_it(shop: Path) -> None:
