@@ -19,6 +19,7 @@ from steersman.core.errors import SteersmanError
 
 EXIT_WARNING = 2
 EXIT_INTERRUPTED = 130
+_SHORT = 28
 _NUMERIC = re.compile(r"[+\-−–]?\d[\d.,]*(e[+-]?\d+)?(\s|$)|–$")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -37,9 +38,10 @@ SettingsOption = Annotated[
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console of the terminal's width, or of 100 columns where there is no terminal."""
+    """Return a console of the terminal's width; where there is none, of COLUMNS, or 100."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 100, highlight=False, soft_wrap=False)
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else 100
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
 
 def plain(value: Any) -> Any:
@@ -73,15 +75,20 @@ def show_warning(text: str) -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; columns whose cells all begin with a number are set to the right."""
+    """Print a table; columns whose cells all begin with a number are set to the right, and names stay in one piece."""
     cells = [[_cell(each) for each in row] for row in rows]
     table = Table(title=title or None, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD)
     for index, name in enumerate(columns):
         numeric = bool(cells) and all(_NUMERIC.match(row[index]) for row in cells if row[index])
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=_is_short(cells, index))
     for row in cells:
         table.add_row(*(_escaped(each) for each in row))
     console().print(table)
+
+
+def _is_short(cells: Sequence[Sequence[str]], index: int) -> bool:
+    """Return whether a column is the first, and short enough never to be broken."""
+    return index == 0 and all(len(row[0]) <= _SHORT for row in cells)
 
 
 def show_facts(facts: Mapping[str, object]) -> None:

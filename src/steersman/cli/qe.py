@@ -27,7 +27,13 @@ from steersman.core.errors import InvalidInput
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
 _FINDINGS_SHOWN = 20
 SeedOption = Annotated[int, typer.Option(help="The same seed gives the same faults and the same draws.")]
-PythonOption = Annotated[str, typer.Option(help="The project's interpreter (default: its .venv, else this one).")]
+PythonOption = Annotated[
+    str,
+    typer.Option(
+        help="The project's interpreter (default: its .venv, else this one).",
+        callback=lambda given: os.path.abspath(given) if os.sep in given else given,
+    ),
+]
 ProjectStoreOption = Annotated[
     str | None, typer.Option("--store", metavar="URL", help="Default: one for each project, under your data folder.")
 ]
@@ -188,6 +194,8 @@ def show_fleet(report: Mapping[str, Any]) -> None:
             ("severity", "where", "rule", "what"),
             [(each["severity"], f"{each['file']}:{each['line']}", each["rule"], each["message"]) for each in worst],
         )
+    for each in report["achievements"]:
+        say(f"{each}.")
     say(f"Verdict: {report['verdict']['word']}")
     for each in report["verdict"]["reasons"]:
         say(f"• {each}")

@@ -85,7 +85,7 @@ class FleetReport:
     """What a run of the fleet came to. stopped: why it ended before all had worked, if it did.
 
     tally: what all found of what there was to find. coverage: of branches, in per cent, before and with the generated
-    tests; None where nobody measured it. written: the files that hold the report.
+    tests; None where nobody measured it. achievements: both in words. written: the files that hold the report.
     """
 
     project: str
@@ -104,6 +104,18 @@ class FleetReport:
     findings: tuple[Finding, ...]
     files: Mapping[str, str]
     tally: Tally
+    achievements: tuple[str, ...]
     coverage: tuple[float, float] | None
     stopped: str
     written: tuple[str, ...] = ()
+
+
+def achievements(found: Tally, coverage: tuple[float, float] | None) -> tuple[str, ...]:
+    """Return in words what was found of what was planted, and what the generated tests cover more."""
+    said = []
+    if found.planted:
+        said.append(f"Of {found.planted:g} planted faults it found {found.found:g}")
+    if coverage and coverage[1] > coverage[0]:
+        before, after = coverage
+        said.append(f"Its tests cover {after - before:.1f} % of the branches more ({before:.1f} % to {after:.1f} %)")
+    return tuple(said)

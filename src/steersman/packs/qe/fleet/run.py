@@ -17,7 +17,7 @@ from steersman.packs.qe.fleet.member import Member, Round, commander, member, ro
 from steersman.packs.qe.fleet.memory import Memory
 from steersman.packs.qe.fleet.plan import CATEGORIES, Batch, by_category, field_of, next_batch
 from steersman.packs.qe.fleet.rendering.folder import write_report
-from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step, agent_report
+from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step, achievements, agent_report
 from steersman.packs.qe.fleet.site import Evidence, Site, open_site
 from steersman.packs.qe.fleet.tally import Tally
 from steersman.packs.qe.fleet.verdict import judge
@@ -240,6 +240,7 @@ class _Fleet:
                 each.receipt.wait(_ACKNOWLEDGE_S)
         reference = self._evidence.known_reference
         reports = tuple(self._reports[each.name] for each in self._members)
+        found, coverage = sum((each.tally for each in reports), Tally()), _coverage(reports)
         findings = sorted(
             dict.fromkeys(self._evidence.findings),
             key=lambda each: (SEVERITIES.index(each.severity), each.file, each.line),
@@ -260,8 +261,9 @@ class _Fleet:
             steps=tuple(self._steps),
             findings=tuple(findings),
             files={file: text for each in self._members for file, text in each.files.items()},
-            tally=sum((each.tally for each in reports), Tally()),
-            coverage=_coverage(reports),
+            tally=found,
+            coverage=coverage,
+            achievements=achievements(found, coverage),
             stopped=stopped,
         )
 

@@ -72,6 +72,7 @@ def report() -> FleetReport:
         ),
         tally=Tally(planted=8.0, found=8.0),
         coverage=(50.0, 62.5),
+        achievements=("Of 8 planted faults it found 8",),
         files={"tests/test_new.py": "def test_new():\n    assert True"},
         stopped="",
     )

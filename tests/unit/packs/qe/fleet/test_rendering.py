@@ -47,6 +47,7 @@ def test_markdown_keeps_its_tables(report: FleetReport) -> None:
     assert len(rows) == 1
     assert rows[0].replace("\\|", "").count("|") == 6, "a bar in a message does not end its cell"
     assert "did not work: no page" in text
+    assert "Of 8 planted faults it found 8." in text
 
 
 def test_the_page_shows_hostile_text_as_text(report: FleetReport) -> None:

@@ -29,19 +29,8 @@ def _facts(report: FleetReport) -> str:
     return (
         f"{report.tests} tests in {report.suite_s:.1f} s. The fleet worked {report.wall_s:.0f} s of {report.budget_s:.0f} s "
         f"({report.cpu_s:.0f} s of the processor), seed {report.seed}.{stopped}"
-        + "".join(f" {each}." for each in achievements(report))
+        + "".join(f" {each}." for each in report.achievements)
     )
-
-
-def achievements(report: FleetReport) -> list[str]:
-    """Return in words what was found of what was planted, and what the generated tests cover more."""
-    said = []
-    if report.tally.planted:
-        said.append(f"Of {report.tally.planted:g} planted faults it found {report.tally.found:g}")
-    if report.coverage and report.coverage[1] > report.coverage[0]:
-        before, after = report.coverage
-        said.append(f"Its tests cover {after - before:.1f} % of the branches more ({before:.1f} % to {after:.1f} %)")
-    return said
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

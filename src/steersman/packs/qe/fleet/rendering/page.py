@@ -7,7 +7,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from steersman.packs.qe.fleet.findings import SEVERITIES
 from steersman.packs.qe.fleet.member import words
-from steersman.packs.qe.fleet.rendering.markdown import achievements
 from steersman.packs.qe.fleet.report import AgentReport, FleetReport
 
 _WIDTH = 640.0
@@ -40,7 +39,6 @@ def page(report: FleetReport) -> str:
         counts=[(each, counts[each]) for each in SEVERITIES],
         agents=[(each, _share(each)) for each in report.agents],
         words=words,
-        achievements=achievements(report),
         bars=time_line(report),
         width=_WIDTH,
     )
