@@ -18,6 +18,7 @@ from steersman.packs.qe.project.standstill import Standstill
 
 _USAGE_ERROR = (3, 4)
 _NO_TESTS = 5
+_OVER = "the time for this work is over, so the tests were not run to their end."
 _LEAST_LIMIT_S, _TEST_SHARE = 10.0, 0.25
 _OPTIONAL = {
     "hypothesis": "hypothesispytest",
@@ -136,8 +137,8 @@ class Suite:
             return NOTHING
         left_s = self.deadline - time.monotonic()
         if left_s <= 0.0:
-            raise DeadlineExceeded("the time for this work is over, so the tests were not run again.")
-        timeout_s = min(timeout_s, left_s)
+            raise DeadlineExceeded(_OVER)
+        timeout_s, cut = min(timeout_s, left_s), left_s < timeout_s
         out = self.sandbox.scratch / "result.jsonl"
         outside = Path(f"{out}.outside")
         for old in (out, outside):
@@ -151,7 +152,10 @@ class Suite:
                 "seen. Use an interpreter without an editable install of the project: --python PATH."
             )
         tail = finished.tail.replace(f"{self.sandbox.root}{os.sep}", "")
-        return _result(out, replace(finished, tail=tail), stood_still=still.seen)
+        result = _result(out, replace(finished, tail=tail), stood_still=still.seen)
+        if result.timed_out and cut:
+            raise DeadlineExceeded(_OVER)  # that is not what the tests did, so nobody shall learn from it
+        return result
 
     def _finished(self, plan: Plan, out: Path, still: Standstill, limit_s: float, timeout_s: float) -> Finished:
         scratch = self.sandbox.scratch

@@ -145,9 +145,13 @@ def test_a_test_that_ends_the_run_has_failed_and_stands_alone_with_it(suite: Sui
     assert (len(again.tests), again.unfinished, again.failures) == (8, (), {})
 
 
-def test_after_its_deadline_a_suite_is_not_run(shop: Path) -> None:
-    with open_sandbox(discover(shop)) as sandbox, pytest.raises(DeadlineExceeded, match="is over"):
-        Suite(sandbox, deadline=time.monotonic()).run(Plan(), timeout_s=60)
+def test_after_its_deadline_a_suite_is_not_run_and_a_run_that_it_cuts_is_none(shop: Path) -> None:
+    with open_sandbox(discover(shop)) as sandbox:
+        suite = Suite(sandbox, deadline=time.monotonic() + 3.0)
+        suite.sandbox.write("tests/test_hang.py", HANG)
+        for _ in range(2):
+            with pytest.raises(DeadlineExceeded, match="is over"):
+                suite.run(Plan(), timeout_s=60)
 
 
 def test_what_a_passing_test_leaves_behind_ends_with_the_run(suite: Suite) -> None:
