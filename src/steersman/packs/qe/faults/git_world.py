@@ -1,8 +1,10 @@
 """The git world: walk real commits. The truth is what the full suite shows at a commit and did not show at its parent."""
 
 import ast
+import os
 import re
 import subprocess
+import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -28,7 +30,6 @@ class GitWorld:
     sandbox: Sandbox
     suite: Suite
     commits: list[str]
-    prefix: str
     timeout_s: float
     progress: Progress
     reference: Reference
@@ -42,9 +43,9 @@ class GitWorld:
         while self._at + 1 < len(self.commits):
             parent, commit = self.commits[self._at], self.commits[self._at + 1]
             self.reference = self._after
-            diff = _git(self.sandbox, "diff", "--no-renames", "--relative", "-U0", parent, commit, "--", "*.py")
+            diff = git(self.sandbox, "diff", "--no-renames", "--relative", "-U0", parent, commit, "--", "*.py")
             old = {file: self._text(file) for file in changed_lines(diff)}
-            check_out(self.sandbox, commit, self.prefix, parent)
+            check_out(self.sandbox, commit, parent)
             self._at += 1
             try:
                 self._after = measure_reference(self.suite, timeout_s=self.timeout_s, progress=_Silent())
@@ -98,18 +99,16 @@ class _Silent:
 
 def open_git_world(sandbox: Sandbox, suite: Suite, *, cycles: int, timeout_s: float, progress: Progress) -> GitWorld:
     """Return a world over the last commits that changed Python files. Raises InvalidInput where there are too few."""
-    prefix = _git(sandbox, "rev-parse", "--show-prefix").strip()
-    listed = _git(sandbox, "rev-list", "--first-parent", f"--max-count={cycles + 1}", "HEAD", "--", "*.py").split()
+    listed = git(sandbox, "rev-list", "--first-parent", f"--max-count={cycles + 1}", "HEAD", "--", "*.py").split()
     commits = listed[::-1]
     if len(commits) < 2:
         raise InvalidInput(f"{sandbox.project.root} has {len(commits)} commits that change Python files; --git needs two.")
-    check_out(sandbox, commits[0], prefix, "HEAD")
+    check_out(sandbox, commits[0], "HEAD")
     reference = measure_reference(suite, timeout_s=timeout_s, progress=progress)
     return GitWorld(
         sandbox=sandbox,
         suite=suite,
         commits=commits,
-        prefix=prefix,
         timeout_s=timeout_s,
         progress=progress,
         reference=reference,
@@ -117,17 +116,27 @@ def open_git_world(sandbox: Sandbox, suite: Suite, *, cycles: int, timeout_s: fl
     )
 
 
-def check_out(sandbox: Sandbox, commit: str, prefix: str, before: str) -> None:
+def check_out(sandbox: Sandbox, commit: str, before: str) -> None:
     """Make the tracked files of the sandbox those of a commit; what is tracked at `before` only is removed."""
-    here = set(_git(sandbox, "ls-tree", "-r", "--name-only", commit).splitlines())
-    for file in set(_git(sandbox, "ls-tree", "-r", "--name-only", before).splitlines()) - here:
+    here = set(git(sandbox, "ls-tree", "-r", "--name-only", commit).splitlines())
+    for file in set(git(sandbox, "ls-tree", "-r", "--name-only", before).splitlines()) - here:
         (sandbox.root / file).unlink(missing_ok=True)
+    left_out = here - unpack(sandbox, commit)
+    for file in left_out:  # by `export-ignore`, as some projects have it for their tests
+        if file.endswith(".py"):
+            sandbox.write(file, git(sandbox, "show", f"{commit}:./{file}"))
+
+
+def unpack(sandbox: Sandbox, commit: str, files: Iterable[str] = ()) -> set[str]:
+    """Write files as of a commit into the sandbox, and return their names; none stands for all. Raises InvalidInput."""
     archive = sandbox.scratch / "commit.tar"
-    _git(sandbox, "archive", "--format=tar", f"--output={archive}", f"{commit}:{prefix}" if prefix else commit)
-    command = ["tar", "-xf", str(archive), "-C", str(sandbox.root)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        raise InvalidInput(f"cannot unpack commit {commit}: {answer.stderr.strip()}")
+    git(sandbox, "archive", "--format=tar", f"--output={archive}", commit, *files)
+    try:
+        with tarfile.open(archive) as packed:
+            packed.extractall(sandbox.root, filter="tar")
+            return {each.name for each in packed.getmembers()}
+    except (OSError, tarfile.TarError) as error:
+        raise InvalidInput(f"cannot unpack commit {commit}: {error}") from error
 
 
 def changed_lines(diff: str) -> dict[str, frozenset[int]]:
@@ -148,11 +157,15 @@ def changed_lines(diff: str) -> dict[str, frozenset[int]]:
     return {file: frozenset(each) for file, each in found.items()}
 
 
-def _git(sandbox: Sandbox, *arguments: str) -> str:
-    """Run git on the user's repository, reading only. Raises InvalidInput with git's own words."""
-    command = ["git", "--no-optional-locks", "-C", str(sandbox.project.root), *arguments]
+def git(sandbox: Sandbox, *arguments: str) -> str:
+    """Run git on the user's repository, reading only. Raises InvalidInput with git's own words.
+
+    The repository is the one around the project, also where a hook of another one runs us and says so by GIT_DIR.
+    """
+    command = ["git", "--no-optional-locks", "-c", "core.quotePath=false", "-C", str(sandbox.project.root), *arguments]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, errors="replace")
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, errors="replace", env=env)
     except (OSError, subprocess.SubprocessError) as error:
         raise InvalidInput(f"--git needs git: {error}.") from error
     if answer.returncode:

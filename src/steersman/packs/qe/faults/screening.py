@@ -1,19 +1,27 @@
-"""Find faults that the suite can kill, by running the tests that cover them. The price is not charged to any policy."""
+"""Run the tests on faults, side by side, each in a copy that one worker owns. The price is not charged to any policy."""
 
+import dataclasses
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from steersman.core.errors import InvalidInput
 from steersman.core.ports import Progress
+from steersman.packs.qe.faults.fate import Fate, Judged
 from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.project.discovery import Project
 from steersman.packs.qe.project.reference import Reference
 from steersman.packs.qe.project.sandbox import bare_sandbox
 from steersman.packs.qe.project.suite import Plan, RunResult, Suite
+
+_GRACE_S, _PATIENCE = 10.0, 3.0
+SHORT_S = 10.0
+"""A suite that takes no longer runs whole on each fault that is judged thoroughly."""
+_NOT_STARTED = "pytest itself"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +49,7 @@ def screen(
     memory_mb: float,
     progress: Progress,
 ) -> Pool:
-    """Run candidates in parallel, each in a sandbox that one worker owns, until `target` are killable.
+    """Run candidates until `target` are killable, each against the tests that are known to run its line.
 
     A candidate is killable if some test that passed before fails with it. It is dropped as "uncovered" where no test
     runs its line, "survived" (equivalent, or too weak a suite), "timed out" (over 10 s and three times what its tests
@@ -49,74 +57,163 @@ def screen(
     """
     killers: dict[Fault, frozenset[str]] = {}
     dropped: dict[str, int] = {}
-    stop = threading.Event()
     deadline = time.monotonic() + budget_s
-    with ExitStack() as stack:
-        suites: SimpleQueue[Suite] = SimpleQueue()
-        for _ in range(workers):
-            suites.put(Suite(stack.enter_context(bare_sandbox(project)), memory_mb=memory_mb, stop=stop))
-        executor = ThreadPoolExecutor(workers)
-        stack.callback(executor.shutdown, wait=True, cancel_futures=True)
-        stack.callback(stop.set)
-        for fault, answer in _in_parallel(executor, suites, candidates, reference, timeout_s):
-            found, reason = _judge(answer, reference.failing | reference.flaky)
-            if reason:
+    court = Court(project, reference, timeout_s=timeout_s, workers=workers, memory_mb=memory_mb, thorough=False)
+    with closing(court.judge(candidates)) as answers:
+        for each in answers:
+            broken = each.fate == "killed" and not reference.durations_s.keys() >= set(each.killers)
+            if each.fate != "killed" or broken:
+                reason = "broke collection" if broken else each.fate
                 dropped[reason] = dropped.get(reason, 0) + 1
             else:
-                killers[fault] = found
-                progress.step(f"{fault.name} fails {len(found)} test{'s' if len(found) > 1 else ''}")
+                killers[each.fault] = frozenset(each.killers)
+                count = len(each.killers)
+                progress.step(f"{each.fault.name} fails {count} test{'s' if count > 1 else ''}")
             if len(killers) >= target or time.monotonic() > deadline:
                 break
     return Pool(killers=killers, dropped=dropped)
 
 
-def _in_parallel(
-    executor: ThreadPoolExecutor,
-    suites: "SimpleQueue[Suite]",
-    candidates: Sequence[Fault],
-    reference: Reference,
-    timeout_s: float,
-) -> Iterator[tuple[Fault, RunResult | None]]:
-    """Yield each candidate with its run (None: no test covers it), in the order of the candidates."""
-    waiting: list[tuple[Fault, Future[RunResult | None]]] = []
-    queue = iter(candidates)
-    ahead = suites.qsize() + 1
-    while True:
-        for fault in queue:
-            waiting.append((fault, executor.submit(_run_one, suites, fault, reference, timeout_s)))
-            if len(waiting) >= ahead:
-                break
-        if not waiting:
-            return
-        wait([waiting[0][1]], return_when=FIRST_COMPLETED)
-        fault, future = waiting.pop(0)
-        yield fault, future.result()
+class Court:
+    """Says what becomes of faults. timeout_s: limit for one run. memory_mb: limit for each process.
 
+    thorough: a short suite runs whole on each fault, as does a longer one where a line runs at import. Otherwise the tests
+    run that are known to run the line; those that fail then are run without the fault too, as they may lean on tests
+    before them. A sole test that fails must fail twice. The map of who runs what is not trusted to see everything (other
+    processes, threads of C): faults in lines that no test is known to run are planted together, and if that shows in the
+    whole suite, one by one. Where it is not thorough, the map is trusted and one run is enough.
+    """
 
-def _run_one(suites: "SimpleQueue[Suite]", fault: Fault, reference: Reference, timeout_s: float) -> RunResult | None:
-    coverage = reference.coverage
-    covering = coverage.tests_of(fault.file, [fault.line]) if coverage.available else None
-    if coverage.available and covering is not None and not covering:
-        return None
-    usual_s = sum(reference.durations_s.get(name, 0.0) for name in covering or reference.collected)
-    suite = suites.get()
-    try:
+    def __init__(
+        self,
+        project: Project,
+        reference: Reference,
+        *,
+        timeout_s: float,
+        workers: int,
+        memory_mb: float,
+        thorough: bool = True,
+    ) -> None:
+        self._project, self._reference, self._thorough = project, reference, thorough
+        self._timeout_s, self._workers, self._memory_mb = timeout_s, workers, memory_mb
+        self._suites: SimpleQueue[Suite] = SimpleQueue()
+
+    def judge(self, faults: Sequence[Fault]) -> Generator[Judged]:
+        """Yield each fault with its fate, in the given order. Close it to end early: runs are killed, copies removed."""
+        stop = threading.Event()
+        with ExitStack() as stack:
+            self._suites = SimpleQueue()
+            for _ in range(self._workers):
+                sandbox = stack.enter_context(bare_sandbox(self._project))
+                suite = Suite(sandbox, memory_mb=self._memory_mb, stop=stop)
+                suite.left_out |= self._reference.hanging
+                self._suites.put(suite)
+            executor = ThreadPoolExecutor(self._workers)
+            stack.callback(executor.shutdown, wait=True, cancel_futures=True)
+            stack.callback(stop.set)
+            unseen = {each for each in faults if self._covering(each) == frozenset()}
+            quiet = unseen if not self._thorough else self._quiet([each for each in faults if each in unseen])
+            waiting: list[Future[Judged]] = []
+            queue = iter(faults)
+            while True:
+                for fault in queue:
+                    waiting.append(executor.submit(self._judge, fault, quiet))
+                    if len(waiting) > self._workers:
+                        break
+                if not waiting:
+                    return
+                wait([waiting[0]], return_when=FIRST_COMPLETED)
+                yield waiting.pop(0).result()
+
+    def _covering(self, fault: Fault) -> frozenset[str] | None:
+        """Return the tests that are known to run the line of a fault; None where that may be any."""
+        coverage = self._reference.coverage
+        return coverage.tests_of(fault.file, [fault.line]) if coverage.available else None
+
+    def _quiet(self, faults: Sequence[Fault]) -> set[Fault]:
+        """Return those of the faults that show in no test of the whole suite when they are all in the code together."""
+        together = _apart(faults)
+        if not together:
+            return set()
+        suite = self._suites.get()
+        before = {file: suite.sandbox.read(file) for file in {each.file for each in together}}
+        try:
+            for each in sorted(together, key=lambda fault: -fault.start):
+                suite.sandbox.write(each.file, each.apply(suite.sandbox.read(each.file)))
+            result = suite.run(Plan(), timeout_s=self._limit_s(Plan()))
+            return set() if result.timed_out or self._new(result) else set(together)
+        except InvalidInput:  # one of them keeps the suite from starting
+            return set()
+        finally:
+            for file, text in before.items():
+                suite.sandbox.write(file, text)
+            self._suites.put(suite)
+
+    def _judge(self, fault: Fault, quiet: Set[Fault]) -> Judged:
+        if fault in quiet:
+            return Judged(fault=fault, fate="uncovered")
+        covering = self._covering(fault)
+        whole = not covering or (self._thorough and self._reference.wall_s <= SHORT_S)
+        plan = Plan() if whole or covering is None else Plan(order=self._in_file_order(covering), rest=False)
+        suite = self._suites.get()
+        try:
+            found = self._run(suite, fault, plan)
+            if found.fate == "killed" and self._thorough:
+                found = self._confirmed(suite, found, plan)
+        finally:
+            self._suites.put(suite)
+        unseen = found.fate == "survived" and covering == frozenset()
+        return dataclasses.replace(found, fate="uncovered") if unseen else found
+
+    def _run(self, suite: Suite, fault: Fault, plan: Plan) -> Judged:
+        """Run a plan with the fault in the copy, and put the file back."""
         source = suite.sandbox.read(fault.file)
         suite.sandbox.write(fault.file, fault.apply(source))
-        plan = Plan() if covering is None else Plan(order=tuple(sorted(covering)), rest=False)
-        result = suite.run(plan, timeout_s=min(timeout_s, 10.0 + 3.0 * usual_s))
-        suite.sandbox.write(fault.file, source)
-        return result
-    finally:
-        suites.put(suite)
+        try:
+            result = suite.run(plan, timeout_s=self._limit_s(plan))
+        except InvalidInput:  # the suite could start before, so it is the fault that keeps it from starting
+            return Judged(fault=fault, fate="killed", killers=(_NOT_STARTED,))
+        finally:
+            suite.sandbox.write(fault.file, source)
+        failed = self._new(result)
+        killers = tuple(sorted(failed - result.broke_off))
+        hung = result.timed_out or bool(failed & result.broke_off)
+        fate: Fate = "timed out" if hung else "killed" if killers else "survived"
+        if killers and self._thorough:
+            fate = "killed"  # before the end of its time a test has failed
+        return Judged(fault=fault, fate=fate, killers=killers if fate == "killed" else (), cpu_s=result.cpu_s)
+
+    def _confirmed(self, suite: Suite, found: Judged, plan: Plan) -> Judged:
+        """Return what is left of a kill if the tests that failed fail without the fault too, or do not fail again."""
+        killers, cpu_s = set(found.killers), found.cpu_s
+        if not plan.rest:
+            clean = suite.run(plan, timeout_s=self._limit_s(plan))
+            killers -= set(clean.failures)
+            cpu_s += clean.cpu_s
+        if len(killers) == 1:
+            again = self._run(suite, found.fault, plan)
+            killers &= {*again.killers} if again.fate == "killed" else set()
+            cpu_s += again.cpu_s
+        fate = found.fate if killers else "survived"
+        return Judged(fault=found.fault, fate=fate, killers=tuple(sorted(killers)), cpu_s=cpu_s)
+
+    def _new(self, result: RunResult) -> frozenset[str]:
+        return frozenset(result.failures) - self._reference.failing - self._reference.flaky
+
+    def _limit_s(self, plan: Plan) -> float:
+        names = self._reference.collected if plan.rest else plan.order
+        usual_s = sum(self._reference.durations_s.get(name, 0.0) for name in names)
+        return min(self._timeout_s, _GRACE_S + _PATIENCE * usual_s)
+
+    def _in_file_order(self, names: frozenset[str]) -> tuple[str, ...]:
+        rank = {name: place for place, name in enumerate(self._reference.at_s)}
+        return tuple(sorted(names, key=lambda name: (rank.get(name, len(rank)), name)))
 
 
-def _judge(result: RunResult | None, known_failing: frozenset[str]) -> tuple[frozenset[str], str]:
-    if result is None:
-        return frozenset(), "uncovered"
-    if result.timed_out:
-        return frozenset(), "timed out"
-    if result.uncollected:
-        return frozenset(), "broke collection"
-    killers = frozenset(result.failures) - known_failing
-    return killers, "" if killers else "survived"
+def _apart(faults: Sequence[Fault]) -> list[Fault]:
+    """Return faults of which no two change the same text."""
+    kept: list[Fault] = []
+    for each in sorted(faults, key=lambda fault: (fault.file, fault.start, fault.end)):
+        if not kept or kept[-1].file != each.file or kept[-1].end <= each.start:
+            kept.append(each)
+    return kept
