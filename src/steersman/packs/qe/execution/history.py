@@ -70,7 +70,8 @@ class History:
 
     def state(self) -> State:
         """Return all that was observed, as arrays; the cycles of a history that takes it up begin anew."""
-        return under("past", self._past.state()) | {"flaky": words(sorted(self._flaky))}
+        past = {name: each.copy() for name, each in self._past.state().items()}
+        return under("past", past) | {"flaky": words(sorted(self._flaky))}
 
     def restore(self, state: State) -> None:
         """Take up what was observed. Raises InvalidInput where the state is damaged."""

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from steersman.packs.qe.agents.regression_risk_analyzer import REWARD, RegressionRiskAnalyzer, agent
+from steersman.packs.qe.fleet.memory import Memory
 from steersman.packs.qe.fleet.site import Site, open_site
+from steersman.packs.qe.ordering.saved import words
 from steersman.packs.qe.plants.releases import Releases
 from steersman.packs.qe.project.coverage_map import CoverageMap
 from steersman.packs.qe.project.discovery import discover
@@ -26,12 +29,19 @@ class Held(RegressionRiskAnalyzer):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A copy of a project in which cart imports shop, and both have tests; each test leaves it as it was."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A copy of a project in which cart imports shop, and both have tests."""
     files = {"shop.py": SHOP, "cart.py": CART, "tests/test_shop.py": TEST_SHOP, "tests/test_cart.py": TEST_CART}
     project = discover(write(tmp_path_factory.mktemp("regression"), files))
     with open_site(project, seed=3, timeout_s=60.0, progress=Lines()) as opened:
         yield opened
+
+
+@pytest.fixture
+def site(shared: Site) -> Site:
+    """The copy, which each test leaves as it was, with nothing kept from other tests."""
+    shared.memory = Memory()
+    return shared
 
 
 def test_it_keeps_what_every_agent_keeps() -> None:
@@ -92,6 +102,29 @@ def test_what_breaks_is_remembered_and_raises_the_risk_of_its_file(site: Site) -
     assert state["failure_rate"] == pytest.approx(2.0 / 3.0)
     assert not list(agent.guards[1].refuse(state)), "from now on there is a past to learn from"
     assert [each.where for each in agent.guards[1].refuse({**state, "known_breaks": 0.0})] == [{"action": "learned"}]
+
+
+def test_the_next_run_knows_what_this_one_learned(site: Site, tmp_path: Path) -> None:
+    site.memory, skill, again = Memory(tmp_path / "kept"), Held(), RegressionRiskAnalyzer()
+    skill.hold(site, "cart.py")
+    skill.work(site, {"action": "full"})
+    site.memory = Memory(tmp_path / "kept")
+    state = again.look(site)
+    assert not list(agent.guards[1].refuse(state)), "the learned order is on offer from the first round on"
+    assert (state["known_breaks"], state["failure_rate"]) == (1.0, 1.0)
+    assert again._learner.say == skill._learner.say != {}
+    kept = site.memory.kept("regression-risk-analyzer") or {}
+    for damage in ({"counts": words([])}, {"counts": words({"changes": 1})}, {"learner.past.cycle": np.zeros(3)}):
+        site.memory.keep("regression-risk-analyzer", kept | damage)
+        assert RegressionRiskAnalyzer().look(site)["known_breaks"] == 0.0, "as if there had been no earlier run"
+
+
+def test_before_anything_was_learned_what_runs_the_changed_line_leads(site: Site) -> None:
+    skill = Held()
+    for file in ("cart.py", "shop.py"):
+        skill.hold(site, file)
+        covering = site.reference.coverage.tests_of(file, [skill._release.line]) or frozenset()
+        assert skill.select(site, "learned")[0] in covering
 
 
 def test_without_a_coverage_map_its_selection_is_refused_with_the_way_out(

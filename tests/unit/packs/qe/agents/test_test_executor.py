@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from steersman.core.kinship import shared_key
+from steersman.core.ports import Progress
 from steersman.packs.qe.agents.test_executor import ACTIONS, GUARDS, REWARD, SAFE, STATE, SuiteExecutor, agent, baseline
+from steersman.packs.qe.fleet.memory import Memory
+from steersman.packs.qe.fleet.site import open_site
+from steersman.packs.qe.project.discovery import discover
 from tests.unit.packs.qe.agents.conftest import Work
 
 CLEAN = {
@@ -127,3 +131,18 @@ def test_it_runs_the_suite_for_real_and_leaves_the_copy_as_it_was(work: Work, sh
     assert faulty, "with a chance of 0.7 in each of six rounds"
     assert all(each.measurements["faults_found"] == 1.0 for each in faulty), "all tests run, and each fault is seen by one"
     assert all(each.measurements["false_alarms"] == 0.0 for each in clean), "a fault does not outlast its round"
+
+
+def test_what_its_orders_are_made_from_survives_the_process(shop_project: Path, tmp_path: Path, progress: Progress) -> None:
+    project, first, second = discover(shop_project), SuiteExecutor(), SuiteExecutor()
+    for skill, rounds in ((first, 5), (second, 0)):
+        memory = Memory(tmp_path / "kept")
+        with open_site(project, "test-executor", seed=0, timeout_s=60.0, progress=progress, memory=memory) as site:
+            skill.look(site)
+            for _ in range(rounds):
+                skill.work(site, SAFE)
+                skill.look(site)
+    learned, again = (skill._bench.orders.learner for skill in (first, second))
+    assert again.say == learned.say
+    assert sum(again.say.values()) == pytest.approx(1.0), "some of five changes broke a test"
+    assert again.past.cycle == learned.past.cycle + 1, "the suite as it is has been seen once more"

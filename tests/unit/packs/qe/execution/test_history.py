@@ -38,10 +38,11 @@ def test_what_failed_last_and_what_was_ever_flaky() -> None:
 def test_it_is_taken_up_where_it_was_left_and_its_cycles_begin_anew() -> None:
     history, other = History(), History()
     history.observe(7, [seen("a", failed=True), seen("b", flaky=True)])
-    other.restore(history.state())
+    state = history.state()
+    history.observe(8, [seen("a")])
+    other.restore(state)
     assert (other.failing, other.flaky_rate) == (frozenset({"a"}), 0.5)
     other.observe(0, [seen("a")])
     assert other.failing == frozenset()
-    assert history.failing == {"a"}
     with pytest.raises(InvalidInput, match="no JSON"):
         other.restore(history.state() | {"flaky": words([])[:1]})
