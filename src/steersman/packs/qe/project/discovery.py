@@ -1,5 +1,6 @@
 """What a Python project is made of: its package, its tests, its interpreter and the tools that this interpreter has."""
 
+import ast
 import fnmatch
 import json
 import os
@@ -7,8 +8,9 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steersman.core.errors import InvalidInput, NotFound
@@ -56,7 +58,8 @@ class Project:
 
     `source_root` is the folder that has to be on the path ("" or "src"), `packages` the import names under test,
     `sources` the files that belong to them without tests, `tests` the test files, `words` the names of pytest plugins
-    that the tests or the configuration speak of, `left_out` the node ids of tests that are never run, as they never end.
+    that the tests or the configuration speak of, `left_out` the node ids of tests that are never run, as they never end,
+    `unreadable` why no text and no syntax tree can be had of other source files, by file.
     """
 
     root: Path
@@ -67,6 +70,7 @@ class Project:
     words: frozenset[str]
     tools: Tools
     left_out: frozenset[str] = frozenset()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -101,10 +105,21 @@ def discover(path: str | Path, python: str | None = None, *, tests_needed: bool 
     sources = tuple(each for each in files if _is_source(each, source_root, packages, patterns))
     if not sources:
         raise NotFound(f"{root} has no package or module (looked in {root} and src/), so there is nothing to test.")
+    unreadable = {file: why for file in sources if (why := _why_unreadable(root / file))}
+    if len(unreadable) == len(sources):
+        raise InvalidInput(f"no source file of {root} can be worked on. {'; '.join(map(': '.join, unreadable.items()))}")
+    sources = tuple(each for each in sources if each not in unreadable)
     words = _words(root, tests)
     tools = ask_tools(interpreter_of(root, python))
     return Project(
-        root=root, source_root=source_root, packages=packages, sources=sources, tests=tests, words=words, tools=tools
+        root=root,
+        source_root=source_root,
+        packages=packages,
+        sources=sources,
+        tests=tests,
+        words=words,
+        tools=tools,
+        unreadable=unreadable,
     )
 
 
@@ -169,6 +184,22 @@ def _is_source(file: str, source_root: str, packages: tuple[str, ...], patterns:
     if _is_test(file, patterns) or name in _NOT_MODULES or _TEST_FOLDERS & set(parts[:-1]):
         return False
     return module_name(file, source_root).split(".")[0] in packages and (not source_root or parts[0] == source_root)
+
+
+def _why_unreadable(path: Path) -> str:
+    """Return why a source file cannot be worked on: it may not be read, is not in UTF-8, or is no Python; "" if it can."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            ast.parse(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        return f"is not in UTF-8: {error.reason} at byte {error.start}"
+    except SyntaxError as error:
+        return f"line {error.lineno} is no Python: {error.msg}"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"is no Python: {error or type(error).__name__}"
+    return ""
 
 
 def _packages(root: Path) -> tuple[str, tuple[str, ...]]:

@@ -63,8 +63,8 @@ class Sandbox:
         }
 
     def read(self, file: str) -> str:
-        """Return the text of a file of the copy."""
-        with (self.root / file).open(encoding="utf-8", newline="") as stream:
+        """Return the text of a file of the copy; what is no UTF-8 in it is replaced."""
+        with (self.root / file).open(encoding="utf-8-sig", errors="replace", newline="") as stream:
             return stream.read()
 
     def write(self, file: str, text: str) -> None:

@@ -33,7 +33,8 @@ def run_tool(module: str, arguments: Sequence[str], *, root: Path, scratch: Path
     finished = run_group(
         [sys.executable, "-m", module, *arguments],
         cwd=root,
-        env=kept | {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", "PWD": str(root)},
+        env=kept
+        | {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", "PWD": str(root), "XDG_CACHE_HOME": str(scratch / "cache")},
         timeout_s=timeout_s,
         log=log,
     )

@@ -74,6 +74,24 @@ def test_a_project_without_tests(make: Make, tmp_path: Path) -> None:
         discover(make(tmp_path, {"pkg/__init__.py": "", "pkg/a.py": ""}))
 
 
+def test_sources_that_are_no_python_are_told_and_the_others_are_worked_on(make: Make, tmp_path: Path) -> None:
+    root = make(
+        tmp_path, {"pkg/__init__.py": "", "pkg/a.py": "\ufeffX = 1\n", "pkg/b.py": "def b(:\n", "tests/test_a.py": ""}
+    )
+    (root / "pkg" / "c.py").write_bytes(b"# coding: latin-1\nNAME = 'Zo\xeb'\n")
+    (root / "pkg" / "d.py").write_bytes(b"X = 1\x00\n")
+    (root / "pkg" / "e.py").write_text("X = " + "(" * 5000 + ")" * 5000 + "\n", encoding="utf-8")
+    project = discover(root)
+    assert project.sources == ("pkg/__init__.py", "pkg/a.py")
+    assert list(project.unreadable) == ["pkg/b.py", "pkg/c.py", "pkg/d.py", "pkg/e.py"]
+    assert project.unreadable["pkg/b.py"] == "line 1 is no Python: invalid syntax"
+    assert "is not in UTF-8" in project.unreadable["pkg/c.py"]
+    for file in project.sources:
+        (root / file).write_text("def :\n", encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"no source file.*pkg/b\.py: line 1 is no Python"):
+        discover(root)
+
+
 def test_an_interpreter_that_does_not_run(shop: Path) -> None:
     with pytest.raises(InvalidInput, match="--python"):
         discover(shop, "/no/such/python")
