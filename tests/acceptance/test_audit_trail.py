@@ -94,9 +94,9 @@ def test_each_single_change_to_the_store_is_found(store: Path, tmp_path: Path) -
     assert unseen == []
 
 
-def test_a_change_is_told_by_the_command_line(store: Path, cli: Callable[..., object], tmp_path: Path) -> None:
+def test_a_change_is_told_by_the_command_line(store: Path, command: Callable[..., object], tmp_path: Path) -> None:
     def audit(*more: str) -> tuple[int, str]:
-        done = cli("audit", "--store", str(store), "--anchor", str(anchors), *more)
+        done = command("audit", "--store", str(store), "--anchor", str(anchors), *more)
         return done.code, done.out + done.err  # type: ignore[attr-defined]
 
     anchors = tmp_path / "anchors.jsonl"

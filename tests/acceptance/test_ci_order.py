@@ -18,29 +18,31 @@ def history(tmp_path: Path) -> str:
     return "history.csv"
 
 
-def test_a_history_is_replayed(cli: Callable[..., Any], history: str) -> None:
-    done = cli("bench", "ci-order", "--history", history, "--json")
+def test_a_history_is_replayed(command: Callable[..., Any], history: str) -> None:
+    done = command("bench", "ci-order", "--history", history, "--json")
     assert done.code == 0, done.err
     report = done.json
     assert (report["cycles"], report["failing"], report["tests"], report["runs"]) == (30, 15, 8, 240)
     figures = {row["name"]: row for row in report["rows"]}
     assert {"learned", "random", "shortest", "recently failed first", "failure rate", "near-oracle"} <= {*figures}
     assert figures["learned"]["late_apfd"] > 0.8 > figures["shortest"]["late_apfd"]
-    assert done.json == cli("bench", "ci-order", "--history", history, "--json").json | {"ranking_ms": report["ranking_ms"]}
+    assert done.json == command("bench", "ci-order", "--history", history, "--json").json | {
+        "ranking_ms": report["ranking_ms"]
+    }
 
 
-def test_the_report_for_people(cli: Callable[..., Any], history: str) -> None:
-    done = cli("bench", "ci-order", "--history", history, "--budget", "0.3", "--seeds", "2")
+def test_the_report_for_people(command: Callable[..., Any], history: str) -> None:
+    done = command("bench", "ci-order", "--history", history, "--budget", "0.3", "--seeds", "2")
     assert done.code == 0, done.err
     for word in ("30 cycles, 15 with a failure", "near-oracle", "NAPFD at 30 %", "95 % interval", "Most say in the end"):
         assert word in done.out
     assert "2/2" in done.err
 
 
-def test_what_is_no_history_is_told(cli: Callable[..., Any], history: str, tmp_path: Path) -> None:
-    assert cli("bench", "ci-order", "--history", "nothing.csv").code == 6
-    done = cli("bench", "ci-order", "--history", history, "--budget", "2")
+def test_what_is_no_history_is_told(command: Callable[..., Any], history: str, tmp_path: Path) -> None:
+    assert command("bench", "ci-order", "--history", "nothing.csv").code == 6
+    done = command("bench", "ci-order", "--history", history, "--budget", "2")
     assert (done.code, "budget in (0, 1]" in done.err) == (3, True), done.err
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    done = cli("bench", "ci-order", "--history", "other.csv")
+    done = command("bench", "ci-order", "--history", "other.csv")
     assert (done.code, "no column Name, Duration, Verdict, Cycle or BuildId; it has a, b" in done.err) == (3, True), done.err

@@ -152,11 +152,11 @@ def test_a_port_that_is_taken_says_so(tmp_path: Path, cli: Callable[..., Any]) -
     assert "--port" in done.err
 
 
-def test_beyond_this_machine_it_asks_for_keys(tmp_path: Path, cli: Callable[..., Any]) -> None:
+def test_beyond_this_machine_it_asks_for_keys(tmp_path: Path, cli: Callable[..., Any], command: Callable[..., Any]) -> None:
     done = cli("up", "--port", "0", "--host", "0.0.0.0", "--store", "log.db")
     assert done.code == 5
     assert "steersman keys create" in done.err
-    text = cli("keys", "create", "--name", "Ann", "--role", "admin", "--store", "log.db", "--json").json["secret"]
+    text = command("keys", "create", "--name", "Ann", "--role", "admin", "--store", "log.db", "--json").json["secret"]
     with up(tmp_path, "--host", "0.0.0.0", "--store", "log.db") as service:
         assert service.keys_needed
         url = service.url.replace("0.0.0.0", "127.0.0.1")
@@ -172,38 +172,42 @@ def test_beyond_this_machine_it_asks_for_keys(tmp_path: Path, cli: Callable[...,
         (("--role", "lern", "--store", "postgresql://h/d"), 3, "Did you mean 'learn'?"),
         (("--log-format", "xml"), 3, "text"),
         (("--host", "no.such.host.invalid"), 3, "no address"),
-        (("--settings", "none.toml"), 6, "none.toml"),
         (("--port", "70000"), 3, ""),
     ],
 )
 def test_what_does_not_go_together_is_refused(
-    tmp_path: Path, cli: Callable[..., Any], options: tuple[str, ...], code: int, hint: str
+    tmp_path: Path, command: Callable[..., Any], options: tuple[str, ...], code: int, hint: str
 ) -> None:
-    done = cli("up", *(() if "--port" in options else ("--port", "0")), *options)
+    done = command("up", *(() if "--port" in options else ("--port", "0")), *options)
     assert done.code == code, done.err
     assert hint in done.err
 
 
-def test_keys_work_while_a_service_owns_the_store(tmp_path: Path, cli: Callable[..., Any]) -> None:
+def test_settings_that_are_not_there_are_told(cli: Callable[..., Any]) -> None:
+    done = cli("up", "--port", "0", "--settings", "none.toml")
+    assert (done.code, "none.toml" in done.err) == (6, True), done.err
+
+
+def test_keys_work_while_a_service_owns_the_store(tmp_path: Path, command: Callable[..., Any]) -> None:
     with up(tmp_path, "--store", "log.db") as service:
 
         def status(text: str) -> int:
             return httpx.get(f"{service.url}/v1/agents", headers=bearer(text)).status_code
 
-        made = cli("keys", "create", "--name", "Ann", "--role", "admin", "--store", "log.db", "--json").json
+        made = command("keys", "create", "--name", "Ann", "--role", "admin", "--store", "log.db", "--json").json
         time.sleep(1.0)
         assert status(made["secret"]) == 200
         assert httpx.get(f"{service.url}/v1/agents").status_code == 401
-        second = cli("keys", "rotate", made["key"]["id"], "--store", "log.db", "--json").json
+        second = command("keys", "rotate", made["key"]["id"], "--store", "log.db", "--json").json
         time.sleep(1.0)
         assert (status(made["secret"]), status(second["secret"])) == (401, 200)
-        assert cli("keys", "revoke", second["key"]["id"], "--store", "log.db").code == 0
+        assert command("keys", "revoke", second["key"]["id"], "--store", "log.db").code == 0
         time.sleep(1.0)
         assert status(second["secret"]) == 401
-        listed = cli("keys", "list", "--store", "log.db", "--json").json
+        listed = command("keys", "list", "--store", "log.db", "--json").json
         assert [each["revoked_at"] is not None for each in listed] == [True, True]
-        assert cli("keys", "revoke", "nothing", "--store", "log.db").code == 6
-    events = [each["event"] for each in cli("audit", "--store", "log.db", "--json").json]
+        assert command("keys", "revoke", "nothing", "--store", "log.db").code == 6
+    events = [each["event"] for each in command("audit", "--store", "log.db", "--json").json]
     assert events[:4] == [
         "key revoked",
         "key ends after its rotation",

@@ -33,7 +33,7 @@ old, new = sized("old", 100.0), sized("new", 8.0)
 """
 
 
-def test_a_newcomer_is_explained_and_replayed_with_what_it_borrowed(cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_newcomer_is_explained_and_replayed_with_what_it_borrowed(command: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "kin.py").write_text(AGENTS)
     (tmp_path / "steersman.toml").write_text('agent_files = ["kin.py"]\n')
     with Steersman.open(tmp_path / "s.db", agents=load_file(str(tmp_path / "kin.py")), settings={}) as steersman:
@@ -43,14 +43,14 @@ def test_a_newcomer_is_explained_and_replayed_with_what_it_borrowed(cli: Callabl
             old.report(decision, {"reward": 80.0 if decision.choice == "little" else 20.0})
         assert old.share() > 0
 
-    made = cli("decide", "mine/new", '{"items": 7}', "--store", "s.db", "--json").json
+    made = command("decide", "mine/new", '{"items": 7}', "--store", "s.db", "--json").json
     assert [each["source"] for each in made["priors"]] == ["own", "category/jobs"]
-    explained = cli("explain", made["id"], "--store", "s.db")
+    explained = command("explain", made["id"], "--store", "s.db")
     assert (explained.code, explained.err) == (0, "")
     for word in ("Whose evidence", "own", "category/jobs", "100%"):
         assert word in explained.out
-    assert cli("replay", made["id"], "--store", "s.db").code == 0
+    assert command("replay", made["id"], "--store", "s.db").code == 0
 
-    assert cli("export", "log.jsonl", "--store", "s.db").code == 0
-    assert cli("import", "log.jsonl", "--store", "other.db").code == 0
-    assert cli("replay", made["id"], "--store", "other.db").code == 0, "what was borrowed stands in the row"
+    assert command("export", "log.jsonl", "--store", "s.db").code == 0
+    assert command("import", "log.jsonl", "--store", "other.db").code == 0
+    assert command("replay", made["id"], "--store", "other.db").code == 0, "what was borrowed stands in the row"

@@ -179,8 +179,8 @@ def test_logs_hold_neither_secrets_nor_states(tmp_path: Path) -> None:
         assert json.loads(line)["event"]
 
 
-def test_the_command_line_writes_rules_and_dashboards(cli: Callable[..., Any], tmp_path: Path) -> None:
-    done = cli("telemetry", "rules", "--out", "rules", "--runbooks", "https://wiki.example.org/runbooks", "--json")
+def test_the_command_line_writes_rules_and_dashboards(command: Callable[..., Any], tmp_path: Path) -> None:
+    done = command("telemetry", "rules", "--out", "rules", "--runbooks", "https://wiki.example.org/runbooks", "--json")
     assert done.code == 0, done.err
     assert [Path(each).name for each in done.json["files"]] == sorted(
         (each.name for each in (tmp_path / "rules").iterdir()), key=[Path(each).name for each in done.json["files"]].index
@@ -188,19 +188,19 @@ def test_the_command_line_writes_rules_and_dashboards(cli: Callable[..., Any], t
     rules = json.loads((tmp_path / "rules" / "steersman-rules.yml").read_text())
     urls = {rule["annotations"]["runbook_url"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
     assert all(each.startswith("https://wiki.example.org/runbooks#") for each in urls)
-    assert cli("telemetry", "dashboards", "--out", "boards").code == 0
+    assert command("telemetry", "dashboards", "--out", "boards").code == 0
     assert {each.name for each in (tmp_path / "boards").iterdir()} == {
         "steersman-executive.json",
         "steersman-on-call.json",
         "steersman-debug.json",
         "steersman-releases.json",
     }
-    assert set(cli("telemetry", "dashboards").json) == {each.name for each in (tmp_path / "boards").iterdir()}
-    assert cli("telemetry", "rules").json["groups"][0]["name"] == "steersman-latency"
+    assert set(command("telemetry", "dashboards").json) == {each.name for each in (tmp_path / "boards").iterdir()}
+    assert command("telemetry", "rules").json["groups"][0]["name"] == "steersman-latency"
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_told(command: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = cli("telemetry", "rules", "--out", "file")
+    done = command("telemetry", "rules", "--out", "file")
     assert done.code == 5
     assert "Name another folder with --out" in done.err
