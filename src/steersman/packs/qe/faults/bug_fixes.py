@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from steersman.core.errors import InvalidInput, SteersmanError
+from steersman.core.errors import InvalidInput, NotFound, SteersmanError
 from steersman.core.ports import Progress
 from steersman.packs.qe.faults.git_world import check_out, git, unpack
 from steersman.packs.qe.project.discovery import Project, discover
@@ -171,10 +171,12 @@ class _Trial:
             check_out(self._sandbox, candidate.commit, self._here)
             self._here = candidate.commit
             project = discover(self._sandbox.root, self._sandbox.project.tools.interpreter)
-        except SteersmanError as error:
+        except NotFound as error:
             raise _Unfit("it has no package with tests here") from error
+        except SteersmanError as error:
+            raise _Unfit("its sources cannot be read with this Python") from error
         tests = tuple(each for each in candidate.status if each in project.tests)
-        sources = tuple(each for each in candidate.status if each in project.sources)
+        sources = tuple(each for each in candidate.status if each in project.sources or each in project.unreadable)
         if not tests or not sources:
             raise _Unfit("it changes no test file" if not tests else "it changes no source file")
         sandbox = replace(self._sandbox, project=project)

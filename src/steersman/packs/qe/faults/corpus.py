@@ -87,14 +87,7 @@ def _fits(fault: Fault, text: str) -> bool:
 
 
 def _texts(sandbox: Sandbox) -> dict[str, str]:
-    """Return the sources as they are, without those that are not UTF-8."""
-    found = {}
-    for file in sandbox.project.sources:
-        try:
-            found[file] = sandbox.read(file)
-        except UnicodeDecodeError:
-            continue
-    return found
+    return {file: sandbox.read(file) for file in sandbox.project.sources}
 
 
 def _digests(faults: Iterable[Fault], texts: Mapping[str, str]) -> dict[str, str]:

@@ -24,8 +24,9 @@ FATES: tuple[Fate, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Witness:
-    """A call that shows a fault: what it does without the fault, and what with it."""
+    """A call that shows a fault: what it imports, what it does without the fault, and what with it."""
 
+    imports: tuple[str, ...]
     call: str
     without: str
     with_fault: str

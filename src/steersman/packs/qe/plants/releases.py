@@ -1,7 +1,8 @@
 """Candidate releases: the project with one change, which is a seeded fault or an edit of the text that changes nothing.
 
-What is planted is the truth. Of a fault that no test sees, nobody can tell by a program whether it is one at all (an
-equivalent mutant, Budd and Angluin 1982): it counts as a fault, which errs on the side of caution.
+What is planted is the truth. What the compiler proves to change nothing is not planted (`mutation.is_valid`); of another
+fault that no test sees nobody can tell by a program whether it is one at all (an equivalent mutant, Budd and Angluin
+1982): it counts as a fault, which errs on the side of caution.
 """
 
 import itertools
@@ -46,7 +47,7 @@ class Releases:
         self._site = site
         self._faulty = faulty
         self._reference = site.reference
-        self.texts = _texts(site)
+        self.texts = {file: site.sandbox.read(file) for file in site.project.sources}
         self.places = tuple(itertools.islice(self._usable(most), most))
         self._killers: dict[Fault, frozenset[str]] = {}
         if not self.places:
@@ -101,14 +102,3 @@ class Releases:
             text = self.texts[each.file]
             if is_valid(each, text) and harmless_edit(text, each.line, _NOTE) is not None:
                 yield each
-
-
-def _texts(site: Site) -> dict[str, str]:
-    """Return the sources as they are, without those that are not UTF-8."""
-    found = {}
-    for file in site.project.sources:
-        try:
-            found[file] = site.sandbox.read(file)
-        except UnicodeDecodeError:
-            continue
-    return found

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_half_are_faults_and_half_are_comments_that_change_nothing_that_runs(sit
         assert each.text != before
         assert same == (each.fault is None)
     assert {each.line for each in faulty} == {each.line for each in drawn if not each.fault}
+
+
+def test_what_is_proved_to_change_nothing_is_no_release(tmp_path: Path) -> None:
+    text = "def area(side):\n    scale = 2 * 2\n    while 1:\n        return side * scale\n        side = 0\n"
+    files = {"shape.py": text, "test_shape.py": "import shape\n\n\ndef test():\n    assert shape.area(2) == 8\n"}
+    with open_site(discover(write(tmp_path, files)), seed=1, timeout_s=60.0, progress=Lines()) as opened:
+        places = {(each.line, each.after) for each in Releases(opened).places}
+    equivalent = {(2, "+"), (3, "2"), (5, "1"), (5, "pass")}
+    assert {(2, "3"), (4, "+"), (4, "None")} <= places
+    assert not equivalent & places
 
 
 def test_a_run_sees_the_fault_and_puts_the_copy_back(site: Site) -> None:
