@@ -1,7 +1,9 @@
 """qe/security-scanner: which scans are worth their time on this project?
 
-It is measured by weak code and secrets that are planted into a copy, among look-alikes that are neither: what a scan shows
-of them, what it takes for one, and how long it took. What it says of the project itself is reported, as suspected.
+It is measured by weak code, secrets and old versions that are planted into a copy, among look-alikes that are none: what
+a scan shows of them, what it takes for one, and how long it took. What it says of the
+project itself is reported, as suspected.
+Of dependencies nothing is said where pip-audit cannot look them up; no answer of it would be one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +19,9 @@ from steersman.packs.qe.fleet.findings import SEVERITIES, Finding
 from steersman.packs.qe.fleet.learning import lowest, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
+from steersman.packs.qe.plants.old_versions import plant_versions
 from steersman.packs.qe.plants.vulnerabilities import Planted, plant_vulnerabilities
+from steersman.packs.qe.tools.dependencies import SERVER, Pin, pins, pip_audit, requirement_files, why_not
 from steersman.packs.qe.tools.run import has
 from steersman.packs.qe.tools.scanners import Scan, Scanner, bandit, detect_secrets, ruff
 
@@ -30,6 +34,7 @@ SCANS: Mapping[str, tuple[Scanner, ...]] = {
 WORTH = {"critical": 8.0, "high": 4.0, "medium": 2.0, "low": 1.0}
 FALSE_ALARM = -15.0
 PLANTED = {"code": 5, "secrets": 3, "look_alikes": 4}
+OLD_VERSIONS = {"known": 2, "harmless": 2}
 
 STATE = StateSchema(
     name="security-scanner",
@@ -43,9 +48,12 @@ STATE = StateSchema(
         Number(name="has_ruff", low=0, high=1),
         Number(name="has_bandit", low=0, high=1),
         Number(name="has_detect_secrets", low=0, high=1),
+        Number(name="pins", low=0, high=100_000, edges=(1,), unit="requirements of one version"),
+        Number(name="has_pip_audit", low=0, high=1),
+        Number(name="has_advisories", low=0, high=1, edges=(0.5,), unit="whether pip-audit can look up what is known"),
     ),
 )
-ACTIONS = ActionSpace.flat("quick", "sast", "secrets", "full")
+ACTIONS = ActionSpace.flat("quick", "sast", "secrets", "sca", "full")
 
 
 def baseline(state: StateValues) -> str:
@@ -99,6 +107,19 @@ def _missing_tools(state: StateValues) -> Iterable[Refusal]:
             yield Refusal(where={"action": choice}, reason=f"{choice} needs {', '.join(missing)}: pip install it")
 
 
+def _nothing_to_look_up(state: StateValues) -> Iterable[Refusal]:
+    """Refuse to audit dependencies where none is pinned, or where pip-audit would know nothing of any."""
+    reason = ""
+    if not state["pins"]:
+        reason = "sca needs a requirement that is pinned (name==1.0) in requirements*.txt or pyproject.toml"
+    elif not state["has_pip_audit"]:
+        reason = "sca needs pip-audit: pip install pip-audit"
+    elif not state["has_advisories"]:
+        reason = "sca was not run: pip-audit cannot look up advisories here. Give it a network, or a server in " + SERVER
+    if reason:
+        yield Refusal(where={"action": "sca"}, reason=reason)
+
+
 PROBE = lowest(STATE)
 
 
@@ -114,13 +135,22 @@ agent = AgentSpec(
     reward=REWARD,
     baseline=baseline,
     safe_action="quick",
-    guards=(Guard(name="tools", refuse=_missing_tools, probe=PROBE),),
-    settings=single_step(alpha=0.25),
+    guards=(
+        Guard(name="tools", refuse=_missing_tools, probe=PROBE),
+        Guard(name="dependencies", refuse=_nothing_to_look_up, probe=PROBE),
+    ),
+    settings=single_step(),
     kinship=Kinship(
         category="performance-security",
         group="security",
         project=_shared,
-        roles={"action=quick": "quick", "action=sast": "deep", "action=secrets": "narrow", "action=full": "everything"},
+        roles={
+            "action=quick": "quick",
+            "action=sast": "deep",
+            "action=secrets": "narrow",
+            "action=sca": "from-outside",
+            "action=full": "everything",
+        },
     ),
     cost="cpu_s",
 )
@@ -137,15 +167,19 @@ class SecurityScanner:
         self._expected_s = 0.0
         self._alarms, self._look_alikes = 0, 0
         self._planted = Planted(texts={}, plants=())
+        self._pins: tuple[Pin, ...] = ()
+        self._why_not = ""
 
     def look(self, site: Site) -> dict[str, float]:
         """Plant something new, and return what is known of the project; at first, all scans run on it as it is."""
         if not self._sources:
             self._sources = {file: site.sandbox.read(file) for file in site.project.sources}
-            scan = _scan(site, "full" if _all_there() else "quick")
+            self._pins = pins(site.sandbox.root)
+            self._why_not = why_not(site.sandbox.scratch) if self._pins else "no requirement is pinned"
+            scan = self._scan(site, "full" if _all_there() else "quick")
             self._known, self._expected_s = scan.findings, scan.wall_s
             site.findings.extend(scan.findings)
-        self._planted = plant_vulnerabilities(self._sources, site.generator, **PLANTED)
+        self._planted = self._plants(site)
         counts = {each: float(sum(found.severity == each for found in self._known)) for each in SEVERITIES}
         return {
             "files": float(len(self._sources)),
@@ -157,12 +191,15 @@ class SecurityScanner:
             "has_ruff": float(has("ruff")),
             "has_bandit": float(has("bandit")),
             "has_detect_secrets": float(has("detect_secrets")),
+            "pins": float(len(self._pins)),
+            "has_pip_audit": float(has("pip_audit")),
+            "has_advisories": float(not self._why_not),
         }
 
     def work(self, site: Site, action: Action) -> Worked:
         """Scan, and compare what was found with what was planted."""
         with site.changed(dict(self._planted.texts)):
-            scan = _scan(site, str(action["action"]))
+            scan = self._scan(site, str(action["action"]))
         plants = self._planted.plants
         real = [each for each in plants if each.severity]
         alarms = sum(each.is_in(scan.findings) for each in plants if not each.severity)
@@ -181,18 +218,31 @@ class SecurityScanner:
         }
         harmless = len(plants) - len(real)
         note = f"{found} of {len(real)} planted weaknesses found, {alarms} of {harmless} look-alikes taken for one"
-        return Worked(measurements=measured, notes=(note,))
+        blind = self._why_not if action["action"] == "full" else ""
+        return Worked(measurements=measured, notes=(note, f"no word on dependencies: {blind}") if blind else (note,))
 
+    def _plants(self, site: Site) -> Planted:
+        """Return new plants; old versions only where some scan can show them."""
+        planted = plant_vulnerabilities(self._sources, site.generator, **PLANTED)
+        if self._why_not:
+            return planted
+        file = next(iter(requirement_files(site.project.root)), "requirements.txt")
+        text = site.sandbox.read(file) if (site.sandbox.root / file).exists() else ""
+        taken = [each.name for each in self._pins]
+        old = plant_versions(file, text, taken, site.generator, **OLD_VERSIONS)
+        return Planted(texts={**planted.texts, **old.texts}, plants=(*planted.plants, *old.plants))
 
-def _scan(site: Site, name: str) -> Scan:
-    """Run the scans of a name one after the other and put together what they found."""
-    sandbox = site.sandbox
-    scans = [each(sandbox.root, site.project.sources, sandbox.scratch, site.timeout_s) for each in SCANS[name]]
-    return Scan(
-        findings=tuple(found for scan in scans for found in scan.findings),
-        cpu_s=sum(each.cpu_s for each in scans),
-        wall_s=sum(each.wall_s for each in scans),
-    )
+    def _scan(self, site: Site, name: str) -> Scan:
+        """Run the scans of a name one after the other and put together what they found."""
+        sandbox = site.sandbox
+        scans = [each(sandbox.root, site.project.sources, sandbox.scratch, site.timeout_s) for each in SCANS.get(name, ())]
+        if name == "sca" or (name == "full" and not self._why_not):
+            scans.append(pip_audit(pins(sandbox.root), sandbox.scratch, site.timeout_s))
+        return Scan(
+            findings=tuple(found for scan in scans for found in scan.findings),
+            cpu_s=sum(each.cpu_s for each in scans),
+            wall_s=sum(each.wall_s for each in scans),
+        )
 
 
 def _all_there() -> bool:
