@@ -10,10 +10,8 @@ wins is printed just the same.
 """
 
 import argparse
-import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from steersman.packs.qe.bench.demo import build_project
 
 RULE = "failed first, all tests, no retries, one worker for each core"
 MEASURES = (
@@ -48,7 +48,7 @@ def main() -> None:
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         for library in options.libraries.split(","):
-            project = build(library, Path(folder) / library)
+            project = build_project(Path(folder) / library, library, only=ONLY.get(library, ()))
             duels = [
                 pair
                 for seed in range(options.seeds)
@@ -59,26 +59,6 @@ def main() -> None:
                 show(library, results[library], options)
     if options.json:
         print(json.dumps(results, indent=2))
-
-
-def build(library: str, target: Path) -> Path:
-    """Copy an installed library, tests and all, into a project of its own."""
-    found = importlib.util.find_spec(library)
-    if found is None or not found.submodule_search_locations:
-        sys.exit(f"{library} is not installed: pip install -r requirements-bench.txt")
-    source = Path(next(iter(found.submodule_search_locations)))
-    shutil.copytree(source, target / library, ignore=shutil.ignore_patterns("__pycache__"))
-    kept = ONLY.get(library)
-    if kept:
-        for path in (target / library / "tests").glob("test_*.py"):
-            if path.stem.removeprefix("test_") not in kept:
-                path.unlink()
-    if library == "toolz":
-        tlz = importlib.util.find_spec("tlz")
-        if tlz is not None and tlz.submodule_search_locations:
-            shutil.copytree(Path(next(iter(tlz.submodule_search_locations))), target / "tlz")
-    (target / "pyproject.toml").write_text(f'[tool.pytest.ini_options]\ntestpaths = ["{library}"]\n')
-    return target
 
 
 def play(project: Path, cycles: int, seed: int, store: Path) -> list[dict[str, dict[str, float]]]:

@@ -4,7 +4,7 @@ import importlib.util
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from steersman.packs.qe.bench.duels import RunOptions, run
 from steersman.packs.qe.bench.report import RunReport
 
 LIBRARY = "toolz"
-_PACKAGES = ("toolz", "tlz")
+_BESIDE = {"toolz": ("tlz",)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +53,20 @@ def demo(agent: Callable[[str], AgentHandle], options: DemoOptions, progress: Pr
         shutil.rmtree(home, ignore_errors=True)
 
 
-def build_project(target: Path) -> None:
-    """Copy the installed library into `target` as a project. Raises NotFound where it is not installed."""
+def build_project(target: Path, library: str = LIBRARY, *, only: Collection[str] = ()) -> Path:
+    """Copy an installed library with the tests that it ships into `target` as a project, and return that.
+
+    only: the names of the test files to keep, without test_ and .py (empty: all). Raises NotFound where it is not installed.
+    """
     target.mkdir(parents=True)
-    for name in _PACKAGES:
+    for name in (library, *_BESIDE.get(library, ())):
         found = importlib.util.find_spec(name)
         if found is None or not found.submodule_search_locations:
-            raise NotFound(f"the demo runs on {LIBRARY}, which is not installed. `pip install 'steersman[demo]'`.")
+            raise NotFound(f"{library} is not installed; steersman[demo] brings {LIBRARY}: `pip install 'steersman[demo]'`.")
         source = Path(next(iter(found.submodule_search_locations)))
         shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (target / "pyproject.toml").write_text(f'[tool.pytest.ini_options]\ntestpaths = ["{LIBRARY}"]\n', encoding="utf-8")
+    for path in (target / library / "tests").glob("test_*.py"):
+        if only and path.stem.removeprefix("test_") not in only:
+            path.unlink()
+    (target / "pyproject.toml").write_text(f'[tool.pytest.ini_options]\ntestpaths = ["{library}"]\n', encoding="utf-8")
+    return target
