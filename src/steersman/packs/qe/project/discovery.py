@@ -154,8 +154,8 @@ def ask_tools(interpreter: str) -> Tools:
 
 def is_left_out(folder: Path, root: Path) -> bool:
     """Return whether a folder is no part of the project: caches, virtual environments, version control, build output."""
-    on_top = folder.parent == root and folder.name in _LEFT_OUT_ON_TOP and not (folder / "__init__.py").exists()
-    return folder.name in LEFT_OUT or on_top or (folder / "pyvenv.cfg").exists()
+    on_top = folder.parent == root and folder.name in _LEFT_OUT_ON_TOP and not os.path.exists(folder / "__init__.py")
+    return folder.name in LEFT_OUT or on_top or os.path.exists(folder / "pyvenv.cfg")  # False where it may not be read
 
 
 def python_files(root: Path) -> Iterator[str]:
