@@ -86,7 +86,7 @@ def _check(suite: Suite, run: RunResult, timeout_s: float) -> None:
         where = f", in {', '.join(run.unfinished)}" if run.unfinished else ""
         raise DeadlineExceeded(
             f"the suite of {root} did not end within {timeout_s:.0f} s after {len(run.tests)} tests{where}; it was killed "
-            "with its children. If it is slow rather than hanging, allow more with --timeout, and --budget where there is one."
+            "with its children. If it is slow rather than hanging, allow more: --timeout, and --budget where there is one."
         )
     if not run.tests and not run.uncollected:
         raise NotFound(
