@@ -74,7 +74,7 @@ def test_failing_tests_are_a_no_go_and_without_tests_there_is_still_a_report(cli
     (project / "tests" / "test_shop.py").write_text("def test_no():\n    assert 0\n\n\ndef test_yes():\n    assert 1\n")
     done = cli("qe", "run", str(project), *only)
     assert done.code == 2, done.err
-    assert "1 tests fail: tests/test_shop.py::test_no" in done.out
+    assert "1 test fails: tests/test_shop.py::test_no" in done.out
     (project / "tests" / "test_shop.py").unlink()
     done = cli("qe", "run", str(project), *only)
     assert done.code == 2, done.err

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from steersman.app import Steersman
+from steersman.cli.bench_faults import faults
 from steersman.cli.duels import executor
 from steersman.cli.output import JsonOption, TerminalProgress, plain, say, show_json, show_table
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(lambda: None)
     group.command()(ci_order)
     group.command("test-executor")(executor)
+    group.command()(faults)
     app.add_typer(group)
 
 

@@ -185,8 +185,11 @@ def show_fleet(report: Mapping[str, Any]) -> None:
     show_table(
         f"{report['project']}: {len(report['agents'])} agents, {report['wall_s']:.0f} s of {report['budget_s']:.0f} s",
         ("agent", "chose", "planted, found", "reward", "what was seen"),
-        [_agent_row(each) for each in report["agents"]],
+        [_agent_row(each) for each in report["agents"] if each["rounds"]],
     )
+    for reason, who in report["idle"].items():
+        say(f"• {', '.join(who)} did not work: {reason}")
+    say("")
     worst = report["findings"][:_FINDINGS_SHOWN]
     if worst:
         show_table(
@@ -207,8 +210,6 @@ def show_fleet(report: Mapping[str, Any]) -> None:
 
 
 def _agent_row(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
-    if not row["rounds"]:
-        return row["agent"], "–", "", "–", row["seen"]
     counts = row["tally"]
     found = f"{counts['found']:g} of {counts['planted']:g}" if counts["planted"] else ""
     return row["agent"], row["chose"], found, "to come" if row["reward"] is None else f"{row['reward']:+.1f}", row["seen"]

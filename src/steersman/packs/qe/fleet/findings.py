@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from steersman.packs.qe.project.discovery import Project
+
 Severity = Literal["critical", "high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
 """From the worst to the least."""
@@ -22,3 +24,11 @@ class Finding:
     line: int
     message: str
     confirmed: bool = False
+
+
+def unreadable(project: Project) -> list[Finding]:
+    """Return a finding for each source file that no agent can look at, since it is no text or no Python."""
+    return [
+        Finding(tool="python", rule="unreadable", severity="high", file=file, line=0, message=why, confirmed=True)
+        for file, why in project.unreadable.items()
+    ]

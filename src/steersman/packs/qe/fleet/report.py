@@ -84,8 +84,9 @@ class Step:
 class FleetReport:
     """What a run of the fleet came to. stopped: why it ended before all had worked, if it did.
 
-    tally: what all found of what there was to find. coverage: of branches, in per cent, before and with the generated
-    tests; None where nobody measured it. achievements: both in words. written: the files that hold the report.
+    idle: who did not work, by the reason. tally: what all found of what there was to find. coverage: of branches, in per
+    cent, before and with the generated tests; None where nobody measured it. achievements: both in words. written: the
+    files that hold the report.
     """
 
     project: str
@@ -100,6 +101,7 @@ class FleetReport:
     flaky: tuple[str, ...]
     verdict: Verdict
     agents: tuple[AgentReport, ...]
+    idle: Mapping[str, tuple[str, ...]]
     steps: tuple[Step, ...]
     findings: tuple[Finding, ...]
     files: Mapping[str, str]
@@ -108,6 +110,15 @@ class FleetReport:
     coverage: tuple[float, float] | None
     stopped: str
     written: tuple[str, ...] = ()
+
+
+def idle(reports: Sequence[AgentReport]) -> dict[str, tuple[str, ...]]:
+    """Return who did not work, by the reason."""
+    found: dict[str, tuple[str, ...]] = {}
+    for each in reports:
+        if not each.rounds:
+            found[each.left_out] = (*found.get(each.left_out, ()), each.agent)
+    return found
 
 
 def achievements(found: Tally, coverage: tuple[float, float] | None) -> tuple[str, ...]:

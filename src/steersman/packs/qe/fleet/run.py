@@ -12,12 +12,12 @@ from pathlib import Path
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import InvalidInput, NotFound, SteersmanError
 from steersman.core.ports import AgentHandle, Progress
-from steersman.packs.qe.fleet.findings import SEVERITIES
+from steersman.packs.qe.fleet.findings import SEVERITIES, unreadable
 from steersman.packs.qe.fleet.member import Member, Round, commander, member, roster
 from steersman.packs.qe.fleet.memory import Memory
 from steersman.packs.qe.fleet.plan import CATEGORIES, Batch, by_category, field_of, next_batch
 from steersman.packs.qe.fleet.rendering.folder import write_report
-from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step, achievements, agent_report
+from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step, achievements, agent_report, idle
 from steersman.packs.qe.fleet.site import Evidence, Site, open_site
 from steersman.packs.qe.fleet.tally import Tally
 from steersman.packs.qe.fleet.verdict import judge
@@ -27,6 +27,7 @@ from steersman.packs.qe.project.suite import cores
 
 _ACKNOWLEDGE_S = 60.0
 _LEAST_S = 5.0
+_MEASURE_SHARE = 0.4
 _UNKNOWN_SUITE_S = 0.0
 
 
@@ -110,6 +111,7 @@ class _Fleet:
         self._spec, self._handle, self._members, self._project = spec, handle, members, project
         self._options, self._progress = options, progress
         self._evidence = Evidence()
+        self._evidence.findings += unreadable(project)
         self._memory = Memory(Path(options.memory) if options.memory else None)
         self._reports: dict[str, AgentReport] = {}
         self._steps: list[Step] = []
@@ -118,9 +120,10 @@ class _Fleet:
         self._began, self._cpu = time.monotonic(), _cpu_s()
 
     def run(self) -> FleetReport:
+        """Measure the suite, then let all work, those first who need no tests, as theirs is done soonest."""
         self._progress.begin(f"{len(self._members)} agents at work, {self._options.budget_s:.0f} s", len(self._members))
         self._measure_suite()
-        waiting, stopped = list(self._members), ""
+        waiting, stopped = sorted(self._members, key=lambda each: each.skill.needs_tests), ""
         while waiting:
             if self._left_s() < _LEAST_S:
                 stopped = f"the budget of {self._options.budget_s:.0f} s was used up; {len(waiting)} agents did not work"
@@ -137,7 +140,9 @@ class _Fleet:
             return
         try:
             with self._site("fleet-commander") as site:
-                self._evidence.reference(site.suite, timeout_s=site.timeout_s, progress=self._progress)
+                limit_s = min(site.timeout_s, _MEASURE_SHARE * self._options.budget_s)
+                reference = self._evidence.reference(site.suite, timeout_s=limit_s, progress=self._progress)
+                self._project = replace(self._project, left_out=reference.hanging)
         except SteersmanError as error:
             self._why_not = str(error)
             self._progress.note(f"the suite could not be measured: {error}")
@@ -213,11 +218,14 @@ class _Fleet:
             progress=self._progress,
             evidence=self._evidence,
             memory=self._memory,
+            deadline=self._began + self._options.budget_s,
         )
 
     def _check(self, worker: Member) -> None:
         if worker.skill.needs_tests and not self._project.tests:
             raise NotFound("the project has no tests, and this agent needs some")
+        if worker.skill.needs_tests and self._evidence.known_reference is None:
+            raise NotFound("the suite could not be run, and this agent needs it")
 
     def _state(self, waiting: Sequence[Member]) -> dict[str, float]:
         counts, reference = by_category(waiting), self._evidence.known_reference
@@ -258,6 +266,7 @@ class _Fleet:
             flaky=() if reference is None else tuple(sorted(reference.flaky)),
             verdict=judge(reference, self._why_not, findings),
             agents=reports,
+            idle=idle(reports),
             steps=tuple(self._steps),
             findings=tuple(findings),
             files={file: text for each in self._members for file, text in each.files.items()},

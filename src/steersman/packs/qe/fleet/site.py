@@ -1,5 +1,6 @@
 """The place of work: a copy of the project, what is known of it so far, and how much time there is."""
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from steersman.core.errors import SteersmanError
 from steersman.core.ports import Progress
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.memory import Memory
@@ -22,6 +24,7 @@ class Evidence:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self._reference: Reference | None = None
+        self._failure: SteersmanError | None = None
         self._lock = threading.Lock()
 
     @property
@@ -30,10 +33,16 @@ class Evidence:
         return self._reference
 
     def reference(self, suite: Suite, *, timeout_s: float, progress: Progress) -> Reference:
-        """Return the suite as it is, measured by whoever asks first. Raises what `measure_reference` does."""
+        """Return the suite as it is, measured by whoever asks first. Raises what `measure_reference` did, each time."""
         with self._lock:
+            if self._failure is not None:
+                raise self._failure
             if self._reference is None:
-                self._reference = measure_reference(suite, timeout_s=timeout_s, progress=progress)
+                try:
+                    self._reference = measure_reference(suite, timeout_s=timeout_s, progress=progress)
+                except SteersmanError as error:
+                    self._failure = error
+                    raise
             return self._reference
 
 
@@ -103,12 +112,16 @@ def open_site(
     progress: Progress,
     evidence: Evidence | None = None,
     memory: Memory | None = None,
+    deadline: float = math.inf,
 ) -> Iterator[Site]:
-    """Copy a project and yield the place of work of an agent; it is removed in the end. Raises what `open_sandbox` does."""
+    """Copy a project and yield the place of work of an agent; it is removed in the end. Raises what `open_sandbox` does.
+
+    deadline: by `time.monotonic`; after it no tests are run.
+    """
     with open_sandbox(project) as sandbox:
         yield Site(
             sandbox=sandbox,
-            suite=Suite(sandbox, memory_mb=0.75 * memory_available_mb()),
+            suite=Suite(sandbox, memory_mb=0.75 * memory_available_mb(), deadline=deadline),
             agent=agent,
             seed=seed,
             timeout_s=timeout_s,

@@ -27,8 +27,9 @@ def judge(reference: Reference | None, why_not: str, findings: Sequence[Finding]
     against = []
     if reference is None:
         against.append(f"the suite could not be run: {why_not}")
-    elif reference.failing:
-        against.append(f"{len(reference.failing)} tests fail: {_some(sorted(reference.failing))}")
+    else:
+        against += _counted(reference.failing - reference.hanging, "fails", "fail")
+        against += _counted(reference.hanging, "hangs, or ends the whole run", "hang, or end the whole run")
     confirmed = [each for each in findings if each.confirmed and each.severity == "critical"]
     against += [f"confirmed: {each.file}:{each.line} {each.message}" for each in confirmed[:_FEW]]
     if against:
@@ -40,6 +41,11 @@ def judge(reference: Reference | None, why_not: str, findings: Sequence[Finding]
     if serious:
         conditions.append(f"{len(serious)} serious findings to look at first")
     return Verdict(word="conditional" if conditions else "go", reasons=tuple(conditions) or ("nothing speaks against it",))
+
+
+def _counted(names: frozenset[str], one: str, more: str) -> list[str]:
+    count = f"1 test {one}" if len(names) == 1 else f"{len(names)} tests {more}"
+    return [f"{count}: {_some(sorted(names))}"] if names else []
 
 
 def _some(names: Sequence[str]) -> str:

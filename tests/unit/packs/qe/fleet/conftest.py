@@ -62,6 +62,7 @@ def report() -> FleetReport:
                 next=None,
             ),
         ),
+        idle={"no page": ("visual-tester",)},
         steps=(
             Step(decision_id="c1", action={"action": "parallel"}, agents=("a", "b"), wall_s=3.0, reward=10.0),
             Step(decision_id="c2", action={"action": "sequential"}, agents=("c",), wall_s=1.0, reward=-5.0),

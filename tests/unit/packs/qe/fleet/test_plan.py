@@ -82,7 +82,13 @@ def test_the_commander_knows_every_category(members: list[Member]) -> None:
     ("changes", "findings", "word", "reason"),
     [
         ({}, [], "go", "nothing speaks against"),
-        ({"failing": frozenset({"t"})}, [], "no-go", "1 tests fail: t"),
+        ({"failing": frozenset({"t"})}, [], "no-go", "1 test fails: t"),
+        (
+            {"failing": frozenset("th"), "hanging": frozenset("h")},
+            [],
+            "no-go",
+            "1 test fails: t; 1 test hangs, or ends the whole run: h",
+        ),
         ({}, [replace(SUSPECTED, confirmed=True)], "no-go", "confirmed: f:1 m"),
         ({}, [SUSPECTED], "conditional", "1 serious"),
         ({"flaky": frozenset("abcde")}, [], "conditional", "5 tests are flaky: a, b, c and 2 more"),

@@ -46,7 +46,7 @@ def test_markdown_keeps_its_tables(report: FleetReport) -> None:
     rows = [line for line in text.splitlines() if line.startswith("| high")]
     assert len(rows) == 1
     assert rows[0].replace("\\|", "").count("|") == 6, "a bar in a message does not end its cell"
-    assert "did not work: no page" in text
+    assert "- visual-tester: no page" in text
     assert "Of 8 planted faults it found 8." in text
 
 

@@ -19,6 +19,7 @@ def markdown(report: FleetReport) -> str:
         *_section("Findings", _findings(report)),
         *_section("What the fleet made", [f"- `{each}`: apply `fleet.patch`" for each in sorted(report.files)]),
         *_section("What each agent did", _agents(report.agents)),
+        *_section("Who did not work", [f"- {', '.join(who)}: {reason}" for reason, who in report.idle.items()]),
         *_section("How the commander used the time", _steps(report)),
     ]
     return "\n\n".join(each for each in parts if each) + "\n"
@@ -52,10 +53,12 @@ def _findings(report: FleetReport) -> list[str]:
 def _agents(agents: Iterable[AgentReport]) -> list[str]:
     rows = []
     for each in agents:
+        if not each.rounds:
+            continue
         upcoming = f"{words(each.next.action)}: {each.next.why}" if each.next else ""
         found = f"{each.tally.found:g} of {each.tally.planted:g}" if each.tally.planted else ""
-        rows.append((each.agent, each.chose, found, each.earned if each.rounds else "", each.seen, upcoming))
-    return _table(("agent", "chose", "planted, found", "reward", "what was seen", "next, it would"), rows)
+        rows.append((each.agent, each.chose, found, each.earned, each.seen, upcoming))
+    return _table(("agent", "chose", "planted, found", "reward", "what was seen", "next, it would"), rows) if rows else []
 
 
 def _steps(report: FleetReport) -> list[str]:
