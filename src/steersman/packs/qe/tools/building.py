@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from steersman.core.errors import InvalidInput
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.project.process import run_group
 from steersman.packs.qe.tools.data_making import Row
@@ -35,7 +36,10 @@ class Building:
 
 
 def build(site: Site, models: Sequence[Model], rows: Sequence[Row], *, factory: int = 0, seed: int = 0) -> Building:
-    """Build rows of models in one process; `factory` more of each model are made by polyfactory where it is installed."""
+    """Build rows of models in one process; `factory` more of each model are made by polyfactory where it is installed.
+
+    Raises InvalidInput, with the last that was said, where not a single row came to be built: the records cannot be imported.
+    """
     install(site)
     scratch = site.sandbox.scratch
     shutil.copyfile(Path(__file__).with_name("builder.py"), scratch / "steersman_builder.py")
@@ -60,6 +64,9 @@ def build(site: Site, models: Sequence[Model], rows: Sequence[Row], *, factory: 
     )
     lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
     entries = [json.loads(each) for each in lines if each.endswith("}")]
+    if rows and not entries:
+        said = (scratch / "builder.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise InvalidInput(f"the project's records could not be built: {said[-1] if said else 'nothing was said'}.")
     built = tuple(
         Built(
             row=rows[each["i"]] if each["i"] >= 0 else None,

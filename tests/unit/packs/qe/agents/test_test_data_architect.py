@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from steersman.core.errors import NotFound, NotPermitted
+from steersman.core.errors import InvalidInput, NotFound, NotPermitted
 from steersman.packs.qe.agents import test_data_architect
 from steersman.packs.qe.agents.test_data_architect import REWARD, TestDataArchitect, agent
 from steersman.packs.qe.project.discovery import discover
@@ -124,6 +124,12 @@ def test_what_is_missing_is_refused(work: Work, orders: Path, monkeypatch: pytes
 def test_a_project_without_records_is_refused(work: Work, shop_project: Path) -> None:
     with pytest.raises(NotFound, match="no dataclass"):
         work(agent, TestDataArchitect(), shop_project, action="boundary")
+
+
+def test_records_that_cannot_be_imported_are_told_and_teach_nothing(work: Work, tmp_path: Path, make: Make) -> None:
+    files = {"plain.py": "import not_there_at_all\n" + SHOP["plain.py"]}
+    with pytest.raises(InvalidInput, match=r"could not be built: .*not_there_at_all"):
+        work(agent, TestDataArchitect(), make(tmp_path / "broken", files))
 
 
 def test_the_reward_by_hand() -> None:
