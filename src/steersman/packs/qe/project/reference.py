@@ -83,7 +83,7 @@ def _first_run(suite: Suite, *, timeout_s: float, progress: Progress) -> tuple[R
 def _check(suite: Suite, run: RunResult, timeout_s: float) -> None:
     root = suite.sandbox.project.root
     if run.timed_out:
-        where = f", in {', '.join(run.unfinished)}" if run.unfinished else ""
+        where = f", in {', '.join(run.unfinished)}" if run.unfinished else ", while it was collected" * (not run.tests)
         raise DeadlineExceeded(
             f"the suite of {root} did not end within {timeout_s:.0f} s after {len(run.tests)} tests{where}; it was killed "
             "with its children. If it is slow rather than hanging, allow more: --timeout, and --budget where there is one."
