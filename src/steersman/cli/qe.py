@@ -22,7 +22,7 @@ from steersman.cli.output import (
     show_json,
     show_table,
 )
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import InvalidInput, StoreError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
 _FINDINGS_SHOWN = 20
@@ -134,7 +134,11 @@ def project_store(path: Path) -> str:
 def _data(path: Path) -> Path:
     """Return where what belongs to a project is kept, without an ending; the folder is made."""
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "steersman" / "qe"
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        way_out = "Name a store by --store, a folder by --report, or set XDG_DATA_HOME."
+        raise StoreError(f"cannot make {home}: {error}. {way_out}") from error
     root = path.resolve()
     return home / f"{root.name.replace('.', '-')}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
 

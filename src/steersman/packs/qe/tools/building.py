@@ -38,7 +38,7 @@ class Building:
 def build(site: Site, models: Sequence[Model], rows: Sequence[Row], *, factory: int = 0, seed: int = 0) -> Building:
     """Build rows of models in one process; `factory` more of each model are made by polyfactory where it is installed.
 
-    Raises InvalidInput, with the last that was said, where not a single row came to be built: the records cannot be imported.
+    Raises InvalidInput, with the last that was said, where no row at all came to be built: they cannot be imported.
     """
     install(site)
     scratch = site.sandbox.scratch
