@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from steersman.core.errors import InvalidInput
 from steersman.maths.prioritisation import napfd, within
 from steersman.packs.qe.ordering.pairwise import PairwiseRanker
-from steersman.packs.qe.ordering.past import FEATURES, Past, Seen
+from steersman.packs.qe.ordering.past import FEATURES, Past, Places, Seen
 from steersman.packs.qe.ordering.saved import State, part, said, under, words
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ class OrderLearner:
         """
         if not names:
             return np.zeros(0, dtype=np.int64)
-        return self._mixed(self._scores(self._seen(names, touched), touched))
+        return self._mixed(self._scores(self._seen(self.past.places(names), touched), touched))
 
     def learn(self, names: Sequence[str], durations_s: Floats, failed: Flags, touched: Floats | None = None) -> None:
         """Let a cycle in that is over: each test that ran, how long it took and whether it failed, (n,) each.
@@ -68,12 +68,13 @@ class OrderLearner:
         """
         if not names:
             return
-        seen = self._seen(names, touched)
+        tests = self.past.places(names)
+        seen = self._seen(tests, touched)
         if failed.any():
             self._judge(self._scores(seen, touched), durations_s, failed)
         for ranker in self._rankers:
             ranker.learn(seen.features, failed)
-        self.past.add(self.past.places(names), durations_s, failed)
+        self.past.add(tests, durations_s, failed)
 
     def state(self) -> State:
         """Return all that was learned, and where the random numbers stand, as arrays that fit an `.npz` without pickle."""
@@ -101,12 +102,12 @@ class OrderLearner:
         for place, ranker in enumerate(self._rankers):
             ranker.restore(part(f"pairs {place}", state))
 
-    def _seen(self, names: Sequence[str], touched: Floats | None) -> Seen:
+    def _seen(self, tests: Places, touched: Floats | None) -> Seen:
         if self._changes and touched is None:
             raise InvalidInput("a learner with changes=True needs to be told what is touched; give zeros where nothing is.")
         if touched is not None and not self._changes:
             raise InvalidInput("what is touched is heeded by a learner with changes=True only.")
-        seen = self.past.of(self.past.places(names))
+        seen = self.past.of(tests)
         return seen if touched is None else seen._replace(features=np.column_stack([seen.features, touched]))
 
     def _scores(self, seen: Seen, touched: Floats | None) -> dict[str, Floats]:
@@ -128,7 +129,7 @@ class OrderLearner:
 
     def _mixed(self, scores: Mapping[str, Floats]) -> NDArray[np.int64]:
         say = self.say or dict.fromkeys(scores, 1.0 / len(scores))
-        mean = sum(say[name] * _ranks(self._ordered(each)) for name, each in scores.items())
+        mean = sum(say.get(name, 0.0) * _ranks(self._ordered(each)) for name, each in scores.items())
         return self._ordered(-np.asarray(mean))
 
     def _judge(self, scores: Mapping[str, Floats], durations_s: Floats, failed: Flags) -> None:
