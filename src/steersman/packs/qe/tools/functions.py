@@ -1,19 +1,42 @@
-"""The functions of a project that can be called with literals, and the calls that its tests already make; by the AST."""
+"""What of a project can be called by a test: functions, methods, properties and constructors; found by the AST."""
 
 import ast
 import builtins
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from steersman.packs.qe.project.discovery import module_name
 from steersman.packs.qe.project.sandbox import Sandbox
-from steersman.packs.qe.tools.values import Kind, kind_of
+from steersman.packs.qe.tools.values import Kind, kind_of, kind_of_value
 
+IT = "_it_"
+"""Stands for the object of which a method is called, in the text of a call."""
+OPERATORS: Mapping[str, str] = {
+    "__len__": "len({it})",
+    "__contains__": "{0} in {it}",
+    "__getitem__": "{it}[{0}]",
+    "__setitem__": "{it}[{0}] = {1}",
+    "__delitem__": "del {it}[{0}]",
+    "__iter__": "list({it})",
+    "__reversed__": "list(reversed({it}))",
+    "__bool__": "bool({it})",
+    "__str__": "str({it})",
+    "__repr__": "repr({it})",
+    "__neg__": "-{it}",
+    "__iadd__": "{it} += {0}",
+} | {
+    f"__{name}__": f"{{it}} {symbol} {{0}}"
+    for name, symbol in {
+        **{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="},
+        **{"add": "+", "sub": "-", "mul": "*", "truediv": "/", "mod": "%", "or": "|", "and": "&", "xor": "^"},
+    }.items()
+}
+"""How the special methods are called."""
 _BRANCHES = (ast.If, ast.For, ast.While, ast.ExceptHandler, ast.BoolOp, ast.IfExp, ast.comprehension, ast.match_case)
 _OUTSIDE = frozenset(
     {"open", "input", "exec", "eval", "subprocess", "socket", "shutil", "requests", "urllib", "os", "sys", "tempfile"}
-    | {"sqlite3", "threading", "multiprocessing", "signal", "pathlib", "Path", "random", "time", "uuid", "secrets", "exit"}
+    | {"sqlite3", "threading", "multiprocessing", "signal", "random", "time", "uuid", "secrets", "exit", "print"}
 )
 """Names of what reaches out of a function: it is not called, because one answer would say nothing about the next."""
 _MOST_PARAMETERS = 5
@@ -22,7 +45,11 @@ _RESERVED = frozenset({*dir(builtins), "pytest", "given", "settings", "example",
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A function that can be called. kinds: of its parameters, None where unsaid. calls: functions of the project in it."""
+    """Something that can be called. how: function, class (of which it is called), constructor, method or property.
+
+    kinds: of its parameters, without the object's own; None where unsaid. owner: its class. line: of its first decorator.
+    annotated: whether each kind is said by an annotation. calls: what of the project is called in it.
+    """
 
     file: str
     module: str
@@ -30,19 +57,53 @@ class Target:
     kinds: tuple[Kind | None, ...]
     required: int
     line: int
+    end: int
     branches: int
     constants: tuple[Any, ...]
     calls: frozenset[str]
+    parameters: tuple[str, ...] = ()
+    annotated: bool = False
+    owner: str = ""
+    how: str = "function"
 
     @property
     def typed(self) -> bool:
-        """Whether an annotation says what each parameter takes."""
+        """Whether the kind of each parameter is known."""
         return all(each is not None for each in self.kinds)
+
+    @property
+    def on_object(self) -> bool:
+        """Whether it is called of an object."""
+        return self.how in ("method", "property")
+
+    @property
+    def needs(self) -> frozenset[tuple[str, str]]:
+        """What a test has to import to call it."""
+        return frozenset() if self.on_object else frozenset({(self.module, self.owner or self.name)})
+
+    @property
+    def dotted(self) -> str:
+        """Its name inside the module."""
+        inner = "__init__" if self.how == "constructor" else self.name
+        return f"{self.owner}.{inner}" if self.owner else inner
+
+    def called(self, values: Sequence[Any], named: Sequence[tuple[str, Any]] = ()) -> str:
+        """Return the text of a call; of an object, which `IT` stands for, or of a class, or of neither."""
+        if self.name in OPERATORS:
+            return OPERATORS[self.name].format(*map(repr, values), it=IT)
+        given = ", ".join([*map(repr, values), *(f"{name}={value!r}" for name, value in named)])
+        if self.how == "property":
+            return f"{IT}.{self.name}"
+        if self.how == "constructor":
+            return f"{self.owner}({given})"
+        if self.name == "__call__":
+            return f"{IT}({given})"
+        return f"{IT if self.on_object else self.owner}.{self.name}({given})" if self.owner else f"{self.name}({given})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Module:
-    """A source file with the functions that can be called in it."""
+    """A source file with what can be called in it. kinds: what the project's classes are built from, by name."""
 
     file: str
     name: str
@@ -51,64 +112,88 @@ class Module:
     functions: int
     branches: int
     complexity: int
+    kinds: Mapping[str, Kind] = field(default_factory=dict, compare=False)
 
 
-def modules_of(sandbox: Sandbox) -> tuple[Module, ...]:
-    """Return the modules of the copy that have a function to call; a file that does not parse is left out."""
-    project = sandbox.project
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where definitions are read: the file, its import name, the names that the project defines, and known kinds."""
+
+    file: str
+    module: str
+    names: frozenset[str]
+    known: Mapping[str, Kind]
+
+    def target(self, node: ast.FunctionDef, *, owner: str = "", how: str = "function") -> Target | None:
+        """Return a definition as something to call; None where it reaches out, or needs what no test could give."""
+        arguments = node.args
+        positional = [*arguments.posonlyargs, *arguments.args][bool(owner and how != "static") :]
+        more = [arguments.vararg] * 2 if arguments.vararg and how != "property" else []
+        if len(positional) > _MOST_PARAMETERS or any(each is None for each in arguments.kw_defaults) or reaches_out(node):
+            return None
+        if not owner and (not (positional or more) or node.name in _RESERVED):
+            return None
+        defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults[-len(positional) :]
+        kinds = [self._kind(each, default) for each, default in zip(positional, defaults, strict=False)]
+        return Target(
+            file=self.file,
+            module=self.module,
+            name=node.name,
+            owner=owner,
+            how={"static": "class"}.get(how, how),
+            kinds=(*kinds, *(kind_of(each.annotation, self.known) for each in more)),
+            parameters=tuple([each.arg for each in positional] + [f"{each.arg}{n}" for n, each in enumerate(more, 1)]),
+            annotated=all(each.annotation is not None for each in [*positional, *more]),
+            required=max(len(positional) - len(arguments.defaults), 0 if owner or more else 1),
+            line=min([node.lineno, *(each.lineno for each in node.decorator_list)]),
+            end=node.end_lineno or node.lineno,
+            branches=count_branches(node),
+            constants=tuple(_constants(node)),
+            calls=frozenset(_called(node)) & self.names - {node.name},
+        )
+
+    def _kind(self, parameter: ast.arg, default: ast.expr | None) -> Kind | None:
+        """Return the kind of a parameter, by its annotation, else by its default."""
+        if parameter.annotation is not None or default is None:
+            return kind_of(parameter.annotation, self.known)
+        try:
+            value = ast.literal_eval(default)
+        except (ValueError, SyntaxError, TypeError):
+            return None
+        return None if value is None else kind_of_value(value)
+
+
+def parsed(sandbox: Sandbox) -> dict[str, ast.Module]:
+    """Return the sources of the copy; a file that does not parse is left out."""
     trees = {}
-    for file in project.sources:
+    for file in sandbox.project.sources:
         try:
             trees[file] = ast.parse(sandbox.read(file))
         except (SyntaxError, ValueError, OSError):
             continue
-    names = frozenset(each.name for tree in trees.values() for each in _functions(tree))
-    found = [_module(file, module_name(file, project.source_root), tree, names) for file, tree in trees.items()]
-    return tuple(each for each in found if each.targets and not each.name.endswith("__main__"))
+    return trees
 
 
-def _module(file: str, name: str, tree: ast.Module, names: frozenset[str]) -> Module:
-    functions = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
-    made = [_target(file, name, each, names) for each in _functions(tree)]
-    return Module(
-        file=file,
-        name=name,
-        targets=tuple(each for each in made if each is not None),
-        lines=max((each.end_lineno or 0 for each in tree.body), default=0),
-        functions=len(functions),
-        branches=_count(tree),
-        complexity=1 + max((_count(each) for each in functions), default=0),
-    )
+def module_at(sandbox: Sandbox, file: str) -> str:
+    """Return the import name of a source file."""
+    return module_name(file, sandbox.project.source_root)
 
 
-def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+def functions_in(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    """Yield the public functions at the top of a module."""
     return (each for each in tree.body if isinstance(each, ast.FunctionDef) and not each.name.startswith(("_", "test")))
 
 
-def _count(node: ast.AST) -> int:
+def count_branches(node: ast.AST) -> int:
+    """Return how many decisions are in a piece of code."""
     return sum(isinstance(each, _BRANCHES) for each in ast.walk(node))
 
 
-def _target(file: str, module: str, node: ast.FunctionDef, names: frozenset[str]) -> Target | None:
-    arguments = node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    required_names = any(default is None for default in arguments.kw_defaults)
-    if not positional or len(positional) > _MOST_PARAMETERS or required_names or node.name in _RESERVED:
-        return None
-    used = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-    if used & _OUTSIDE or any(isinstance(each, ast.Global | ast.Import | ast.ImportFrom) for each in ast.walk(node)):
-        return None
-    return Target(
-        file=file,
-        module=module,
-        name=node.name,
-        kinds=tuple(kind_of(each.annotation) for each in positional),
-        required=max(len(positional) - len(arguments.defaults), 1),
-        line=node.lineno,
-        branches=_count(node),
-        constants=tuple(_constants(node)),
-        calls=frozenset(_called(node)) & names - {node.name},
-    )
+def reaches_out(node: ast.FunctionDef) -> bool:
+    """Return whether a body uses the file system, the network, the clock or chance, or changes its module."""
+    body = [inner for each in node.body for inner in ast.walk(each)]
+    used = {each.id for each in body if isinstance(each, ast.Name)}
+    return bool(used & _OUTSIDE) or any(isinstance(each, ast.Global | ast.Import | ast.ImportFrom) for each in body)
 
 
 def _constants(node: ast.FunctionDef) -> Iterator[Any]:
@@ -125,28 +210,3 @@ def _called(tree: ast.AST) -> Iterator[str]:
         match each:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
                 yield name
-
-
-def calls_in_tests(sandbox: Sandbox, targets: Sequence[Target]) -> dict[str, list[tuple[Any, ...]]]:
-    """Return the literal arguments with which the project's tests call a target, by its name."""
-    wanted = {each.name: len(each.kinds) for each in targets}
-    found: dict[str, list[tuple[Any, ...]]] = {}
-    for file in sandbox.project.tests:
-        try:
-            tree = ast.parse(sandbox.read(file))
-        except (SyntaxError, ValueError, OSError):
-            continue
-        for node in ast.walk(tree):
-            match node:
-                case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args, keywords=[]):
-                    values = _literals(args)
-                    if name in wanted and values is not None and 0 < len(values) <= wanted[name]:
-                        found.setdefault(name, []).append(values)
-    return found
-
-
-def _literals(arguments: Sequence[ast.expr]) -> tuple[Any, ...] | None:
-    try:
-        return tuple(ast.literal_eval(each) for each in arguments)
-    except (ValueError, SyntaxError, TypeError):
-        return None

@@ -3,15 +3,16 @@
 It stands alone (standard library only) because that interpreter may not have Steersman: a copy of it lies in the sandbox's
 scratch folder as `steersman_recorder`. As a script it takes the path of a JSON job:
 
-    module, inside  what to import, and the folder of the project          calls   [function, text of a tuple of literals]
-    call_s          limit of one call in seconds                            out     where results go, one JSON object a line
+    module, inside  what to import, and the folder of the project       calls   [setup, steps, text, imports] of a `Call`
+    call_s          limit of one call in seconds                         out     where results go, one JSON object a line
 
-A result: i (index of the call), status (value, items, raises, crash, skip), text, origin (of an exception), lines, arcs.
+A result: i (index of the call), and what `Recorded` has.
 As a pytest plugin it puts the same fence around each test: nothing outside the scratch folder is written, no process is
 started, no network is used. The fence is an audit hook (PEP 578): it stops accidents, not an attacker.
 """
 
 import ast
+import contextlib
 import importlib
 import itertools
 import json
@@ -31,7 +32,7 @@ _PATHS = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.c
 _NEVER = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.kill", "os.killpg", "pty.spawn")
 _NEVER_LIKE = ("subprocess.", "socket.", "shutil.", "webbrowser.", "ctypes.", "sqlite3.", "urllib.", "ftplib.", "smtplib.")
 _MOST_ITEMS = 50
-_MOST_TEXT = 300
+_MOST_ATTRIBUTES = 4
 _fence: dict[str, bool] = {"up": False, "touched": False}
 
 
@@ -91,16 +92,15 @@ class Tracer:
         return each
 
 
-def record(function: Any, arguments: str, inside: str, call_s: float) -> dict[str, Any]:
-    """Call a function with literals and return what came of it."""
-    values = ast.literal_eval(arguments)
+def record(call: tuple[str, list[str], str, list[list[str]]], inside: str, call_s: float) -> dict[str, Any]:
+    """Build an object, do some steps with it, make a call and return what came of that."""
     tracer = Tracer(inside)
     random.seed(0)
     _fence.update(up=True, touched=False)
     signal.setitimer(signal.ITIMER_REAL, call_s)
     sys.settrace(tracer)
     try:
-        found = _outcome(function(*values))
+        found = _done(*call, tracer)
     except TooLong:
         found = {"status": "skip", "text": f"longer than {call_s:g} s"}
     except BaseException as error:  # noqa: BLE001 - whatever the project's code raises is the result
@@ -109,24 +109,103 @@ def record(function: Any, arguments: str, inside: str, call_s: float) -> dict[st
         sys.settrace(None)
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         _fence["up"] = False
-    if _fence["touched"]:
+    if _fence["touched"] or tracer.inside in found["text"]:
         found = {"status": "skip", "text": "it reaches out of the sandbox"}
     return found | {"lines": sorted(tracer.lines), "arcs": sorted(tracer.arcs)}
 
 
+def _done(setup: str, steps: list[str], text: str, needs: list[list[str]], tracer: Tracer) -> dict[str, Any]:
+    names = written().namespace([tuple(each) for each in needs])
+    try:
+        if setup:
+            names["_it_"] = eval(setup, names)  # noqa: S307 - running the project's code is what this is for
+        for each in steps:
+            exec(each, names)  # noqa: S102
+        before = _views(names) if setup else {}
+        tracer.lines.clear()  # what only comes before is not what a test checks
+        tracer.arcs.clear()
+    except Exception:  # noqa: BLE001 - what comes before the call is not what is asked about
+        return {"status": "skip", "text": "there is no such object"}
+    is_statement = not isinstance(ast.parse(text).body[0], ast.Expr)
+    run: Any = exec if is_statement else eval
+    result = run(text, names)
+    if result is None and setup:
+        after = _views(names)
+        changed = {view: each for view, each in after.items() if each != before.get(view)}
+        if changed:
+            return _joined(changed)
+    if is_statement:
+        return {"status": "skip", "text": "a statement that changes nothing"}
+    found = _outcome(result)
+    if found["status"] == "skip" and not setup and not callable(result):
+        views = _views({**names, "_it_": result})
+        found = _joined(views) if views else found
+    return found
+
+
+def _joined(views: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the first view as a result; attributes, of which each shows little, together."""
+    first = next(iter(views))
+    attributes = [each for each in views if each.startswith("_it_.")][:_MOST_ATTRIBUTES]
+    if first not in attributes or len(attributes) < 2:
+        return views[first] | {"view": first}
+    needs = {tuple(need) for each in attributes for need in views[each]["needs"]}
+    text = f"({', '.join(views[each]['text'] for each in attributes)})"
+    return {"status": "value", "text": text, "needs": sorted(needs), "form": "{}", "view": f"({', '.join(attributes)})"}
+
+
+def _views(names: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return how an object looks from the outside: as a whole, its items, its length, its public attributes."""
+    it, tracer = names["_it_"], sys.gettrace()
+    sys.settrace(None)
+    views = ["_it_"]
+    if hasattr(type(it), "keys") and hasattr(type(it), "__getitem__"):
+        views.append("dict(_it_)")
+    elif hasattr(type(it), "__iter__") and not isinstance(it, Iterator):
+        views.append("list(_it_)")
+    views += ["len(_it_)"] if hasattr(type(it), "__len__") else []
+    views += [f"_it_.{each}" for each in getattr(it, "__dict__", {}) if not each.startswith("_")]
+    found = {}
+    for view in views:
+        with contextlib.suppress(Exception):
+            looked = _outcome(eval(view, names))  # noqa: S307
+            if looked["status"] == "value" and looked["form"] == "{}":
+                found[view] = looked
+    sys.settrace(tracer)
+    return found
+
+
+def written() -> Any:
+    """Return the module that writes values, which lies beside this one."""
+    return importlib.import_module("steersman_written")
+
+
 def _outcome(value: Any) -> dict[str, Any]:
-    """Return a value as text, if the text stands for the whole of it; an iterator is run through."""
-    status = "value"
+    """Return a value as an expression that equals it; an iterator is run through; an object is taken by its text."""
+    form, tools = "{}", written()
     if isinstance(value, Iterator):
-        value, status = list(itertools.islice(value, _MOST_ITEMS)), "items"
+        value, form = list(itertools.islice(value, _MOST_ITEMS)), "list({})"
         if len(value) == _MOST_ITEMS:
             return {"status": "skip", "text": "an iterator that does not end"}
-    text = repr(value)
-    try:
-        same = len(text) <= _MOST_TEXT and ast.literal_eval(text) == value and type(ast.literal_eval(text)) is type(value)
-    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        same = False
-    return {"status": status if same else "skip", "text": text if same else f"a {type(value).__name__}"}
+    found = tools.Writer().write(value, same=tools.equal)
+    for other in (list, dict, repr) if found is None and form == "{}" else ():
+        if _is_of(other.__name__, value):
+            form, found = f"{other.__name__}({{}})", tools.Writer().write(other(value), same=tools.equal)
+        if found is not None:
+            break
+    if found is None:
+        return {"status": "skip", "text": f"a {type(value).__name__}"}
+    return {"status": "value", "text": found[0], "needs": sorted(found[1]), "form": form}
+
+
+def _is_of(kind: str, value: Any) -> bool:
+    """Return whether a value can be looked at as a list, a dict or by its own text."""
+    own: Any = type(value)
+    if kind == "repr":
+        return " at 0x" not in repr(value) and not callable(value)
+    if kind == "dict":
+        return hasattr(own, "keys") and hasattr(own, "__getitem__")
+    return hasattr(own, "__iter__") and hasattr(own, "__len__") and not hasattr(own, "keys")
 
 
 def _raised(error: BaseException, inside: str) -> dict[str, Any]:
@@ -149,10 +228,10 @@ def _too_long(number: int, frame: FrameType | None) -> None:
 
 
 def _run(job: dict[str, Any], out: TextIO) -> None:
-    module = importlib.import_module(job["module"])
-    for index, (name, arguments) in enumerate(job["calls"]):
-        function = getattr(module, name, None)
-        found = record(function, arguments, job["inside"], job["call_s"])
+    written()  # before the fence is up: an import may write byte code
+    importlib.import_module(job["module"])
+    for index, call in enumerate(job["calls"]):
+        found = record(call, job["inside"], job["call_s"])
         out.write(json.dumps({"i": index} | found) + "\n")
 
 

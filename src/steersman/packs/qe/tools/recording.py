@@ -9,6 +9,7 @@ from typing import Any
 
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.project.process import run_group
+from steersman.packs.qe.tools.expressions import Need
 from steersman.packs.qe.tools.functions import Target
 
 _CALL_S = 0.5
@@ -18,25 +19,42 @@ RECORDER = "steersman_recorder"
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call to make. arguments: the text of a tuple of literals. edge: with an extreme value. reused: from a test."""
+    """One call to make. text: an expression or a statement, in which `IT` stands for the object that `setup` builds.
+
+    steps: what is done with the object first. needs: what all of it imports. values: the arguments, as they were drawn.
+    edge: with an extreme value. reused: from a test.
+    """
 
     target: Target
-    arguments: str
-    edge: bool = False
-    reused: bool = False
+    text: str
+    setup: str = ""
+    steps: tuple[str, ...] = ()
+    needs: frozenset[Need] = frozenset()
+    values: tuple[Any, ...] = field(default=(), compare=False)
+    edge: bool = field(default=False, compare=False)
+    reused: bool = field(default=False, compare=False)
+
+    @property
+    def length(self) -> int:
+        """How much there is to read."""
+        return len(self.setup) + len(self.text) + sum(map(len, self.steps))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What a call did. status: value, items (of an iterator), raises (on purpose), crash, skip.
+    """What a call did. status: value, raises (on purpose), crash, skip.
 
-    text: of the result, or the name of an exception. origin: the module of an exception. lines, arcs: of the project that
-    ran, each with its file. at: where it crashed.
+    text: of the result, or the name of an exception. form: how the result was looked at: "{}", "list({})". view: what was
+    looked at instead of the result, of an object that changed. needs: what `text` imports. origin: the module of an
+    exception. lines, arcs: of the project that ran, each with its file. at: where it crashed.
     """
 
     call: Call
     status: str
     text: str
+    form: str = "{}"
+    view: str = ""
+    needs: frozenset[Need] = frozenset()
     origin: str = ""
     at: tuple[str, int] = ("", 0)
     lines: frozenset[tuple[str, int]] = field(default_factory=frozenset)
@@ -45,12 +63,17 @@ class Recorded:
     @property
     def usable(self) -> bool:
         """Whether a test can state what the call did: it came back, or refused its arguments by itself."""
-        return self.status in ("value", "items", "raises")
+        return self.status in ("value", "raises")
 
     @property
-    def outcome(self) -> tuple[str, str]:
+    def mute(self) -> bool:
+        """Whether it came back with nothing and left nothing behind, so that a test of it says little."""
+        return self.text == "None" and not self.view
+
+    @property
+    def outcome(self) -> tuple[str, ...]:
         """What can be compared between two recordings of one call."""
-        return self.status, self.text
+        return self.status, self.form, self.view, self.text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +86,8 @@ class Recording:
 
 def install(site: Site) -> None:
     """Put the recorder beside the copy, where the project's interpreter finds it."""
-    shutil.copyfile(Path(__file__).with_name("recorder.py"), site.sandbox.scratch / f"{RECORDER}.py")
+    for name in ("recorder", "written"):
+        shutil.copyfile(Path(__file__).with_name(f"{name}.py"), site.sandbox.scratch / f"steersman_{name}.py")
 
 
 def record(site: Site, calls: Sequence[Call], *, limit_s: float = 60.0) -> Recording:
@@ -77,7 +101,7 @@ def record(site: Site, calls: Sequence[Call], *, limit_s: float = 60.0) -> Recor
     wanted = {
         "module": calls[0].target.module,
         "inside": str(site.sandbox.root),
-        "calls": [(each.target.name, each.arguments) for each in calls],
+        "calls": [(each.setup, each.steps, each.text, sorted(each.needs)) for each in calls],
         "call_s": _CALL_S,
         "out": str(out),
     }
@@ -105,6 +129,9 @@ def _read(out: Path, calls: Sequence[Call]) -> tuple[Recorded, ...]:
                 call=calls[entry["i"]],
                 status=entry["status"],
                 text=entry["text"],
+                form=entry.get("form", "{}"),
+                view=entry.get("view", ""),
+                needs=frozenset((module, name) for module, name in entry.get("needs", ())),
                 origin=entry.get("origin", ""),
                 at=tuple(entry.get("at", ("", 0))),
                 lines=frozenset((file, line) for file, line in entry["lines"]),

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from steersman.core.errors import InvalidInput
 from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.project.suite import Plan, RunResult
@@ -85,10 +86,14 @@ def try_out(site: Site, file: str) -> Trial:
 
 
 def kills(site: Site, fault: Fault, plan: Plan) -> frozenset[str]:
-    """Return which planned tests fail with a fault in the copy; a run that does not end counts as all of them."""
+    """Return which planned tests fail with a fault in the copy; a run that does not start or end counts as all of them."""
+    every = frozenset([*plan.order, *plan.whole]) or frozenset({""})
     with site.changed({fault.file: fault.apply(site.sandbox.read(fault.file))}), _Fenced(site, "0"):
-        run = site.suite.run(plan, timeout_s=min(site.timeout_s, 30.0))
-    return frozenset([*plan.order, *plan.whole]) if run.timed_out else frozenset(run.failures)
+        try:
+            run = site.suite.run(plan, timeout_s=min(site.timeout_s, 30.0))
+        except InvalidInput:  # a conftest.py does not come through its imports
+            return every
+    return every if run.timed_out else frozenset(run.failures)
 
 
 class _Fenced:

@@ -1,8 +1,9 @@
 """Values for the parameters of a function: what kind each is, by its annotation, and values of that kind as literals."""
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,20 @@ _AS_LIST = {"list", "List", "Sequence", "Iterable", "Collection", "MutableSequen
 _AS_SET = {"set", "Set", "frozenset", "FrozenSet", "AbstractSet"}
 _AS_DICT = {"dict", "Dict", "Mapping", "MutableMapping"}
 _LETTERS = "abc XYZ0189-_.,é"
+_WORDS = (
+    "a",
+    "ab",
+    "Ada",
+    "hello world",
+    "x-y_z",
+    "42",
+    "-1.5",
+    "a,b;c",
+    "key=value",
+    "2024-01-31",
+    "ada@example.org",
+    "/a/b.txt",
+)
 EDGES: dict[str, tuple[Any, ...]] = {
     "int": (0, 1, -1, 2**31, -(2**63)),
     "float": (0.0, -0.0, 1.0, -1.0, 1e-300, 1e300, 0.1),
@@ -22,11 +37,15 @@ EDGES: dict[str, tuple[Any, ...]] = {
 }
 
 
+def _letters(rng: np.random.Generator) -> str:
+    return "".join(_LETTERS[int(each)] for each in rng.integers(0, len(_LETTERS), int(rng.integers(1, 8))))
+
+
 _TYPICAL: dict[str, Callable[[np.random.Generator], Any]] = {
     "int": lambda rng: int(rng.integers(-3, 13)) if rng.random() < 0.7 else int(rng.integers(-1000, 1000)),
     "float": lambda rng: round(float(rng.normal(0.0, 20.0)), 2),
     "bool": lambda rng: bool(rng.random() < 0.5),
-    "str": lambda rng: "".join(_LETTERS[int(each)] for each in rng.integers(0, len(_LETTERS), int(rng.integers(1, 8)))),
+    "str": lambda rng: _WORDS[int(rng.integers(len(_WORDS)))] if rng.random() < 0.7 else _letters(rng),
     "bytes": lambda rng: rng.bytes(int(rng.integers(1, 8))),
     "None": lambda rng: None,
 }
@@ -44,12 +63,17 @@ _STRATEGIES = {
     "tuple": "st.tuples({inner})",
     "union": "st.one_of({inner})",
     "literal": "st.sampled_from({options!r})",
+    "object": "st.builds({options[0]}{inner})",
 }
+_NOTHING: Mapping[str, "Kind"] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of value: a plain name, or list, set, dict, tuple, union of `parts`, or one of the literals in `options`."""
+    """A kind of value: a plain name, or list, set, dict, tuple, union of `parts`, or one of the literals in `options`.
+
+    An object is built by the one option, of which `parts` are the parameters.
+    """
 
     name: str
     parts: tuple["Kind", ...] = ()
@@ -69,57 +93,61 @@ GUESSES: tuple[Kind, ...] = (
 """What is tried for parameters without an annotation."""
 
 
-def kind_of(annotation: ast.expr | None) -> Kind | None:
-    """Return the kind that an annotation stands for; None for one that is missing or of no literal."""
+def kind_of(annotation: ast.expr | None, known: Mapping[str, Kind] = _NOTHING) -> Kind | None:
+    """Return the kind that an annotation stands for; None for one that is missing or unknown.
+
+    known: the kinds of names that stand for no literal.
+    """
     found: Kind | None = None
     match annotation:
         case ast.Constant(value=None):
             found = plain("None")
         case ast.Constant(value=str() as text):
-            found = _of_text(text)
+            found = _of_text(text, known)
         case ast.Name(id="object" | "Any" | "Hashable"):
             found = Kind(name="union", parts=(plain("int"), plain("str")))
         case ast.Name(id=name) if name in _PLAIN:
             found = plain(name)
         case ast.Name(id=name) | ast.Attribute(attr=name):
-            found = _container(name, [])
+            found = known.get(name) or _container(name, [], known)
         case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=inner):
-            found = _container(name, inner.elts if isinstance(inner, ast.Tuple) else [inner])
+            several = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+            found = known.get(name) or _container(name, several, known)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            found = _of_parts("union", [left, right])
+            found = _of_parts("union", [left, right], known)
     return found
 
 
-def _of_text(text: str) -> Kind | None:
+def _of_text(text: str, known: Mapping[str, Kind]) -> Kind | None:
     try:
-        return kind_of(ast.parse(text, mode="eval").body)
+        return kind_of(ast.parse(text, mode="eval").body, known)
     except SyntaxError:
         return None
 
 
-def _container(name: str, inner: Sequence[ast.expr]) -> Kind | None:
+def _container(name: str, inner: Sequence[ast.expr], known: Mapping[str, Kind]) -> Kind | None:
     found: Kind | None = None
     if name == "Literal":
         found = Kind(name="literal", options=tuple(each.value for each in inner if isinstance(each, ast.Constant)))
     elif name in ("Optional", "Union"):
-        found = _of_parts("union", inner)
+        found = _of_parts("union", inner, known)
         if found and name == "Optional":
             found = Kind(name="union", parts=(*found.parts, plain("None")))
     elif name in _AS_LIST | _AS_SET:
         kind = "list" if name in _AS_LIST else "set"
-        found = _of_parts(kind, inner[:1]) if inner else Kind(name=kind, parts=(plain("int"),))
+        found = _of_parts(kind, inner[:1], known) if inner else Kind(name=kind, parts=(plain("int"),))
     elif name in _AS_DICT:
-        found = _of_parts("dict", inner[:2]) if inner else Kind(name="dict", parts=(plain("str"), plain("int")))
+        found = _of_parts("dict", inner[:2], known) if inner else Kind(name="dict", parts=(plain("str"), plain("int")))
     elif name in ("tuple", "Tuple") and inner:
         many = isinstance(inner[-1], ast.Constant) and inner[-1].value is ...
-        found = _of_parts("tuples" if many else "tuple", inner[:1] if many else inner)
+        found = _of_parts("tuples" if many else "tuple", inner[:1] if many else inner, known)
     return found
 
 
-def _of_parts(name: str, inner: Sequence[ast.expr]) -> Kind | None:
-    parts = [kind_of(each) for each in inner]
-    known = [each for each in parts if each is not None]
-    return Kind(name=name, parts=tuple(known)) if len(known) == len(parts) else None
+def _of_parts(name: str, inner: Sequence[ast.expr], known: Mapping[str, Kind]) -> Kind | None:
+    parts = [kind_of(each, known) for each in inner]
+    whole = [each for each in parts if each is not None]
+    return Kind(name=name, parts=tuple(whole)) if len(whole) == len(parts) else None
 
 
 class Source:
@@ -188,11 +216,18 @@ class Source:
             return tuple(map(self.typical, kind.parts))
         if kind.name == "union":
             return self.typical(self._one(kind.parts))
+        if kind.name == "object":
+            return kind.options[0](self._some(kind))
         if kind.name == "literal":
             return kind.options[int(self.generator.integers(len(kind.options)))]
         count = int(self.generator.integers(1, 5)) if kind.name != "set" or _hashable(kind.parts[0]) else 0
         items = [self.typical(kind.parts[0]) for _ in range(count)]
         return {each: self.typical(kind.parts[1]) for each in items} if kind.name == "dict" else _BUILT[kind.name](items)
+
+    def _some(self, kind: Kind) -> list[Any]:
+        """Return values for the parameters of a constructor, for those with a default sometimes."""
+        count = int(self.generator.integers(kind.options[0].required, len(kind.parts) + 1))
+        return [self.typical(each) for each in kind.parts[:count]]
 
     def _one(self, parts: Sequence[Kind]) -> Kind:
         return parts[int(self.generator.integers(len(parts)))]
@@ -210,12 +245,16 @@ def _cut(rng: np.random.Generator, text: str) -> str:
 def strategy(kind: Kind) -> str:
     """Return the text of a Hypothesis strategy for a kind; `st` stands for `hypothesis.strategies`."""
     inner = ", ".join(strategy(each) for each in kind.parts)
+    if kind.name == "object" and inner:
+        inner = f", {inner}"
     return _STRATEGIES.get(kind.name, "st.none()").format(inner=inner, options=list(kind.options))
 
 
 def kind_of_value(value: Any) -> Kind | None:
     """Return the kind of a literal, by its type and the type of what is in it first."""
     name = "None" if value is None else type(value).__name__
+    if name == "Written":
+        return Kind(name="literal", options=(value,))
     if name in _PLAIN:
         return plain(name)
     if name in ("list", "set", "dict") and value:

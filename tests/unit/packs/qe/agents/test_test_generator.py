@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steersman.core.errors import NotFound
+from steersman.core.errors import NotFound, NotPermitted
 from steersman.core.state import StateValues
 from steersman.packs.qe.agents.test_generator import PROBE, REWARD, TestGenerator, agent, baseline
 from tests.unit.packs.qe.agents.conftest import Work
@@ -75,8 +75,89 @@ def test_properties_that_hold_are_kept_as_hypothesis_tests(work: Work, tmp_path:
     project = make(tmp_path / "evens", {"evens.py": source})
     report = work(agent, TestGenerator(faults=2), project, action=NEW | {"technique": "property-based"})
     (text,) = report.files.values()
-    assert "@given(x0=st.lists(st.integers(-1000, 1000), max_size=6))" in text
+    assert "@given(items=st.lists(st.integers(-1000, 1000), max_size=6))" in text
     assert report.rounds[0].measurements["coverage_before"] == 50.0, "only the import, which is no test's merit"
+
+
+ACCOUNTS = """
+import enum
+from dataclasses import dataclass
+from datetime import date
+
+class Level(enum.Enum):
+    BASIC = 1
+    GOLD = 2
+
+@dataclass(frozen=True)
+class Money:
+    cents: int
+
+    @property
+    def is_debt(self) -> bool:
+        return self.cents < 0
+
+class Account:
+    def __init__(self, owner: str, level: Level = Level.BASIC) -> None:
+        self.owner, self.level, self.balance = owner, level, 0
+
+    def deposit(self, money: Money) -> None:
+        if money.is_debt:
+            raise ValueError("deposit something")
+        self.balance += money.cents
+
+def due(day: date, level: Level) -> date:
+    return day.replace(year=day.year + (2 if level is Level.GOLD else 1), day=1)
+"""
+
+
+def test_objects_are_built_used_and_looked_at(work: Work, tmp_path: Path, make: Make) -> None:
+    project = make(tmp_path / "accounts", {"accounts.py": ACCOUNTS})
+    report = work(agent, TestGenerator(faults=2), project, action=NEW | {"depth": "comprehensive"})
+    (text,) = report.files.values()
+    assert report.rounds[0].measurements["coverage_after"] > 90.0
+    for each in (
+        "assert account.balance == ",
+        "pytest.raises(ValueError)",
+        "due(date(",
+        "from datetime import date",
+        "Level.GOLD",
+    ):
+        assert each in text
+
+
+def test_what_tests_call_is_called_again_with_their_objects(work: Work, tmp_path: Path, make: Make) -> None:
+    tests = "from accounts import Account, Level, Money\n\n\ndef test_it():\n    account = Account('Ada', Level.GOLD)\n"
+    project = make(
+        tmp_path / "again", {"accounts.py": ACCOUNTS, "tests/test_it.py": f"{tests}    account.deposit(Money(7))\n"}
+    )
+    report = work(agent, TestGenerator(faults=4), project, action=NEW | {"technique": "mutation", "pattern": "reuse"})
+    (done,), (text,) = report.rounds, report.files.values()
+    assert (done.measurements["reused"], done.components["reuse"]) == (1.0, 30.0)
+    assert "Account('Ada', Level.GOLD)".replace("'", '"') in text
+    assert "due(" not in text, "no test calls it"
+
+
+def test_integration_tests_go_through_functions_that_call_others(work: Work, tmp_path: Path, make: Make) -> None:
+    sources = {
+        "prices.py": "def net(cents: int) -> int:\n    if cents > 5:\n        return cents * 9 // 10\n    return cents\n",
+        "bills.py": (
+            "from prices import net\n\n\ndef bill(cents: int) -> str:\n    return f'{net(cents)} cents'\n\n\n"
+            "def alone(cents: int) -> int:\n    return cents + 1\n"
+        ),
+    }
+    report = work(agent, TestGenerator(faults=2), make(tmp_path / "bills", sources), action=NEW | {"depth": "integration"})
+    (done,), (text,) = report.rounds, report.files.values()
+    assert "bill(" in text
+    assert "alone" not in text, "it calls nothing of the project"
+    assert done.measurements["coverage_after"] - done.measurements["coverage_before"] > 40.0, "both modules were gained"
+
+
+def test_where_nothing_is_left_to_gain_it_says_so(work: Work, tmp_path: Path, make: Make) -> None:
+    source = "def double(x: int) -> int:\n    return x + x\n"
+    tests = "from double import double\n\n\ndef test_double():\n    assert double(3) == 6\n"
+    project = make(tmp_path / "done", {"double.py": source, "tests/test_double.py": tests})
+    with pytest.raises(NotPermitted, match="all of the functions it can call is covered and no seeded mutant survived"):
+        work(agent, TestGenerator(), project)
 
 
 def test_what_differs_by_hash_seed_is_not_kept_and_costs(work: Work, tmp_path: Path, make: Make) -> None:
@@ -98,7 +179,7 @@ def test_fuzzing_reports_a_crash_and_does_not_state_it_as_right(work: Work, tmp_
 
 def test_a_project_without_a_function_to_call_is_refused(work: Work, tmp_path: Path, make: Make) -> None:
     project = make(tmp_path / "none", {"main.py": "def erase(name: str) -> None:\n    open(name, 'w').close()\n"})
-    with pytest.raises(NotFound, match="no public function"):
+    with pytest.raises(NotFound, match="has no public function"):
         work(agent, TestGenerator(), project, action=NEW)
 
 
@@ -117,10 +198,14 @@ def test_edge_cases_are_added_and_far_too_few_or_many_tests_taken_off() -> None:
         ({"has_coverage": 0.0}, {"focus": "branches"}, "pip install coverage"),
         ({"reusable": 0.0}, {"pattern": "reuse"}, "no test calls"),
         ({"linked": 0.0}, {"depth": "integration"}, "calls another"),
+        ({"plain": 0.0}, {"technique": "property-based"}, "classes only"),
+        ({"open": 0.0, "survivors": 0.0}, {"technique": "fuzzing"}, "nothing to add here"),
+        ({"in_vain": 4.0}, {"technique": "mutation"}, "4 rounds in a row"),
     ],
 )
 def test_what_is_missing_is_refused_with_its_reason(state: StateValues, refused: dict[str, str], reason: str) -> None:
     full: dict[str, object] = {**PROBE, "has_hypothesis": 1.0, "has_coverage": 1.0, "reusable": 3.0, "linked": 1.0}
+    full |= {"plain": 1.0, "open": 2.0}
     assert not [each for guard in agent.guards for each in guard.refuse(full)]  # type: ignore[arg-type]
     found = [each for guard in agent.guards for each in guard.refuse({**full, **state})]  # type: ignore[dict-item]
     assert refused in [dict(each.where) for each in found]

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steersman.packs.qe.tools import recorder
+from steersman.packs.qe.tools import recorder, written
+from steersman.packs.qe.tools.expressions import STANDARD
 from steersman.packs.qe.tools.values import Kind, Source, kind_of, kind_of_value, plain, strategy
 
 MODULE = """
-import os, subprocess
+import enum, os, subprocess
 
 def double(x): return 2 * x
 def first(items): return items[0]
@@ -33,7 +35,25 @@ def branch(x):
     if x > 0:
         return "up"
     return "down"
+
+class Size(enum.Enum):
+    BIG = 2
+
+class Shelf:
+    def __init__(self, size=Size.BIG): self.size, self._items = size, []
+    def add(self, item):
+        self._items.append(item)
+    def __iter__(self): return iter(self._items)
+    def take(self):
+        if not self._items: raise LookupError("empty")
+        return self._items.pop()
 """
+OBJECTS = [
+    ("Shelf(Size.BIG)", ["_it_.add(1)"], "_it_.add(2)"),
+    ("Shelf()", ["_it_.add('a')"], "_it_.take()"),
+    ("Shelf()", [], "_it_.size"),
+    ("Shelf()", ["_it_.take()"], "list(_it_)"),
+]
 
 
 @pytest.fixture
@@ -45,10 +65,13 @@ def recorded(tmp_path: Path) -> dict[str, dict[str, object]]:
     precious.write_text("all that I have")
     script = tmp_path / "scratch" / "steersman_recorder.py"
     script.write_text(Path(recorder.__file__).read_text())
-    where = repr((str(precious),))
-    calls = [("double", "(21,)"), ("first", "([],)"), ("refuse", "(1,)"), ("thing", "(1,)"), ("count", "(3,)")]
-    calls += [("count", "(99,)"), ("endless", "(1,)"), ("start", "(1,)"), ("erase", where), ("save", where)]
-    calls += [("swallow", where), ("branch", "(1,)")]
+    shutil.copy(written.__file__, tmp_path / "scratch" / "steersman_written.py")
+    where = repr(str(precious))
+    texts = ["double(21)", "first([])", "refuse(1)", "thing(1)", "count(3)", "count(99)", "endless(1)", "start(1)"]
+    texts += [f"{name}({where})" for name in ("erase", "save", "swallow")] + ["branch(1)"]
+    calls: list[tuple[str, list[str], str, list[tuple[str, str]]]]
+    calls = [("", [], text, [("things", text.partition("(")[0])]) for text in texts]
+    calls += [(setup, steps, text, [("things", "Shelf"), ("things", "Size")]) for setup, steps, text in OBJECTS]
     out = tmp_path / "out.jsonl"
     job = {"module": "things", "inside": str(tmp_path / "project"), "calls": calls, "call_s": 0.3, "out": str(out)}
     (tmp_path / "job.json").write_text(json.dumps(job))
@@ -61,7 +84,10 @@ def recorded(tmp_path: Path) -> dict[str, dict[str, object]]:
     )
     assert precious.read_text() == "all that I have"
     lines = [json.loads(each) for each in out.read_text().splitlines()]
-    return {f"{name}{arguments if name == 'count' else ''}": lines[i] for i, (name, arguments) in enumerate(calls)}
+    return {
+        text if text.startswith("count") or "_it_" in text else text.partition("(")[0]: lines[i]
+        for i, (*_, text, _) in enumerate(calls)
+    }
 
 
 def test_each_call_is_told_apart_and_none_gets_out(recorded: dict[str, dict[str, object]]) -> None:
@@ -70,10 +96,19 @@ def test_each_call_is_told_apart_and_none_gets_out(recorded: dict[str, dict[str,
     assert told["refuse"] == ("raises", "ValueError")
     assert told["first"] == ("crash", "IndexError"), "nobody raised it on purpose"
     assert recorded["first"]["at"] == ["things.py", 5]
-    assert told["count(3,)"] == ("items", "[0, 1, 2]")
-    for name in ("thing", "count(99,)", "endless", "start", "erase", "save", "swallow"):
+    assert told["count(3)"] == ("value", "[0, 1, 2]")
+    for name in ("thing", "count(99)", "endless", "start", "erase", "save", "swallow"):
         assert told[name][0] == "skip", name
+    assert recorded["count(3)"]["form"] == "list({})"
     assert recorded["branch"]["lines"] == [["things.py", 19], ["things.py", 20]]
+
+
+def test_an_object_is_built_and_used_and_looked_at(recorded: dict[str, dict[str, object]]) -> None:
+    added = recorded["_it_.add(2)"]
+    assert (added["status"], added["view"], added["text"]) == ("value", "list(_it_)", "[1, 2]")
+    assert recorded["_it_.take()"]["text"] == "'a'"
+    assert (recorded["_it_.size"]["text"], recorded["_it_.size"]["needs"]) == ("Size.BIG", [["things", "Size"]])
+    assert recorded["list(_it_)"]["status"] == "skip", "what goes before the call has failed"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +129,13 @@ def test_each_call_is_told_apart_and_none_gets_out(recorded: dict[str, dict[str,
 )
 def test_an_annotation_says_what_a_parameter_takes(annotation: str, expected: Kind | None) -> None:
     assert kind_of(ast.parse(annotation, mode="eval").body) == expected
+
+
+def test_an_annotation_of_the_standard_library_stands_for_expressions() -> None:
+    assert kind_of(ast.parse("Path", mode="eval").body, STANDARD) == STANDARD["Path"]
+    assert kind_of(ast.parse("dict[str, datetime.date]", mode="eval").body, STANDARD) == Kind(
+        name="dict", parts=(plain("str"), STANDARD["date"])
+    )
 
 
 @pytest.mark.parametrize("annotation", ["int", "list[str]", "dict[str, int]", "set[int]", "tuple[int, str]", "bytes | None"])
