@@ -55,7 +55,7 @@ def test_without_anything_to_learn_the_check_fails() -> None:
 def test_logged_propensities_are_true() -> None:
     """χ² of how often each action was chosen against the probabilities that were logged, in contexts of all kinds."""
     rejected = total = 0
-    for seed in range(60):
+    for seed in range(30):
         with Steersman.open("memory:", settings={"personalizer": {"greed": 5.0}}, seed=seed) as steersman:
             learned = steersman.ranker()
             train(learned, SegmentWorld(seed, topics=4), visits=40, seed=seed)
@@ -74,5 +74,5 @@ def test_logged_propensities_are_true() -> None:
         for each in made[:20]:
             assert each.action_probability == pytest.approx(chances[[o.id for o in offers].index(str(each.choice))])
             assert each.action_probability >= 0.05 / possible.sum() - 1e-12
-    assert rejected <= 8  # of 60 at 5 %: more has a chance below 1 %
-    assert total == 60
+    assert rejected <= 5  # of 30 at 5 %: more has a chance of 0.003
+    assert total == 30

