@@ -10,7 +10,7 @@ from steersman.packs.qe.project.suite import Plan, RunResult, Suite
 
 _REPEAT_BELOW_S = 20.0
 _TRIES = 5
-_FILES = 3
+_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +100,11 @@ def _check(suite: Suite, run: RunResult, timeout_s: float) -> None:
 
 
 def _why(run: RunResult) -> str:
-    """Return how many tests failed, were skipped or could not be collected, and why."""
-    outcomes = [each.outcome for each in run.tests.values()]
-    counts = {"failed": outcomes.count("failed"), "skipped": outcomes.count("skipped")}
-    said = [f"{count} {name}" for name, count in counts.items() if count]
-    said += [f"{file}: {text.strip().splitlines()[-1]}" for file, text in list(run.uncollected.items())[:_FILES]]
+    """Return how many tests failed, were skipped or could not be collected, the first of them by name."""
+    said = []
+    for outcome in ("failed", "skipped"):
+        names = [name for name, each in run.tests.items() if each.outcome == outcome]
+        if names:
+            said.append(f"{len(names)} {outcome} ({', '.join(names[:_NAMED])}{', …' * (len(names) > _NAMED)})")
+    said += [f"{file}: {text.strip().splitlines()[-1]}" for file, text in list(run.uncollected.items())[:_NAMED]]
     return "; ".join(said)
