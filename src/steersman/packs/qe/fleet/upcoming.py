@@ -66,4 +66,5 @@ def _why(
         if others:
             text += f" before {others[0].choice} ({others[0].value:+.1f}, {others[0].runs} runs)"
         parts.append(text)
-    return "; ".join(parts) + ". Values add up over the dimensions to the expected reward."
+    sums = " Values add up over the dimensions to the expected reward." if len(parts) > 1 else ""
+    return "; ".join(parts) + f".{sums}"
