@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,7 @@ _TEST_FOLDERS = frozenset({"tests", "test", "testing"})
 _TEST_PATTERNS = ("test_*.py", "*_test.py")
 _IN_TESTS = ("hypothesis", "timeout", "flaky", "asyncio", "benchmark", "anyio", "schemathesis")
 _IN_CONFIG = ("hypothesis", "timeout", "reruns", "asyncio", "anyio", "schemathesis")
+_OPTIONS = {"--cov": "--cov", "-n": "-n|--numprocesses|--dist|--maxprocesses"}
 _CONFIG_FILES = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
 _ASK_TOOLS = """
 import importlib.metadata as m, json, sys
@@ -109,7 +110,7 @@ def discover(path: str | Path, python: str | None = None, *, tests_needed: bool 
     if len(unreadable) == len(sources):
         raise InvalidInput(f"no source file of {root} can be worked on. {'; '.join(map(': '.join, unreadable.items()))}")
     sources = tuple(each for each in sources if each not in unreadable)
-    words = _words(root, tests)
+    words = _words(root, [*tests, *(each for each in files if each.endswith("conftest.py"))])
     tools = ask_tools(interpreter_of(root, python))
     return Project(
         root=root,
@@ -234,14 +235,13 @@ def _configured_patterns(root: Path) -> tuple[str, ...]:
     return tuple(found.split() if isinstance(found, str) else found)
 
 
-def _words(root: Path, tests: tuple[str, ...]) -> frozenset[str]:
+def _words(root: Path, files: Sequence[str]) -> frozenset[str]:
     """Return the words that say which optional pytest plugins the project needs."""
     found: set[str] = set()
     config = "\n".join(_read(root / name) for name in _CONFIG_FILES)
     options = " ".join(re.findall(r"addopts[^\n]*(?:\n[ \t]+[^\n]*)*", config)).replace('"', " ").replace("'", " ")
-    found.update(word for word in ("--cov", "-n") if re.search(rf"(^|\s){word}", options))
-    conftests = [each.relative_to(root).as_posix() for each in root.glob("**/conftest.py")]
-    for file in (*tests, *conftests):
+    found.update(word for word, pattern in _OPTIONS.items() if re.search(rf"(^|\s)({pattern})", options))
+    for file in files:
         text = _read(root / file)
         found.update(word for word in _IN_TESTS if word in text)
     found.update(word for word in _IN_CONFIG if word in config)

@@ -48,6 +48,12 @@ def test_configured_file_names(make: Make, tmp_path: Path) -> None:
     assert discover(root).tests == ("check_a.py",)
 
 
+@pytest.mark.parametrize("option", ["-n auto", "--numprocesses=2", "--dist loadfile"])
+def test_options_of_plugins_are_seen(make: Make, tmp_path: Path, option: str) -> None:
+    text = f"[pytest]\naddopts = --cov=a\n    {option}\n"
+    assert {"-n", "--cov"} <= discover(make(tmp_path, {"a.py": "", "test_a.py": "", "pytest.ini": text})).words
+
+
 def test_own_virtual_environment_is_preferred(tmp_path: Path) -> None:
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
