@@ -31,5 +31,6 @@ pack = Pack(
         "demo": "steersman.packs.qe.bench.demo:demo",
         "test-executor": "steersman.packs.qe.bench.duels:run",
         "ci-order": "steersman.packs.qe.bench.ci_order:ci_order",
+        "faults": "steersman.packs.qe.bench.faults:faults",
     },
 )
