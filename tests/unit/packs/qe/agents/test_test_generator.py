@@ -130,7 +130,7 @@ def test_what_tests_call_is_called_again_with_their_objects(work: Work, tmp_path
     project = make(
         tmp_path / "again", {"accounts.py": ACCOUNTS, "tests/test_it.py": f"{tests}    account.deposit(Money(7))\n"}
     )
-    report = work(agent, TestGenerator(faults=4), project, action=NEW | {"technique": "mutation", "pattern": "reuse"})
+    report = work(agent, TestGenerator(faults=8), project, action=NEW | {"technique": "mutation", "pattern": "reuse"})
     (done,), (text,) = report.rounds, report.files.values()
     assert (done.measurements["reused"], done.components["reuse"]) == (1.0, 30.0)
     assert "Account('Ada', Level.GOLD)".replace("'", '"') in text
