@@ -72,11 +72,12 @@ def _first_run(suite: Suite, *, timeout_s: float, progress: Progress) -> tuple[R
     for _ in range(_TRIES):
         run, coverage = measure_coverage(suite, timeout_s=timeout_s)
         progress.step(f"{len(run.tests)} tests in {run.wall_s:.1f} s" + (", with coverage" if coverage.available else ""))
+        for name in sorted(run.broke_off):
+            progress.note(f"{name} took too long, or ended the whole run: it is left out from now on")
         hanging |= run.broke_off
         suite.left_out |= hanging
         if run.timed_out or not run.unfinished:
             break
-        progress.note(f"{', '.join(run.unfinished)} never ended, or ended the whole run: the suite runs again without")
     return run, coverage, hanging
 
 
