@@ -24,7 +24,7 @@ up: $(READY) ## the service with its dashboard, on this machine alone
 	$(BIN)/steersman up
 
 test: check browser bytecode ## the checks, then the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 bytecode: $(READY) # each start of the command line would compile everything where Python may not write byte code by itself
 	$(BIN)/python -m compileall -q src
