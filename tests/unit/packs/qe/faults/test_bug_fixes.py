@@ -77,7 +77,7 @@ def test_a_dirty_tree_and_a_hook_of_another_repository_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fix = story(tmp_path / "repository")
-    write(tmp_path / "repository", {"calc.py": "this is no Python\n", "tests/test_new.py": "import nothing\n"})
+    write(tmp_path / "repository", {"calc.py": "def least(a): ...\n", "tests/test_new.py": "import nothing\n"})
     git(tmp_path / "repository", "add", "tests/test_new.py")
     git(tmp_path, "init", "-q", "other")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
