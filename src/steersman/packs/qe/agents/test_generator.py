@@ -42,7 +42,7 @@ STATE = StateSchema(
         Number(name="plain", low=0, high=10_000, edges=(1,), unit="functions at the top of the module"),
         Number(name="open", low=0, high=1_000_000, unit="lines and branches of what it can call that nothing runs"),
         Number(name="survivors", low=0, high=10_000, unit="seeded faults that no test sees"),
-        Number(name="in_vain", low=0, high=10_000, unit="rounds at the module since a test was kept"),
+        Number(name="in_vain", low=0, high=10_000, unit="rounds in a row that added nothing"),
         Number(name="lines", low=0, high=10_000),
         Number(name="functions", low=0, high=10_000),
         Number(name="branches", low=0, high=10_000),
@@ -125,12 +125,12 @@ def _nothing_there(state: StateValues) -> Iterable[Refusal]:
 
 
 def _nothing_to_add(state: StateValues) -> Iterable[Refusal]:
-    """Refuse everything where nothing is left to gain, or several rounds at the most promising module gained nothing."""
+    """Refuse everything where nothing is left to gain, or several rounds in a row gained nothing."""
     reason = ""
     if not state["open"] and not state["survivors"]:
         reason = "nothing to add here: all of the functions it can call is covered and no seeded mutant survived"
     elif float(state["in_vain"]) >= PATIENCE:
-        reason = f"nothing to add here: {PATIENCE} rounds in a row at each module found no test that adds something"
+        reason = f"nothing to add here: {PATIENCE} rounds in a row, or two at each module, found no test that adds something"
     if reason:
         for each in ACTIONS.dimensions["technique"]:
             yield Refusal(where={"technique": each}, reason=reason)
@@ -213,7 +213,7 @@ class TestGenerator:
             "plain": float(sum(each.how == "function" for each in called)),
             "open": float(len(gains.open(module)) if gains.covered.possible else len(called)),
             "survivors": float(now.survivors),
-            "in_vain": float(now.in_vain),
+            "in_vain": float(PATIENCE if now.in_vain and gains.done else gains.in_vain),
             "lines": float(module.lines),
             "functions": float(module.functions),
             "branches": float(module.branches),

@@ -15,6 +15,8 @@ from steersman.packs.qe.tools.test_writing import Draft, write_file
 from steersman.packs.qe.tools.trials import Point, Trial, kills, suite_coverage
 
 PATIENCE = 4
+"""How many rounds in a row may add nothing, at whatever modules."""
+_AT_ONE = 2
 _SEEDED = 2
 _TO_LEARN_FROM = 2
 _MOST_KEPT = 60
@@ -66,6 +68,7 @@ class Gains:
                 "made. Give a project with something to call that does not use files, the network, the clock or chance."
             )
         self.heard = Heard()
+        self.in_vain = 0
         self._at_work: dict[str, AtWork] = {}
         first = self.modules[0]
         nothing = _free_name(site, first)
@@ -87,6 +90,11 @@ class Gains:
             begun = self._begun(site, left[int(chosen)])
             if not self._is_done(begun.module):
                 return begun
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is to be expected of any module."""
+        return all(map(self._is_done, self.modules))
 
     def open(self, module: Module) -> frozenset[Point]:
         """Return the lines and branches that nothing runs, of what can be called in a module."""
@@ -125,6 +133,7 @@ class Gains:
         at_work.drafted += drafted
         at_work.accepted += len(kept.drafts)
         at_work.in_vain = 0 if kept.drafts else at_work.in_vain + 1
+        self.in_vain = 0 if kept.drafts else self.in_vain + 1
         for each in kept.drafts[: max(_MOST_KEPT - len(at_work.kept), 0)]:
             at_work.kept[each.name] = each
         self.ran |= kept.ran
@@ -133,7 +142,7 @@ class Gains:
 
     def _is_done(self, module: Module) -> bool:
         at_work = self._at_work.get(module.file)
-        return (at_work is not None and at_work.in_vain >= PATIENCE) or self._is_covered(module)
+        return (at_work is not None and at_work.in_vain >= _AT_ONE) or self._is_covered(module)
 
     def _is_covered(self, module: Module) -> bool:
         return not self.open(module) and not self._survivors(module)
