@@ -69,7 +69,7 @@ def work(
         "seed": seed,
         "python": python,
         "timeout_s": timeout,
-        "memory": str(_data(path).with_suffix(".memory")),
+        "memory": memory(store, path),
     }
     report = reported("work", options, store or project_store(path), settings, seed, quiet=quiet or json)
     if json:
@@ -102,7 +102,7 @@ def run(
         "budget_s": seconds(budget),
         "agents": tuple(each.strip() for each in agents.split(",") if each.strip()),
         "report": str(report or _data(path).with_suffix(".report")),
-        "memory": str(_data(path).with_suffix(".memory")),
+        "memory": memory(store, path),
         "rounds": rounds,
         "workers": workers,
         "seed": seed,
@@ -129,6 +129,14 @@ def seconds(text: str) -> float:
 def project_store(path: Path) -> str:
     """Return the store of a project: outside its tree, which is never written to."""
     return os.environ.get("STEERSMAN_STORE") or str(_data(path).with_suffix(".db"))
+
+
+def memory(store: str | None, path: Path) -> str:
+    """Return where skills keep what they practise: beside a store that is a file, else in the project's data folder."""
+    if store == "memory:":
+        return ""
+    beside = Path(store) if store and "://" not in store else _data(path)
+    return str(beside.with_suffix(".memory"))
 
 
 def _data(path: Path) -> Path:
@@ -179,8 +187,8 @@ def show_work(report: Mapping[str, Any]) -> None:
                 for each in report["findings"]
             ],
         )
-    if report["next"]:
-        show_facts({"next, it would": words(report["next"]["action"]), "because": report["next"]["why"]})
+    upcoming = report["next"]
+    show_facts({"next, it would": words(upcoming["action"]), "because": upcoming["why"]})
 
 
 def show_fleet(report: Mapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from steersman.core.actions import Choice
 from steersman.core.state import StateValues
 
+DEADLINE_MS = 25.0
+"""How long a guard may take, if it does not say otherwise."""
 PINNED = "pinned"
 """What stands in the place of a guard's name where a person's pin refused a choice; no guard may be called so."""
 
@@ -31,7 +33,7 @@ class Guard:
 
     name: str
     refuse: Callable[[StateValues], Iterable[Refusal]]
-    deadline_ms: float = 25.0
+    deadline_ms: float = DEADLINE_MS
     blocking: bool = False
     probe: StateValues | None = None
 
@@ -43,6 +45,7 @@ def limit(
     allowed: Callable[[StateValues], float],
     unit: str,
     *,
+    deadline_ms: float = DEADLINE_MS,
     probe: StateValues | None = None,
 ) -> Guard:
     """Return a guard that refuses the choices of a numeric dimension above what `allowed` says for the state."""
@@ -56,4 +59,4 @@ def limit(
             if float(each) > most
         ]
 
-    return Guard(name=name, refuse=refuse, probe=probe)
+    return Guard(name=name, refuse=refuse, deadline_ms=deadline_ms, probe=probe)

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Category, Number, Scalar, StateSchema, StateValues
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.reward import ratio
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -110,7 +110,7 @@ agent = AgentSpec(
     reward=REWARD,
     baseline=baseline,
     safe_action="diff",
-    guards=(Guard(name="tools", refuse=_missing, probe=PROBE),),
+    guards=(rule("tools", _missing, PROBE),),
     settings=single_step(),
     kinship=Kinship(
         category="advanced-testing",

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Category, Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.fragility import Service, plant_service
@@ -142,9 +142,9 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action=NO_OP,
     guards=(
-        Guard(name="environment", refuse=_in_production, probe=_state(environment="production")),
-        Guard(name="limits", refuse=_over_limits, probe=_state(services=2.0)),
-        Guard(name="system", refuse=_without_limits, probe=_state(has_limits=0.0)),
+        rule("environment", _in_production, _state(environment="production")),
+        rule("limits", _over_limits, _state(services=2.0)),
+        rule("system", _without_limits, _state(has_limits=0.0)),
     ),
     settings=single_step(),
     kinship=Kinship(

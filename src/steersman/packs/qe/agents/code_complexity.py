@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding, Severity
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.project.suite import Plan, RunResult
@@ -118,9 +118,9 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="report",
     guards=(
-        Guard(name="tools", refuse=_missing_tools, probe=PROBE),
-        Guard(name="tests", refuse=_untested, probe=PROBE),
-        Guard(name="class", refuse=_no_class, probe=PROBE),
+        rule("tools", _missing_tools, PROBE),
+        rule("tests", _untested, PROBE),
+        rule("class", _no_class, PROBE),
     ),
     settings=single_step(),
     kinship=Kinship(

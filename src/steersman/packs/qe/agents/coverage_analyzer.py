@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from steersman.core.actions import Action, ActionSpace, Choice
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.findings import Finding
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.reward import FAILED, FAILURE, composite
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -115,7 +115,7 @@ agent = AgentSpec(
     reward=REWARD,
     baseline=baseline,
     safe_action=SAFE,
-    guards=(Guard(name="tools", refuse=_missing_tools, probe=PROBE),),
+    guards=(rule("tools", _missing_tools, PROBE),),
     settings=single_step(alpha=1.0 / 3.0),
     kinship=Kinship(
         category="core-testing",

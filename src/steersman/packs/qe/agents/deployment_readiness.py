@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec, Guardrail
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.releases import Release, Releases
@@ -125,8 +125,8 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="hold",
     guards=(
-        Guard(name="critical", refuse=_critical, probe={**PROBE, "critical": 1.0}),
-        Guard(name="canary", refuse=_canary, probe={**PROBE, "evidence": 1.0}),
+        rule("critical", _critical, {**PROBE, "critical": 1.0}),
+        rule("canary", _canary, {**PROBE, "evidence": 1.0}),
     ),
     settings=single_step(),
     kinship=Kinship(

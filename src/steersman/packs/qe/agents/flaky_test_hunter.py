@@ -11,12 +11,12 @@ from datetime import datetime
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import DeadlineExceeded, InvalidInput
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Category, Number, Scalar, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.reward import SECONDS, ratio
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -160,7 +160,7 @@ agent = AgentSpec(
     reward=REWARD,
     baseline=baseline,
     safe_action="fix_wait",
-    guards=(Guard(name="time", refuse=_time, probe=PROBE), Guard(name="forking", refuse=_forking, probe=PROBE)),
+    guards=(rule("time", _time, PROBE), rule("forking", _forking, PROBE)),
     settings=single_step(),
     kinship=Kinship(
         category="advanced-testing",

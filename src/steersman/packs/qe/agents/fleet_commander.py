@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from steersman.core.actions import ActionSpace
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.plan import CATEGORIES, MODES, field_of
 from steersman.packs.qe.fleet.reward import FAILURE, HIGH, LOW, ratio
 
@@ -83,8 +83,8 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="sequential",
     guards=(
-        Guard(name="waiting", refuse=_nobody_waits, probe=PROBE),
-        Guard(name="cores", refuse=_one_core, probe=PROBE),
+        rule("waiting", _nobody_waits, PROBE),
+        rule("cores", _one_core, PROBE),
     ),
     settings=single_step(epsilon=0.3, decay=0.98),
     kinship=Kinship(

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import NotFound
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.reward import SECONDS
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -120,7 +120,7 @@ agent = AgentSpec(
     reward=REWARD,
     baseline=baseline,
     safe_action="load",
-    guards=(Guard(name="loading", refuse=_loading, probe=PROBE),),
+    guards=(rule("loading", _loading, PROBE),),
     settings=single_step(),
     kinship=Kinship(
         category="performance-security",

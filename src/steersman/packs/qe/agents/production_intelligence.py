@@ -12,12 +12,12 @@ from typing import Any
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Category, Number, Scalar, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import SEVERITIES, Finding
-from steersman.packs.qe.fleet.learning import single_step
+from steersman.packs.qe.fleet.learning import rule, single_step
 from steersman.packs.qe.fleet.reward import FAILURE, ratio
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -108,7 +108,7 @@ agent = AgentSpec(
     reward=REWARD,
     baseline=baseline,
     safe_action="monitor only",
-    guards=(Guard(name="told", refuse=_refuse, probe=PROBE),),
+    guards=(rule("told", _refuse, PROBE),),
     settings=single_step(),
     kinship=Kinship(
         category="strategic",

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.findings import Finding
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.tools.churn import past_commit
@@ -111,8 +111,8 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="static_only",
     guards=(
-        Guard(name="tools", refuse=_missing_tools, probe=PROBE),
-        Guard(name="history", refuse=_no_history, probe=PROBE),
+        rule("tools", _missing_tools, PROBE),
+        rule("history", _no_history, PROBE),
     ),
     settings=single_step(),
     kinship=Kinship(

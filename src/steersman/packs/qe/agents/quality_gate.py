@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec, Guardrail
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.releases import Release, Releases
@@ -119,8 +119,8 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="no-go",
     guards=(
-        Guard(name="hard-rules", refuse=_hard_rules, probe={**PROBE, "critical": 1.0, "blockers": 1.0}),
-        Guard(name="nothing-left", refuse=_nothing_left, probe={**PROBE, "evidence": 1.0}),
+        rule("hard-rules", _hard_rules, {**PROBE, "critical": 1.0, "blockers": 1.0}),
+        rule("nothing-left", _nothing_left, {**PROBE, "evidence": 1.0}),
     ),
     settings=single_step(),
     kinship=Kinship(

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec, Guardrail
 from steersman.core.errors import InvalidInput
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.ordering.learner import OrderLearner
@@ -114,7 +114,7 @@ agent = AgentSpec(
     reward=REWARD,
     baseline=baseline,
     safe_action="full",
-    guards=(Guard(name="coverage", refuse=_no_map, probe=PROBE), Guard(name="past", refuse=_no_past, probe=PROBE)),
+    guards=(rule("coverage", _no_map, PROBE), rule("past", _no_past, PROBE)),
     settings=single_step(),
     kinship=Kinship(
         category="advanced-testing",

@@ -9,12 +9,12 @@ from itertools import chain
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding, Severity
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.requirement_gaps import PlantedRequirements, plant_requirements
@@ -105,7 +105,7 @@ agent = AgentSpec(
     reward=REWARD,
     baseline=baseline,
     safe_action="clarify",
-    guards=(Guard(name="readable", refuse=_refuse, probe=PROBE),),
+    guards=(rule("readable", _refuse, PROBE),),
     settings=single_step(),
     kinship=Kinship(
         category="specialized",

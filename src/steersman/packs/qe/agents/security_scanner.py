@@ -11,12 +11,12 @@ from typing import Any
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import SEVERITIES, Finding
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.old_versions import plant_versions
@@ -136,8 +136,8 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="quick",
     guards=(
-        Guard(name="tools", refuse=_missing_tools, probe=PROBE),
-        Guard(name="dependencies", refuse=_nothing_to_look_up, probe=PROBE),
+        rule("tools", _missing_tools, PROBE),
+        rule("dependencies", _nothing_to_look_up, PROBE),
     ),
     settings=single_step(),
     kinship=Kinship(

@@ -6,7 +6,7 @@ from typing import Any
 
 from steersman.core.actions import Action, ActionSpace, Choice
 from steersman.core.agent import AgentSpec, Guardrail
-from steersman.core.guards import Guard, Refusal, limit
+from steersman.core.guards import Refusal, limit
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
@@ -15,7 +15,7 @@ from steersman.packs.qe.execution.ranking import ORDERS
 from steersman.packs.qe.execution.selection import SELECTIONS
 from steersman.packs.qe.faults.change import Change
 from steersman.packs.qe.faults.seeded_world import FaultWorld, WorldOptions, build_pool
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import GUARD_MS, lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 
@@ -157,10 +157,18 @@ def _time_budget(state: StateValues) -> Iterable[Refusal]:
 PROBE = lowest(STATE) | {"duration_s": 60.0}
 
 GUARDS = (
-    limit("cores", "workers", WORKERS, lambda state: float(state["cores"]), "cores", probe=PROBE),
-    limit("memory", "workers", WORKERS, _memory_workers, "workers that fit into the free memory", probe=PROBE),
-    Guard(name="tools", refuse=_missing_tools, probe=PROBE),
-    Guard(name="time-budget", refuse=_time_budget, probe=PROBE),
+    limit("cores", "workers", WORKERS, lambda state: float(state["cores"]), "cores", deadline_ms=GUARD_MS, probe=PROBE),
+    limit(
+        "memory",
+        "workers",
+        WORKERS,
+        _memory_workers,
+        "workers that fit into the free memory",
+        deadline_ms=GUARD_MS,
+        probe=PROBE,
+    ),
+    rule("tools", _missing_tools, PROBE),
+    rule("time-budget", _time_budget, PROBE),
 )
 
 # A bandit: each run is an episode of its own. In a space of four dimensions a step of 1/4 for each slot is a full step

@@ -13,11 +13,11 @@ from typing import Any
 
 from steersman.core.actions import Action, ActionSpace, Choice
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Measurement, Measurements, Reward, Score
 from steersman.core.state import Category, Number, StateSchema, StateValues
-from steersman.packs.qe.fleet.learning import single_step
+from steersman.packs.qe.fleet.learning import rule, single_step
 from steersman.packs.qe.fleet.reward import FAILURE, composite
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
@@ -160,9 +160,9 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action=SAFE,
     guards=(
-        Guard(name="tools", refuse=_missing_tools, probe=PROBE),
-        Guard(name="nothing-there", refuse=_nothing_there, probe=PROBE),
-        Guard(name="nothing-to-add", refuse=_nothing_to_add, probe=PROBE),
+        rule("tools", _missing_tools, PROBE),
+        rule("nothing-there", _nothing_there, PROBE),
+        rule("nothing-to-add", _nothing_to_add, PROBE),
     ),
     settings=single_step(alpha=0.25),
     kinship=Kinship(

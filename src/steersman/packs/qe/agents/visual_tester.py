@@ -9,12 +9,12 @@ from collections.abc import Iterable
 
 from steersman.core.actions import Action, ActionSpace
 from steersman.core.agent import AgentSpec
-from steersman.core.guards import Guard, Refusal
+from steersman.core.guards import Refusal
 from steersman.core.kinship import Kinship
 from steersman.core.reward import Component, Measurement, Measurements, Reward
 from steersman.core.state import Number, StateSchema, StateValues
 from steersman.packs.qe.fleet.findings import Finding, Severity
-from steersman.packs.qe.fleet.learning import lowest, single_step
+from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.visual_changes import Changes, Variant, plant_changes
@@ -103,8 +103,8 @@ agent = AgentSpec(
     baseline=baseline,
     safe_action="accessibility",
     guards=(
-        Guard(name="browser", refuse=_nothing_to_see, probe=PROBE),
-        Guard(name="pictures", refuse=_no_pictures, probe=PROBE),
+        rule("browser", _nothing_to_see, PROBE),
+        rule("pictures", _no_pictures, PROBE),
     ),
     settings=single_step(),
     kinship=Kinship(

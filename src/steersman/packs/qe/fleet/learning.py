@@ -1,8 +1,13 @@
 """What the agents of the fleet have in common as learners: each decision stands for itself, and is judged at once."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from steersman.core.state import Number, Scalar, StateSchema
+from steersman.core.guards import Guard, Refusal
+from steersman.core.state import Number, Scalar, StateSchema, StateValues
+
+GUARD_MS = 1_000.0
+"""A second for a guard to answer: what it guards takes seconds to hours, often on a machine that is busy."""
 
 
 def single_step(*, alpha: float = 1.0, epsilon: float = 0.4, decay: float = 0.96) -> dict[str, dict[str, Any]]:
@@ -23,6 +28,11 @@ def single_step(*, alpha: float = 1.0, epsilon: float = 0.4, decay: float = 0.96
         "serving": {"cold_visits": 5},
         "episodes": {"max_steps": 1},
     }
+
+
+def rule(name: str, refuse: Callable[[StateValues], Iterable[Refusal]], probe: StateValues) -> Guard:
+    """Return a guard of the fleet."""
+    return Guard(name=name, refuse=refuse, probe=probe, deadline_ms=GUARD_MS)
 
 
 def lowest(state: StateSchema) -> dict[str, Scalar]:

@@ -44,7 +44,7 @@ class Member:
     def __init__(self, spec: AgentSpec, handle: AgentHandle, skill: Skill, source: str) -> None:
         self.spec, self.handle, self.skill, self._source = spec, handle, skill, source
         self.files: dict[str, str] = {}
-        self.state: StateValues | None = None
+        self.state: StateValues = {}
         self.receipt: Receipt | None = None
 
     @property
@@ -69,9 +69,9 @@ class Member:
         site.findings.extend(worked.findings)
         return self._learn(decision, worked)
 
-    def upcoming(self) -> Next | None:
-        """Return what it would do now in the state that it saw last; None before it has seen one."""
-        return None if self.state is None else next_action(self.spec, self.handle, self.state)
+    def upcoming(self) -> Next:
+        """Return what it would do now in the state that it saw last, after a round at least."""
+        return next_action(self.spec, self.handle, self.state)
 
     def _learn(self, decision: Decision, worked: Worked) -> Round:
         reward, components = None, {}

@@ -47,7 +47,7 @@ class WorkReport:
     rounds: tuple[Round, ...]
     findings: tuple[Finding, ...]
     files: Mapping[str, str]
-    next: Next | None
+    next: Next
 
 
 def work(agent: Callable[[str], AgentHandle], options: WorkOptions, progress: Progress) -> WorkReport:
