@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -30,6 +30,7 @@ class Listener:
         self.functions, self.out = functions, out
         self.heard: dict[str, list[dict[str, Any]]] = {}
         self.tried: dict[str, int] = {}
+        self.not_wanted: set[CodeType] = set()
         self.made: dict[int, tuple[Any, str, set[tuple[str, str]]]] = {}
         self.writer = Writer(self.made)
 
@@ -48,9 +49,13 @@ class Listener:
         del argument
         if event != "call":
             return
-        key = f"{frame.f_code.co_filename}:{frame.f_code.co_firstlineno}"
+        code = frame.f_code
+        if code in self.not_wanted:  # looked up before all else: a suite may make millions of calls
+            return
+        key = f"{code.co_filename}:{code.co_firstlineno}"
         named = self.functions.get(key)
         if named is None or self.tried.get(key, 0) >= (_OBJECTS if named[1].endswith("__init__") else _TRIED):
+            self.not_wanted.add(code)
             return
         self.tried[key] = self.tried.get(key, 0) + 1
         sys.setprofile(None)  # what is looked at may be written in the project's own code
