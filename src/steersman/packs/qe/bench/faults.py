@@ -57,7 +57,8 @@ class FaultOptions:
 class FaultReport:
     """What the bench came to. fates: how many faults had each. digests: SHA-256 of each file with a fault, as it was.
 
-    tests: of the suite that passed before. suite_s: what it takes. wall_s, cpu_s: of all that was run.
+    tests: of the suite that passed before. suite_s: what it takes. wall_s: of it all. cpu_s: of all that ran on faults, on
+    calls and on commits.
     """
 
     project: str
@@ -98,6 +99,7 @@ class _Bench:
         progress.phase("measuring the suite as it is", 2)
         self._reference = site.reference
         self._deadline = time.monotonic() + options.budget_s
+        self._cpu_s = 0.0
 
     def report(self) -> FaultReport:
         """Do it all, one part after the other, each within its share of the time."""
@@ -122,7 +124,7 @@ class _Bench:
             digests=dict(drawn.digests),
             notes=tuple(self._notes()),
             wall_s=time.monotonic() - self._started,
-            cpu_s=sum(each.cpu_s for each in judged) + witnesses.cpu_s + history.cpu_s,
+            cpu_s=self._cpu_s + witnesses.cpu_s + history.cpu_s,
         )
 
     def _drawn(self) -> Corpus:
@@ -149,6 +151,7 @@ class _Bench:
                 self._progress.step(f"{each.fault.name}: {each.fate}")
                 if time.monotonic() > deadline:
                     break
+        self._cpu_s = court.together_cpu_s + sum(each.cpu_s for each in found.values())
         return found
 
     def _history(self) -> History:

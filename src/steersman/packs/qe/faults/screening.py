@@ -81,7 +81,8 @@ class Court:
     run that are known to run the line; those that fail then are run without the fault too, as they may lean on tests
     before them. A sole test that fails must fail twice. The map of who runs what is not trusted to see everything (other
     processes, threads of C): faults in lines that no test is known to run are planted together, and if that shows in the
-    whole suite, one by one. Where it is not thorough, the map is trusted and one run is enough.
+    whole suite, one by one. Where it is not thorough, the map is trusted and one run is enough. together_cpu_s: of the
+    run with these faults together, which belongs to none of them.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Court:
         self._project, self._reference, self._thorough = project, reference, thorough
         self._timeout_s, self._workers, self._memory_mb = timeout_s, workers, memory_mb
         self._suites: SimpleQueue[Suite] = SimpleQueue()
+        self.together_cpu_s = 0.0
 
     def judge(self, faults: Sequence[Fault]) -> Generator[Judged]:
         """Yield each fault with its fate, in the given order. Close it to end early: runs are killed, copies removed."""
@@ -141,6 +143,7 @@ class Court:
             for each in sorted(together, key=lambda fault: -fault.start):
                 suite.sandbox.write(each.file, each.apply(suite.sandbox.read(each.file)))
             result = suite.run(Plan(), timeout_s=self._limit_s(Plan()))
+            self.together_cpu_s = result.cpu_s
             return set() if result.timed_out or self._new(result) else set(together)
         except InvalidInput:  # one of them keeps the suite from starting
             return set()
