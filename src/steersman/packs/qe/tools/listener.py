@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from steersman_written import Writer, alike  # type: ignore[import-not-found]  # it lies beside this file
 
-_MOST, _TRIED, _OBJECTS = 12, 60, 3000
+_MOST, _TRIED, _OBJECTS, _MOST_EVENTS = 12, 60, 3000, 200_000
 _WITH_MORE, _WITH_NAMED = 0x04, 0x08
 
 
@@ -30,6 +30,7 @@ class Listener:
         self.functions, self.out = functions, out
         self.heard: dict[str, list[dict[str, Any]]] = {}
         self.tried: dict[str, int] = {}
+        self.events = 0
         self.not_wanted: set[CodeType] = set()
         self.made: dict[int, tuple[Any, str, set[tuple[str, str]]]] = {}
         self.writer = Writer(self.made)
@@ -37,6 +38,7 @@ class Listener:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self) -> Iterator[None]:
         """Listen while a test runs, with its fixtures."""
+        self.events = 0
         sys.setprofile(self._hear)
         yield
         sys.setprofile(None)
@@ -47,6 +49,9 @@ class Listener:
 
     def _hear(self, frame: FrameType, event: str, argument: object) -> None:
         del argument
+        self.events += 1
+        if self.events > _MOST_EVENTS:  # a test that does something a million times has been heard enough
+            sys.setprofile(None)
         if event != "call":
             return
         code = frame.f_code
