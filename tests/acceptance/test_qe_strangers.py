@@ -7,7 +7,6 @@ or among temporary files.
 import hashlib
 import io
 import os
-import runpy
 import shutil
 import signal
 import stat
@@ -23,7 +22,9 @@ from typing import Any
 
 import pytest
 
-STRANGE = runpy.run_path(str(Path(__file__).with_name("strange_projects.py")))
+from tests.acceptance import strange_projects
+
+STRANGE = vars(strange_projects)
 READS = "requirements-validator"
 """An agent that reads, and starts no tests of its own: what is tested is the run around it."""
 Run = Callable[..., Any]

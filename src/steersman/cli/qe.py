@@ -187,6 +187,8 @@ def show_work(report: Mapping[str, Any]) -> None:
                 for each in report["findings"]
             ],
         )
+    if report["stopped"]:
+        say(f"• it stopped: {report['stopped']}")
     upcoming = report["next"]
     show_facts({"next, it would": words(upcoming["action"]), "because": upcoming["why"]})
 

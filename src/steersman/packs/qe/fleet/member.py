@@ -1,6 +1,8 @@
 """One agent of the fleet, ready to work: its definition, what it has learned, and what it can do."""
 
-from collections.abc import Callable, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from steersman.core.actions import Choice
@@ -57,6 +59,15 @@ class Member:
         """The category that it belongs to; "" for one without kin."""
         return self.spec.kinship.category if self.spec.kinship else ""
 
+    def turn(self, site: Site, rounds: int, turn_s: float = math.inf) -> Iterator[Round]:
+        """Yield up to so many rounds, while one more like those before fits into `turn_s` seconds. Raises as `round`."""
+        began = time.monotonic()
+        for number in range(rounds):
+            if number and (time.monotonic() - began) * (number + 1) / number > turn_s:
+                return
+            site.begin(number)
+            yield self.round(site)
+
     def round(self, site: Site) -> Round:
         """Look, decide, work, report. Raises NotPermitted, with the reasons, where nothing may be done here now."""
         self.state = self.skill.look(site)
@@ -86,7 +97,7 @@ class Member:
             reward=reward,
             components=components,
             measurements=worked.measurements or {},
-            notes=worked.notes,
+            notes=tuple(each.replace("DECISION", decision.id) for each in worked.notes),
         )
 
 

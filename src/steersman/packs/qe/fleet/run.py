@@ -1,9 +1,9 @@
 """`qe run`: the whole fleet works on a project within a budget, and tells what it found, made and learned."""
 
+import math
 import resource
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from steersman.packs.qe.fleet.findings import SEVERITIES, unreadable
 from steersman.packs.qe.fleet.member import Member, Round, commander, member, roster
 from steersman.packs.qe.fleet.memory import Memory
 from steersman.packs.qe.fleet.plan import CATEGORIES, Batch, by_category, field_of, next_batch
+from steersman.packs.qe.fleet.progress import Watched
 from steersman.packs.qe.fleet.rendering.folder import write_report
 from steersman.packs.qe.fleet.report import AgentReport, FleetReport, Step, achievements, agent_report, idle
 from steersman.packs.qe.fleet.site import Evidence, Site, open_site
@@ -28,6 +29,8 @@ from steersman.packs.qe.project.suite import cores
 _ACKNOWLEDGE_S = 60.0
 _LEAST_S = 5.0
 _MEASURE_SHARE = 0.4
+_PATIENCE = 2.0
+"""So many times its turn an agent may take in all, as even a first round must not eat what others need."""
 _UNKNOWN_SUITE_S = 0.0
 
 
@@ -67,35 +70,8 @@ def run(agent: Callable[[str], AgentHandle], options: FleetOptions, progress: Pr
     names = options.agents or tuple(roster())
     members = [member(each, agent, "qe run") for each in names]
     spec = commander()
-    report = _Fleet(spec, agent(spec.name), members, project, options, _Watched(progress)).run()
+    report = _Fleet(spec, agent(spec.name), members, project, options, Watched(progress)).run()
     return replace(report, written=tuple(str(each) for each in write_report(report, Path(options.report))))
-
-
-class _Watched:
-    """Progress that several threads may tell of at a time."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._lock = progress, threading.Lock()
-
-    def phase(self, title: str, total: int | None = None) -> None:
-        """Say it as a note: only the run itself has phases."""
-        self.note(title)
-
-    def step(self, text: str, amount: int = 1) -> None:
-        """Say it as a note: only the run itself has steps."""
-        self.note(text)
-
-    def note(self, text: str) -> None:
-        with self._lock:
-            self._progress.note(text)
-
-    def begin(self, title: str, total: int) -> None:
-        with self._lock:
-            self._progress.phase(title, total)
-
-    def done(self, text: str) -> None:
-        with self._lock:
-            self._progress.step(text)
 
 
 class _Fleet:
@@ -106,7 +82,7 @@ class _Fleet:
         members: Sequence[Member],
         project: Project,
         options: FleetOptions,
-        progress: _Watched,
+        progress: Watched,
     ) -> None:
         self._spec, self._handle, self._members, self._project = spec, handle, members, project
         self._options, self._progress = options, progress
@@ -186,8 +162,8 @@ class _Fleet:
         left_out = ""
         try:
             self._check(worker)
-            with self._site(worker.name) as site:
-                for made in self._turn(worker, site, turn_s):
+            with self._site(worker.name, _PATIENCE * turn_s) as site:
+                for made in worker.turn(site, self._options.rounds, turn_s):
                     rounds.append(made)
         except SteersmanError as error:
             left_out = str(error)
@@ -199,17 +175,8 @@ class _Fleet:
         low, high = worker.spec.reward_range
         return 0.0 if report.reward is None else (report.reward - low) / (high - low)
 
-    def _turn(self, worker: Member, site: Site, turn_s: float) -> Iterator[Round]:
-        """Yield the rounds of a turn: as many as are wanted, while one more like those before fits into its time."""
-        began = time.monotonic()
-        for number in range(self._options.rounds):
-            used_s = time.monotonic() - began
-            if number and used_s * (number + 1) / number > turn_s:
-                return
-            site.begin(number)
-            yield worker.round(site)
-
-    def _site(self, name: str) -> AbstractContextManager[Site]:
+    def _site(self, name: str, most_s: float = math.inf) -> AbstractContextManager[Site]:
+        """Open a place of work, where no test runs after `most_s` seconds or the end of the budget."""
         return open_site(
             self._project,
             name,
@@ -218,7 +185,7 @@ class _Fleet:
             progress=self._progress,
             evidence=self._evidence,
             memory=self._memory,
-            deadline=self._began + self._options.budget_s,
+            deadline=min(time.monotonic() + most_s, self._began + self._options.budget_s),
         )
 
     def _check(self, worker: Member) -> None:

@@ -14,7 +14,8 @@ from steersman.packs.qe.fleet.site import Site
 class Worked:
     """What came of one action. measurements: of the agent's reward; None where the outcome is known only later.
 
-    findings: in the project itself. files: what the user may add to the project, by path. notes: what else to tell.
+    findings: in the project itself. files: what the user may add to the project, by path. notes: what else to tell; in
+    them DECISION stands for the id of the decision.
     """
 
     measurements: Mapping[str, float] | None

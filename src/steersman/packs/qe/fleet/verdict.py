@@ -8,6 +8,7 @@ from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.project.reference import Reference
 
 _FEW = 3
+_STUCK = "took longer than a quarter of --timeout, or ended the whole run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +27,10 @@ def judge(reference: Reference | None, why_not: str, findings: Sequence[Finding]
     """
     against = []
     if reference is None:
-        against.append(f"the suite could not be run: {why_not}")
+        against.append(f"nothing can be said of the tests: {why_not}")
     else:
         against += _counted(reference.failing - reference.hanging, "fails", "fail")
-        against += _counted(reference.hanging, "hangs, or ends the whole run", "hang, or end the whole run")
+        against += _counted(reference.hanging, _STUCK, _STUCK)
     confirmed = [each for each in findings if each.confirmed and each.severity == "critical"]
     against += [f"confirmed: {each.file}:{each.line} {each.message}" for each in confirmed[:_FEW]]
     if against:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import InvalidInput, SteersmanError
 from steersman.core.ports import AgentHandle, Progress
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.member import Member, Round, member
 from steersman.packs.qe.fleet.memory import Memory
-from steersman.packs.qe.fleet.site import Site, open_site
+from steersman.packs.qe.fleet.progress import Watched
+from steersman.packs.qe.fleet.site import open_site
 from steersman.packs.qe.fleet.upcoming import Next
 from steersman.packs.qe.project.discovery import discover
 
@@ -39,7 +40,7 @@ class WorkOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkReport:
-    """What an agent did on a project, what it found there, and what it would do next."""
+    """What an agent did on a project, what it found there, what it would do next, and why it stopped if it did."""
 
     agent: str
     project: str
@@ -48,6 +49,7 @@ class WorkReport:
     findings: tuple[Finding, ...]
     files: Mapping[str, str]
     next: Next
+    stopped: str
 
 
 def work(agent: Callable[[str], AgentHandle], options: WorkOptions, progress: Progress) -> WorkReport:
@@ -57,15 +59,25 @@ def work(agent: Callable[[str], AgentHandle], options: WorkOptions, progress: Pr
 
 def at_work(worker: Member, options: WorkOptions, progress: Progress) -> WorkReport:
     """Do the rounds of an agent at a copy of the project. Raises as `work`."""
-    progress.phase("reading the project", 1)
+    watched = Watched(progress)
+    watched.begin("reading the project", 1)
     project = discover(options.path, options.python or None, tests_needed=worker.skill.needs_tests)
-    progress.step(f"{project.name}: {len(project.sources)} source files, {len(project.tests)} test files")
+    watched.done(f"{project.name}: {len(project.sources)} source files, {len(project.tests)} test files")
     memory = Memory(Path(options.memory) if options.memory else None)
     with open_site(
-        project, worker.name, seed=options.seed, timeout_s=options.timeout_s, progress=progress, memory=memory
+        project, worker.name, seed=options.seed, timeout_s=options.timeout_s, progress=watched, memory=memory
     ) as site:
-        progress.phase(f"{options.rounds} rounds: look, decide, work, learn", options.rounds)
-        rounds = [_round(worker, site, number) for number in range(options.rounds)]
+        watched.begin(f"{options.rounds} rounds: look, decide, work, learn", options.rounds)
+        rounds: list[Round] = []
+        stopped = ""
+        try:
+            for made in worker.turn(site, options.rounds):
+                rounds.append(made)
+                watched.done(made.line)
+        except SteersmanError as error:
+            if not rounds:
+                raise
+            stopped = str(error)
         if worker.receipt is not None:
             worker.receipt.wait(_ACKNOWLEDGE_S)
         return WorkReport(
@@ -76,11 +88,5 @@ def at_work(worker: Member, options: WorkOptions, progress: Progress) -> WorkRep
             findings=tuple(site.findings),
             files=worker.files,
             next=worker.upcoming(),
+            stopped=stopped,
         )
-
-
-def _round(worker: Member, site: Site, number: int) -> Round:
-    site.begin(number)
-    made = worker.round(site)
-    site.progress.step(made.line)
-    return made

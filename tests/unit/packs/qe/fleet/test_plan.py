@@ -87,7 +87,7 @@ def test_the_commander_knows_every_category(members: list[Member]) -> None:
             {"failing": frozenset("th"), "hanging": frozenset("h")},
             [],
             "no-go",
-            "1 test fails: t; 1 test hangs, or ends the whole run: h",
+            "1 test fails: t; 1 test took longer than a quarter of --timeout, or ended the whole run: h",
         ),
         ({}, [replace(SUSPECTED, confirmed=True)], "no-go", "confirmed: f:1 m"),
         ({}, [SUSPECTED], "conditional", "1 serious"),
@@ -105,7 +105,7 @@ def test_the_verdict_follows_from_the_evidence(
 
 
 def test_a_suite_that_cannot_run_is_no_go() -> None:
-    assert judge(None, "it hangs", []).reasons == ("the suite could not be run: it hangs",)
+    assert judge(None, "it hangs", []).reasons == ("nothing can be said of the tests: it hangs",)
 
 
 def test_crossing_the_goal_is_paid_once() -> None:
