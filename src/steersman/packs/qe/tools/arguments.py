@@ -152,13 +152,13 @@ def _made(
     reused: bool = False,
     like: Call | None = None,
 ) -> Call | None:
-    """Return a call, unless it cannot be written out; `like` another one in all but its arguments."""
+    """Return a call, `like` another in all but its arguments; None where no text says it, as where a name holds `IT`."""
     try:
         text = target.called(values, named)
         ast.parse(text)
     except (SyntaxError, IndexError, ValueError):
         return None
-    if not text.isprintable() or len(text) > _LONGEST or text.replace(IT, "").count("_it_"):
+    if not text.isprintable() or len(text) > _LONGEST or text.count(IT) > target.on_object:
         return None
     needs = target.needs | needs_of(values) | needs_of([each for _, each in named])
     if like is not None:
