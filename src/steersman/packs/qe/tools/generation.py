@@ -8,7 +8,7 @@ from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.tools.arguments import Caller, Manner
-from steersman.packs.qe.tools.functions import Module, Target
+from steersman.packs.qe.tools.functions import IT, Module, Target
 from steersman.packs.qe.tools.ghostwriter import ghostwritten
 from steersman.packs.qe.tools.heard import Heard
 from steersman.packs.qe.tools.properties import properties
@@ -199,7 +199,7 @@ def _crashes(recorded: Iterable[Recorded]) -> Iterable[Finding]:
             and (each.at, each.text) not in seen
         ):
             seen.add((each.at, each.text))
-            said = call.text.replace("_it_", call.setup)
+            said = call.text.replace(IT, call.setup)
             yield Finding(
                 tool="test-generator",
                 rule=each.text,
