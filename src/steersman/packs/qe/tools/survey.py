@@ -3,19 +3,16 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from steersman.packs.qe.faults.fate import Fate
 from steersman.packs.qe.faults.mutation import Fault, candidates, is_valid, sample
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.project.suite import Plan
 
-Fate = Literal["killed", "survived", "uncovered"]
-"""uncovered: no test reaches its line, so that it survives without a run."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What became of mutants, and what their runs took in seconds."""
+    """What became of mutants (killed, survived or uncovered), and what their runs took in seconds."""
 
     fates: Mapping[Fault, Fate]
     cpu_s: float = 0.0
