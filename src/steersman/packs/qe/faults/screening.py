@@ -4,7 +4,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence, Set
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -124,7 +124,6 @@ class Court:
                         break
                 if not waiting:
                     return
-                wait([waiting[0]], return_when=FIRST_COMPLETED)
                 yield waiting.pop(0).result()
 
     def _covering(self, fault: Fault) -> frozenset[str] | None:
