@@ -21,7 +21,7 @@ _LIMIT_S = 300.0
 
 
 def standings(sandbox: Sandbox, faults: Sequence[Fault], texts: Mapping[str, str]) -> list[Standing]:
-    """Return what the project's own compiler says of each fault, by `byte_code`, under the flags of its tests (-O).
+    """Return what the project's own compiler says of each fault, by `byte_code`, as its tests run (PYTHONOPTIMIZE).
 
     texts: of the files, as they are without a fault. Raises InvalidInput where the interpreter does not answer.
     """
