@@ -132,11 +132,12 @@ def project_store(path: Path) -> str:
 
 
 def memory(store: str | None, path: Path) -> str:
-    """Return where skills keep what they practise: beside a store that is a file, else in the project's data folder."""
-    if store == "memory:":
+    """Return where skills keep what they practise on a project: beside a store that is a file, else in the data folder."""
+    store = store or project_store(path)
+    if store.startswith("memory:"):
         return ""
-    beside = Path(store) if store and "://" not in store else _data(path)
-    return str(beside.with_suffix(".memory"))
+    beside = Path(store) if "://" not in store else _data(path)
+    return str(beside.with_suffix(".memory") / _name(path))  # projects may share a store, and have tests of one name
 
 
 def _data(path: Path) -> Path:
@@ -147,8 +148,13 @@ def _data(path: Path) -> Path:
     except OSError as error:
         way_out = "Name a store by --store, a folder by --report, or set XDG_DATA_HOME."
         raise StoreError(f"cannot make {home}: {error}. {way_out}") from error
+    return home / _name(path)
+
+
+def _name(path: Path) -> str:
+    """Return a name for a project that no other one has on this machine."""
     root = path.resolve()
-    return home / f"{root.name.replace('.', '-')}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+    return f"{root.name.replace('.', '-')}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
 
 
 def reported(
