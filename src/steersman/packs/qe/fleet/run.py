@@ -67,7 +67,7 @@ def run(agent: Callable[[str], AgentHandle], options: FleetOptions, progress: Pr
     progress.phase("reading the project", 1)
     project = discover(options.path, options.python or None, tests_needed=False)
     progress.step(f"{project.name}: {len(project.sources)} source files, {len(project.tests)} test files")
-    names = options.agents or tuple(roster())
+    names = tuple(dict.fromkeys(options.agents)) or tuple(roster())
     members = [member(each, agent, "qe run") for each in names]
     spec = commander()
     report = _Fleet(spec, agent(spec.name), members, project, options, Watched(progress)).run()
@@ -127,7 +127,7 @@ class _Fleet:
         decision = self._handle.decide(self._state(waiting))
         batch = next_batch(str(decision.action["action"]), waiting, self._cores)
         before, cpu = time.monotonic(), _cpu_s()
-        turn_s = self._left_s() * batch.at_once / len(waiting)
+        turn_s = self._left_s() * min(batch.at_once, len(batch.members)) / len(waiting)
         with ThreadPoolExecutor(batch.at_once, thread_name_prefix="steersman-fleet") as pool:
             try:
                 values = list(pool.map(lambda each: self._work(each, turn_s), batch.members))
