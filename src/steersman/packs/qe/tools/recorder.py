@@ -29,6 +29,8 @@ from typing import Any, TextIO
 HERE = os.path.realpath(os.path.dirname(__file__))
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PATHS = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.chown", "os.link", "os.symlink")
+_PAIRS = ("os.rename", "os.link", "os.symlink")
+"""Of these, two paths have to be inside."""
 _NEVER = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.kill", "os.killpg", "pty.spawn")
 _NEVER_LIKE = ("subprocess.", "socket.", "shutil.", "webbrowser.", "ctypes.", "sqlite3.", "urllib.", "ftplib.", "smtplib.")
 _MOST_ITEMS = 50
@@ -56,7 +58,7 @@ def _reaches_out(event: str, arguments: tuple[Any, ...]) -> bool:
         writes = any(each in str(mode) for each in "wax+") if mode else bool((flags or 0) & _WRITING)
         return writes and not _inside(path)
     if event in _PATHS:
-        return not _inside(arguments[0])
+        return not all(map(_inside, arguments[: 2 if event in _PAIRS else 1]))
     return event in _NEVER or event.startswith(_NEVER_LIKE)
 
 

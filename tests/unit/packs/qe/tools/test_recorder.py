@@ -15,7 +15,7 @@ from steersman.packs.qe.tools.expressions import STANDARD
 from steersman.packs.qe.tools.values import Kind, Source, kind_of, kind_of_value, plain, strategy
 
 MODULE = """
-import enum, os, subprocess
+import enum, os, subprocess, sys
 
 def double(x): return 2 * x
 def first(items): return items[0]
@@ -35,6 +35,10 @@ def branch(x):
     if x > 0:
         return "up"
     return "down"
+def replace(name):
+    own = sys.argv[0] + ".own"
+    open(own, "w").close()
+    os.rename(own, name)
 
 class Size(enum.Enum):
     BIG = 2
@@ -68,7 +72,7 @@ def recorded(tmp_path: Path) -> dict[str, dict[str, object]]:
     shutil.copy(written.__file__, tmp_path / "scratch" / "steersman_written.py")
     where = repr(str(precious))
     texts = ["double(21)", "first([])", "refuse(1)", "thing(1)", "count(3)", "count(99)", "endless(1)", "start(1)"]
-    texts += [f"{name}({where})" for name in ("erase", "save", "swallow")] + ["branch(1)"]
+    texts += [f"{name}({where})" for name in ("erase", "replace", "save", "swallow")] + ["branch(1)"]
     calls: list[tuple[str, list[str], str, list[tuple[str, str]]]]
     calls = [("", [], text, [("things", text.partition("(")[0])]) for text in texts]
     calls += [(setup, steps, text, [("things", "Shelf"), ("things", "Size")]) for setup, steps, text in OBJECTS]
@@ -97,7 +101,7 @@ def test_each_call_is_told_apart_and_none_gets_out(recorded: dict[str, dict[str,
     assert told["first"] == ("crash", "IndexError"), "nobody raised it on purpose"
     assert recorded["first"]["at"] == ["things.py", 5]
     assert told["count(3)"] == ("value", "[0, 1, 2]")
-    for name in ("thing", "count(99)", "endless", "start", "erase", "save", "swallow"):
+    for name in ("thing", "count(99)", "endless", "start", "erase", "replace", "save", "swallow"):
         assert told[name][0] == "skip", name
     assert recorded["count(3)"]["form"] == "list({})"
     assert recorded["branch"]["lines"] == [["things.py", 19], ["things.py", 20]]
