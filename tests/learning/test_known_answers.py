@@ -1,7 +1,7 @@
 """Every learning rule, through the product's own code, against what planning knows.
 
-The benchmark has twenty seeds and the whole budget of steps; most rules are there long before: within 0.61 % after a
-tenth of it, Monte Carlo and n-step SARSA on the cliff within 0.95 %.
+The benchmark has twenty seeds and the whole budget of steps; most rules are there long before: within 0.61 % after
+the shares of it that stand below, Monte Carlo on the cliff within 0.95 %.
 """
 
 import importlib.util
@@ -28,13 +28,14 @@ def _benchmark() -> ModuleType:
 
 
 BENCHMARK = _benchmark()
-SLOW = {("cliff", "double_q")}
+SHARES = {"cliff": 0.15, "lake": 0.1, "warehouse": 0.15}
+SLOW = {("cliff", "double_q"): 0.5}
 """What needs more steps than others: two tables learn from half of them each."""
 
 
 @pytest.mark.parametrize(("world", "method"), BENCHMARK.cases())
 def test_a_rule_comes_within_one_per_cent_of_the_best(world: str, method: str) -> None:
-    share = 1.0 if world in BENCHMARK.BANDITS else 0.5 if (world, method) in SLOW else 0.15
+    share = SLOW.get((world, method), SHARES.get(world, 1.0))
     assert BENCHMARK.regret(world, method, 0, share=share) <= BENCHMARK.TOLERANCE
 
 
