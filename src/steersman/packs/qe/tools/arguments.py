@@ -128,7 +128,7 @@ class Caller:
         """Return the kinds to try: those annotated, those seen in tests, or guesses."""
         if target.typed:
             return [tuple(each for each in target.kinds if each is not None)]
-        seen = [tuple(map(kind_of_value, each.values)) for each in self._heard.kinds_of(target) if not each.named]
+        seen = [tuple(map(kind_of_value, each.values)) for each in self._heard.every(target) if not each.named]
         whole = [tuple(each for each in kinds if each is not None) for kinds in seen if None not in kinds]
         if whole:
             return list(dict.fromkeys(whole))

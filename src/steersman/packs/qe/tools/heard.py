@@ -36,7 +36,7 @@ class Heard:
         calls = self._calls.get((target.file, target.line), ())
         return tuple(each for each in calls if each.receiver is not None or not target.on_object)
 
-    def kinds_of(self, target: Target) -> tuple[HeardCall, ...]:
+    def every(self, target: Target) -> tuple[HeardCall, ...]:
         """Return all calls of a target, whatever their object was."""
         return self._calls.get((target.file, target.line), ())
 
