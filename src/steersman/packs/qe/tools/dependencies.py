@@ -41,7 +41,11 @@ CONTROL = Pin(name="jinja2", version="2.4.1", file="", line=0)
 
 def pins(root: Path) -> tuple[Pin, ...]:
     """Return what a project pins in requirements*.txt, requirements/*.txt and the dependencies of pyproject.toml."""
-    found = [pin for file in requirement_files(root) for pin in pins_in(file, (root / file).read_text(errors="replace"))]
+    found = [
+        pin
+        for file in requirement_files(root)
+        for pin in pins_in(file, (root / file).read_text(encoding="utf-8", errors="replace"))
+    ]
     return (*found, *_of_pyproject(root))
 
 
