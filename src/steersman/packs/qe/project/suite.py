@@ -138,12 +138,12 @@ class Suite:
         left_s = self.deadline - time.monotonic()
         if left_s <= 0.0:
             raise DeadlineExceeded(_OVER)
+        limit_s = max(_LEAST_LIMIT_S, timeout_s * _TEST_SHARE)  # of the time that a run has, not of what is left of it
         timeout_s, cut = min(timeout_s, left_s), left_s < timeout_s
         out = self.sandbox.scratch / "result.jsonl"
         outside = Path(f"{out}.outside")
         for old in (out, outside):
             old.unlink(missing_ok=True)
-        limit_s = max(_LEAST_LIMIT_S, timeout_s * _TEST_SHARE)
         still = Standstill(out, patience_s=1.5 * limit_s)
         finished = self._finished(plan, out, still, limit_s, timeout_s)
         if outside.exists():

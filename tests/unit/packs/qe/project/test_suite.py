@@ -1,5 +1,6 @@
 """The probe orders, selects and records; a suite that hangs is killed with its children."""
 
+import json
 import os
 import threading
 import time
@@ -152,6 +153,8 @@ def test_after_its_deadline_a_suite_is_not_run_and_a_run_that_it_cuts_is_none(sh
         for _ in range(2):
             with pytest.raises(DeadlineExceeded, match="is over"):
                 suite.run(Plan(), timeout_s=60)
+        plan = json.loads((sandbox.scratch / "plan.json").read_text(encoding="utf-8"))
+        assert plan["limit_s"] == 15.0, "a slow test must not fail because little time is left"
 
 
 def test_what_a_passing_test_leaves_behind_ends_with_the_run(suite: Suite) -> None:
