@@ -109,6 +109,7 @@ class Court:
                 sandbox = stack.enter_context(bare_sandbox(self._project))
                 suite = Suite(sandbox, memory_mb=self._memory_mb, stop=stop)
                 suite.left_out |= self._reference.hanging
+                suite.slowest_s = self._reference.slowest_s
                 self._suites.put(suite)
             executor = ThreadPoolExecutor(self._workers)
             stack.callback(executor.shutdown, wait=True, cancel_futures=True)

@@ -118,10 +118,13 @@ def open_site(
 
     deadline: by `time.monotonic`; after it no tests are run.
     """
+    known = evidence.known_reference if evidence else None
     with open_sandbox(project) as sandbox:
+        suite = Suite(sandbox, memory_mb=0.75 * memory_available_mb(), deadline=deadline)
+        suite.slowest_s = known.slowest_s if known else 0.0
         yield Site(
             sandbox=sandbox,
-            suite=Suite(sandbox, memory_mb=0.75 * memory_available_mb(), deadline=deadline),
+            suite=suite,
             agent=agent,
             seed=seed,
             timeout_s=timeout_s,

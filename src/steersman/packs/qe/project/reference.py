@@ -32,6 +32,11 @@ class Reference:
     flaky: frozenset[str]
     hanging: frozenset[str] = frozenset()
 
+    @property
+    def slowest_s(self) -> float:
+        """What the slowest test takes."""
+        return max(self.durations_s.values(), default=0.0)
+
     def expected_s(self, killers: frozenset[str]) -> float:
         """Return when the reference run knows the first of the killers; its whole time where there is none."""
         return min((self.at_s[name] for name in killers if name in self.at_s), default=self.wall_s)
@@ -52,7 +57,7 @@ def measure_reference(suite: Suite, *, timeout_s: float, progress: Progress) -> 
     progress.step(f"reference: {last.wall_s:.2f} s on one worker, {last.cpu_s:.2f} s CPU")
     failed = [frozenset(run.failures) for run in (first, *plain)]
     always = failed[0].intersection(*failed)
-    return Reference(
+    reference = Reference(
         collected=tuple(name for name in last.tests if name not in always),
         at_s={name: each.at_s for name, each in last.tests.items()},
         durations_s={name: each.duration_s for name, each in last.tests.items()},
@@ -64,6 +69,8 @@ def measure_reference(suite: Suite, *, timeout_s: float, progress: Progress) -> 
         flaky=frozenset().union(*failed) - always - hanging,
         hanging=hanging,
     )
+    suite.slowest_s = reference.slowest_s
+    return reference
 
 
 def _first_run(suite: Suite, *, timeout_s: float, progress: Progress) -> tuple[RunResult, CoverageMap, frozenset[str]]:

@@ -19,7 +19,7 @@ from steersman.packs.qe.project.standstill import Standstill
 _USAGE_ERROR = (3, 4)
 _NO_TESTS = 5
 _OVER = "the time for this work is over, so the tests were not run to their end."
-_LEAST_LIMIT_S, _TEST_SHARE = 10.0, 0.25
+_LEAST_LIMIT_S, _TEST_SHARE, _SLOWER = 10.0, 0.25, 3.0
 _OPTIONAL = {
     "hypothesis": "hypothesispytest",
     "timeout": "timeout",
@@ -109,6 +109,7 @@ class Suite:
 
     `memory_mb` limits each process (0: no limit); `stop` ends a run from another thread; after `deadline` (by
     `time.monotonic`) nothing is run any more. `left_out` are tests that are never run: those that would never end.
+    `slowest_s` is what the slowest of the others takes, once that was measured.
     """
 
     def __init__(
@@ -124,12 +125,14 @@ class Suite:
         self.stop = stop
         self.deadline = deadline
         self.left_out = sandbox.project.left_out
+        self.slowest_s = 0.0
         self.extra_env: dict[str, str] = {}
 
     def run(self, plan: Plan, *, timeout_s: float) -> RunResult:
         """Run the planned tests and return what happened; a run over `timeout_s` is killed and says so.
 
-        A test that takes a quarter of that, and over ten seconds, is cut off and has failed. Raises InvalidInput where
+        A test that takes a quarter of that, over ten seconds and over three times what the slowest took, is cut off and has
+        failed. Raises InvalidInput where
         pytest refuses its options or configuration, or imports the package under test from outside the sandbox,
         DeadlineExceeded after the deadline. Tests that fail, and files that cannot be imported, are results, not errors.
         """
@@ -138,7 +141,8 @@ class Suite:
         left_s = self.deadline - time.monotonic()
         if left_s <= 0.0:
             raise DeadlineExceeded(_OVER)
-        limit_s = max(_LEAST_LIMIT_S, timeout_s * _TEST_SHARE)  # of the time that a run has, not of what is left of it
+        # a share of the time that the run is given, not of what is left: a slow test shall not fail for that
+        limit_s = max(_LEAST_LIMIT_S, timeout_s * _TEST_SHARE, _SLOWER * self.slowest_s)
         timeout_s, cut = min(timeout_s, left_s), left_s < timeout_s
         out = self.sandbox.scratch / "result.jsonl"
         outside = Path(f"{out}.outside")

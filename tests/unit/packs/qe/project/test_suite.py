@@ -157,6 +157,15 @@ def test_after_its_deadline_a_suite_is_not_run_and_a_run_that_it_cuts_is_none(sh
         assert plan["limit_s"] == 15.0, "a slow test must not fail because little time is left"
 
 
+def test_what_a_test_usually_takes_is_not_cut_off(suite: Suite, progress: Progress) -> None:
+    reference = measure_reference(suite, timeout_s=60, progress=progress)
+    assert suite.slowest_s == reference.slowest_s == max(reference.durations_s.values())
+    suite.slowest_s = 12.0
+    suite.run(Plan(whole=(CART,), rest=False), timeout_s=46)
+    plan = json.loads((suite.sandbox.scratch / "plan.json").read_text(encoding="utf-8"))
+    assert plan["limit_s"] == 36.0
+
+
 def test_what_a_passing_test_leaves_behind_ends_with_the_run(suite: Suite) -> None:
     """A service in a session of its own, which belongs to no group that could be killed."""
     suite.sandbox.write("tests/test_hang.py", HANG.replace("    time.sleep(600)\n", ""))
