@@ -33,6 +33,7 @@ run benchmarks/known_answers.py
 run benchmarks/fleet.py
 run benchmarks/fleet.py --sequential --seeds 10
 run benchmarks/qe_executor.py
+run benchmarks/qe_fleet.py --train 30 --agent-s 40
 run benchmarks/executor_orders.py
 run benchmarks/personalizer.py
 run benchmarks/ci_order.py ${CI_HISTORIES:-}

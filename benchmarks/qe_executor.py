@@ -1,12 +1,12 @@
-"""Does test-executor learn to run real suites better than the usual rule? On three libraries, at equal CPU.
+"""Does test-executor learn to run real suites better than the usual rule? On five libraries, at equal CPU.
 
-    python benchmarks/qe_executor.py [--cycles 80] [--seeds 3] [--libraries toolz,zict,mpmath] [--json]
+    python benchmarks/qe_executor.py [--cycles 80] [--seeds 3] [--libraries cachetools,…] [--json]
 
-For each library and seed, `steersman bench test-executor` works on a copy of the installed library with the tests that
-its wheel ships. In duels both policies run on the same change; the last 16 cycles are all duels, with learning nearly
-over. The table pools the duels of the last block over seeds: paired differences (learned − baseline) with 95 % intervals
-by bootstrap over duels, and faults found for each CPU minute, which is what an equal CPU budget buys. What the baseline
-wins is printed just the same.
+For each library and seed, `steersman bench test-executor` works on a copy of the library with its own tests. In duels
+both policies run on the same change; the last 16 cycles are all duels, with learning nearly over. The table pools the
+duels of the last block over seeds: paired differences (learned − baseline) with 95 % intervals by bootstrap over duels,
+and faults found for each CPU minute, which is what an equal CPU budget buys. What the baseline wins is printed just the
+same.
 """
 
 import argparse
@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from steersman.packs.qe.bench.demo import build_project
+from libraries import LIBRARIES, fetched
 
 RULE = "failed first, all tests, no retries, one worker for each core"
 MEASURES = (
@@ -31,24 +30,19 @@ MEASURES = (
     ("missed", "share"),
     ("false_alarms", "tests"),
 )
-# Suites of some seconds: the files of two larger ones that neither sleep nor run for minutes, and pass as installed.
-ONLY = {
-    "mpmath": ("bitwise", "division", "trig", "matrices", "linalg", "power", "identify", "rootfinding"),
-    "zict": ("buffer", "cache", "common", "file", "func", "lru", "zip"),
-}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cycles", type=int, default=80)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--libraries", default="toolz,zict,mpmath")
+    parser.add_argument("--libraries", default=",".join(LIBRARIES))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         for library in options.libraries.split(","):
-            project = build_project(Path(folder) / library, library, only=ONLY.get(library, ()))
+            project = fetched(library, Path(folder) / library)
             duels = [
                 pair
                 for seed in range(options.seeds)

@@ -14,15 +14,13 @@ its actions took of the processor, and not what planting and the truth took, whi
 - generated tests: what the tests that were kept (they pass on the original, five times, and add something) cover more of
   the branches, and how many seeded mutants they kill that the library's own suite lets through.
 
-What the baseline wins is printed just the same. Source distributions of cachetools and tabulate are fetched by pip.
+What the baseline wins is printed just the same.
 """
 
 import argparse
 import json
 import resource
-import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,25 +28,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from libraries import LIBRARIES, fetched
 
 from steersman import Steersman
 from steersman.core.errors import SteersmanError
 from steersman.core.ports import AgentHandle
 from steersman.core.values import Arm
-from steersman.packs.qe.bench.demo import build_project
 from steersman.packs.qe.fleet.member import Member, member, roster
 from steersman.packs.qe.fleet.memory import Memory
 from steersman.packs.qe.fleet.site import Evidence, Site, open_site
 from steersman.packs.qe.fleet.tally import tally
 from steersman.packs.qe.project.discovery import Project, discover
 
-LIBRARIES = ("cachetools", "tabulate", "toolz", "zict", "mpmath")
-SDISTS = {"cachetools": "cachetools==5.5.2", "tabulate": "tabulate==0.9.0"}
-# Suites of some seconds: the files of two larger ones that neither sleep nor run for minutes, and pass as installed.
-ONLY = {
-    "mpmath": ("bitwise", "division", "trig", "matrices", "linalg", "power", "identify", "rootfinding"),
-    "zict": ("buffer", "cache", "common", "file", "func", "lru", "zip"),
-}
 ARMS: dict[str, Arm] = {"learned": "champion", "baseline": "baseline"}
 GREEDY: dict[str, dict[str, Any]] = {"exploration": {"policy": "greedy"}, "serving": {"cold_visits": 1}}
 TRAIN_SEED, TEST_SEED = 1, 2
@@ -106,20 +97,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--agents", default=",".join(roster()))
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
-
-
-def fetched(library: str, target: Path) -> Path:
-    """Return a project of a library with its tests: from its source distribution, or as its wheel ships it."""
-    if library not in SDISTS:
-        return build_project(target, library, only=ONLY.get(library, ()))
-    target.mkdir()
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(target)]
-    subprocess.run([*command, SDISTS[library]], check=True)
-    (archive,) = target.glob("*.tar.gz")
-    with tarfile.open(archive) as file:
-        file.extractall(target, filter="data")
-    (root,) = (each for each in target.iterdir() if each.is_dir())
-    return root
 
 
 def on_library(library: str, root: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
