@@ -1,8 +1,7 @@
 """What a run reports: the table of learned against baseline, the cycles, and what it would do next and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from steersman.core.actions import Choice
 from steersman.packs.qe.agents.test_executor import REWARD
@@ -54,10 +53,6 @@ class RunReport:
     world: Mapping[str, object]
     notes: tuple[str, ...]
     log: tuple[CycleRow, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as plain dictionaries and lists."""
-        return asdict(self)
 
 
 def score(measurements: Mapping[str, float]) -> tuple[float, dict[str, float]]:

@@ -53,7 +53,7 @@ def test_some_cycles_end_to_end(shop: Path, small_handle: Agent, progress: Progr
     assert all(a.change == b.change for a, b in zip(duels[::2], duels[1::2], strict=True))
     baseline = [row for row in duels if row.arm == "baseline" and row.measurements["faults_active"]]
     assert all(row.measurements["faults_found"] == row.measurements["faults_active"] for row in baseline)
-    assert json.loads(json.dumps(report.as_json()))["project"] == report.project
+    assert json.loads(json.dumps(dataclasses.asdict(report)))["project"] == report.project
 
 
 def test_the_time_budget_ends_a_run(shop: Path, small_handle: Agent, progress: Progress) -> None:
