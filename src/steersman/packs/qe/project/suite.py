@@ -128,6 +128,16 @@ class Suite:
         self.slowest_s = 0.0
         self.extra_env: dict[str, str] = {}
 
+    @contextlib.contextmanager
+    def under(self, **environment: str) -> Iterator[None]:
+        """Add variables to the environment of the runs for a while."""
+        before = dict(self.extra_env)
+        self.extra_env |= environment
+        try:
+            yield
+        finally:
+            self.extra_env = before
+
     def run(self, plan: Plan, *, timeout_s: float) -> RunResult:
         """Run the planned tests and return what happened; a run over `timeout_s` is killed and says so.
 

@@ -50,12 +50,10 @@ class Heard:
         out.unlink(missing_ok=True)
         functions = {f"{root / each.file}:{each.line}": (each.module, each.dotted) for each in targets}
         plan.write_text(json.dumps({"functions": functions, "out": str(out)}), encoding="utf-8")
-        before = dict(site.suite.extra_env)
-        site.suite.extra_env |= {"PYTEST_PLUGINS": _PLUGIN, "STEERSMAN_LISTEN": str(plan)}
         try:
-            yield
+            with site.suite.under(PYTEST_PLUGINS=_PLUGIN, STEERSMAN_LISTEN=str(plan)):
+                yield
         finally:
-            site.suite.extra_env = before
             self._calls = _read(out, root)
 
 

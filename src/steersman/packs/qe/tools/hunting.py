@@ -141,18 +141,14 @@ def _ordered(shift: Shift, collected: tuple[str, ...]) -> tuple[str, ...]:
 @contextmanager
 def _prepared(site: Site) -> Iterator[None]:
     """Give the runs the plugin that shifts, and a folder for temporary files that they share and that is gone afterwards."""
-    scratch, before = site.sandbox.scratch, dict(site.suite.extra_env)
+    scratch = site.sandbox.scratch
     plugin, temporary = scratch / "steersman_shift.py", scratch / "hunt"
     shutil.copyfile(Path(__file__).with_name("shift.py"), plugin)
     temporary.mkdir(exist_ok=True)
-    site.suite.extra_env |= {
-        "PYTEST_PLUGINS": "steersman_shift",
-        "STEERSMAN_SHIFT": str(scratch / "shift.json"),
-        "TMPDIR": str(temporary),
-    }
+    shifted = {"PYTEST_PLUGINS": "steersman_shift", "STEERSMAN_SHIFT": str(scratch / "shift.json"), "TMPDIR": str(temporary)}
     try:
-        yield
+        with site.suite.under(**shifted):
+            yield
     finally:
-        site.suite.extra_env = before
         plugin.unlink(missing_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)

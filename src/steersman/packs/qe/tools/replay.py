@@ -141,15 +141,12 @@ def _record(site: Site) -> dict[str, list[str]]:
     out = scratch / "recorded.json"
     out.unlink(missing_ok=True)
     shutil.copyfile(Path(__file__).with_name("recorded.py"), scratch / "steersman_recorded.py")
-    before = dict(suite.extra_env)
-    suite.extra_env |= {"PYTEST_ADDOPTS": "-p steersman_recorded", "STEERSMAN_RECORD_OUT": str(out)}
-    suite.extra_env["STEERSMAN_RECORD_INSIDE"] = str(site.sandbox.root)
+    wanted = {"STEERSMAN_RECORD_OUT": str(out), "STEERSMAN_RECORD_INSIDE": str(site.sandbox.root)}
     try:
-        suite.run(Plan(), timeout_s=site.timeout_s)
+        with suite.under(PYTEST_ADDOPTS="-p steersman_recorded", **wanted):
+            suite.run(Plan(), timeout_s=site.timeout_s)
     except InvalidInput as error:
         site.progress.note(f"the tests tell no inputs: {error}")
-    finally:
-        suite.extra_env = before
     found: dict[str, list[str]] = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     return found
 

@@ -105,16 +105,13 @@ def hot_functions(site: Site) -> tuple[HotFunction, ...]:
 
 def _listen(site: Site, places: Sequence[str]) -> dict[str, Any]:
     """Run the suite with `call_log`, and return what it wrote down of the functions at these places."""
-    scratch, before = site.sandbox.scratch, dict(site.suite.extra_env)
+    scratch = site.sandbox.scratch
     plan, out = scratch / "calls.json", scratch / "calls.out"
     out.unlink(missing_ok=True)
     plan.write_text(json.dumps({"functions": places, "out": str(out)}), encoding="utf-8")
     shutil.copyfile(Path(__file__).with_name("call_log.py"), scratch / "steersman_call_log.py")
-    site.suite.extra_env |= {"PYTEST_PLUGINS": "steersman_call_log", "STEERSMAN_CALLS": str(plan)}
-    try:
+    with site.suite.under(PYTEST_PLUGINS="steersman_call_log", STEERSMAN_CALLS=str(plan)):
         run = site.suite.run(Plan(), timeout_s=site.timeout_s)
-    finally:
-        site.suite.extra_env = before
     if run.timed_out or not out.exists():
         raise DeadlineExceeded(f"the suite did not end within {site.timeout_s:.0f} s; allow more with --timeout.")
     return dict(json.loads(out.read_text(encoding="utf-8")))

@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from steersman.core.errors import InvalidInput
@@ -72,13 +73,13 @@ def suite_coverage(site: Site) -> tuple[RunResult, Coverage]:
 def try_out(site: Site, file: str) -> Trial:
     """Run a generated test file five times, the last two times under other hash seeds, with the fence up."""
     plan = Plan(whole=(file,), rest=False, contexts=bool(site.project.tools.coverage))
-    with _Fenced(site, "0"):
+    with _fenced(site, "0"):
         first, coverage = _covered(site, plan)
     passed, cpu_s = _passed(first), first.cpu_s
     for seed in _HASH_SEEDS:
         if not passed:
             break
-        with _Fenced(site, seed):
+        with _fenced(site, seed):
             again = site.suite.run(Plan(order=tuple(sorted(passed)), rest=False), timeout_s=site.timeout_s)
         passed &= _passed(again)
         cpu_s += again.cpu_s
@@ -88,7 +89,7 @@ def try_out(site: Site, file: str) -> Trial:
 def kills(site: Site, fault: Fault, plan: Plan) -> frozenset[str]:
     """Return which planned tests fail with a fault in the copy; a run that does not start or end counts as all of them."""
     every = frozenset([*plan.order, *plan.whole]) or frozenset({""})
-    with site.changed({fault.file: fault.apply(site.sandbox.read(fault.file))}), _Fenced(site, "0"):
+    with site.changed({fault.file: fault.apply(site.sandbox.read(fault.file))}), _fenced(site, "0"):
         try:
             run = site.suite.run(plan, timeout_s=min(site.timeout_s, 30.0))
         except InvalidInput:  # a conftest.py does not come through its imports
@@ -96,23 +97,16 @@ def kills(site: Site, fault: Fault, plan: Plan) -> frozenset[str]:
     return every if run.timed_out else frozenset(run.failures)
 
 
-class _Fenced:
-    """Loads the fence into the runs of a suite for a while."""
-
-    def __init__(self, site: Site, hash_seed: str) -> None:
-        self._site = site
-        store = str(site.sandbox.scratch / "hypothesis")
-        self._added = {"PYTEST_PLUGINS": RECORDER, "PYTHONHASHSEED": hash_seed, "HYPOTHESIS_STORAGE_DIRECTORY": store}
-        if not site.project.words:
-            self._added["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading what nobody names takes longer than the tests
-
-    def __enter__(self) -> None:
-        install(self._site)
-        self._before = dict(self._site.suite.extra_env)
-        self._site.suite.extra_env |= self._added
-
-    def __exit__(self, *error: object) -> None:
-        self._site.suite.extra_env = self._before
+@contextmanager
+def _fenced(site: Site, hash_seed: str) -> Iterator[None]:
+    """Load the fence into the runs of a suite for a while."""
+    install(site)
+    store = str(site.sandbox.scratch / "hypothesis")
+    added = {"PYTEST_PLUGINS": RECORDER, "PYTHONHASHSEED": hash_seed, "HYPOTHESIS_STORAGE_DIRECTORY": store}
+    if not site.project.words:
+        added["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # loading what nobody names takes longer than the tests
+    with site.suite.under(**added):
+        yield
 
 
 def _passed(run: RunResult) -> frozenset[str]:
