@@ -15,7 +15,6 @@ import pytest
 
 from steersman.cli import main
 
-
 PLAIN = {"CI": "1", "COLUMNS": ""}
 """Where nobody watches: xdist would tell its workers of a narrow terminal."""
 
