@@ -241,13 +241,14 @@ class TestGenerator:
             kept = gains.what_adds(site, now, drafts, trial)
         faults, of = len(kept.killed.intersection(now.missed)), len(now.missed)
         gains.remember(now, len(drafts), kept)
+        text = written(site, now) if kept.drafts else ""
         known = {(each.file, each.line, each.rule) for each in site.findings}
         note = f"{now.module.name}: {len(kept.drafts)} of {len(drafts)} tests kept, "
         return Worked(
             measurements=_measured(gains, kept, faults, str(action["pattern"]))
             | {"wall_s": wall_s, "cpu_s": made.cpu_s + trial.cpu_s},
             findings=tuple(each for each in made.crashes if (each.file, each.line, each.rule) not in known),
-            files={now.file: written(site, now)} if kept.drafts else {},
+            files={now.file: text} if text else {},
             notes=(f"{note}{faults} of {of} faults killed that the suite lets through",),
         )
 

@@ -195,8 +195,10 @@ class Court:
             cpu_s += clean.cpu_s
         if len(killers) == 1:
             again = self._run(suite, found.fault, plan)
-            killers &= {*again.killers} if again.fate == "killed" else set()
             cpu_s += again.cpu_s
+            if again.fate == "timed out":
+                return Judged(fault=found.fault, fate="timed out", killers=(), cpu_s=cpu_s)
+            killers &= {*again.killers}
         fate = found.fate if killers else "survived"
         return Judged(fault=found.fault, fate=fate, killers=tuple(sorted(killers)), cpu_s=cpu_s)
 

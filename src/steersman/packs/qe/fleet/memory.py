@@ -42,7 +42,7 @@ class Memory:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # its flag could bear an array's name
             os.replace(partial, self._folder / f"{name}.npz")
         except OSError:
             return

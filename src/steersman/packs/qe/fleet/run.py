@@ -114,10 +114,12 @@ class _Fleet:
         """Measure the suite once for all; a project whose suite cannot run is still worth looking at."""
         if not self._project.tests:
             return
+        limit_s = _MEASURE_SHARE * self._options.budget_s
         try:
-            with self._site("fleet-commander") as site:
-                limit_s = min(site.timeout_s, _MEASURE_SHARE * self._options.budget_s)
-                reference = self._evidence.reference(site.suite, timeout_s=limit_s, progress=self._progress)
+            with self._site("fleet-commander", limit_s) as site:
+                reference = self._evidence.reference(
+                    site.suite, timeout_s=min(site.timeout_s, limit_s), progress=self._progress
+                )
                 self._project = replace(self._project, left_out=reference.hanging)
         except SteersmanError as error:
             self._why_not = str(error)

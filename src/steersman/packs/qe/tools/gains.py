@@ -171,7 +171,8 @@ class Gains:
         """Return whether the suite lets a fault through, by running the tests that run its line."""
         point = (fault.file, fault.line, 0)
         covering = [test for test, points in self.covered.by_test.items() if test in self._suite.tests and point in points]
-        if not site.project.tests or (self.covered.possible and not covering):
+        at_import = point in self.covered.by_test.get("", ())
+        if not site.project.tests or (self.covered.possible and not covering and not at_import):
             return True
         plan = Plan(order=tuple(covering), rest=False) if covering else Plan()
         return not kills(site, fault, plan) - frozenset(self._suite.failures)
@@ -187,15 +188,15 @@ def _checks(draft: Draft, point: Point) -> bool:
 
 
 def written(site: Site, at_work: AtWork) -> str:
-    """Return the file of all tests kept, alike ones in tables and formatted, if it passes so; else one by one."""
-    drafts, text = [*at_work.kept.values()], ""
+    """Return the file of all tests kept, alike ones in tables and formatted, or else one by one; "" if neither passes."""
+    drafts = [*at_work.kept.values()]
     for tables in (True, False):
         text = _formatted(site, at_work.file, write_file(at_work.module.name, drafts, tables=tables))
         with site.changed({at_work.file: text}):
             run = site.suite.run(Plan(whole=(at_work.file,), rest=False), timeout_s=site.timeout_s)
         if run.tests and not run.failures and not run.timed_out:
-            break
-    return text
+            return text
+    return ""
 
 
 def _formatted(site: Site, file: str, text: str) -> str:
