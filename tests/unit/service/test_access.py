@@ -1,5 +1,6 @@
 """Who may ask: keys, sessions, and browsers that another site makes ask."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,9 +157,11 @@ def test_a_browser_that_came_by_tls_sends_its_session_by_tls_alone(
 def test_who_signs_in_again_and_again_does_not_flood_the_trail(keyed: tuple[Running, str]) -> None:
     running, text = keyed
     before = len(_signed_in(running, text))
-    for _ in range(40):
+    began = time.monotonic()
+    for _ in range(60):
         httpx.post(f"{running.url}/login", data={"key": text})
-    assert len(_signed_in(running, text)) - before < 30
+    lasted_s = time.monotonic() - began
+    assert len(_signed_in(running, text)) - before <= 21 + lasted_s, "some at once, then one each second"
 
 
 def _signed_in(running: Running, text: str) -> list[str]:
