@@ -15,9 +15,6 @@ import pytest
 
 from steersman.cli import main
 
-PLAIN = {"CI": "1", "COLUMNS": ""}
-"""Where nobody watches: xdist would tell its workers of a narrow terminal."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
@@ -45,7 +42,7 @@ def cli(tmp_path: Path) -> Callable[..., Done]:
             text=True,
             timeout=timeout_s,
             check=False,
-            env={**os.environ, **PLAIN, "XDG_DATA_HOME": str(tmp_path / "data"), **(env or {})},
+            env={**os.environ, "CI": "1", "XDG_DATA_HOME": str(tmp_path / "data"), **(env or {})},
         )
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
@@ -59,8 +56,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     An error that would end the program with a traceback fails the test.
     """
     monkeypatch.chdir(tmp_path)
-    for name, value in {**PLAIN, "XDG_DATA_HOME": str(tmp_path / "data")}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CI", "1")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
     def run(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Done:
         before = signal.getsignal(signal.SIGTERM)

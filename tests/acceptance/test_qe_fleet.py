@@ -9,12 +9,20 @@ import pytest
 
 from steersman.packs.qe.fleet.member import roster
 
+SHOP = """def total(prices, discount=0):
+    return sum(prices) - discount
+
+
+def cheapest(prices):
+    return min(prices) if prices else None
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     (root / "tests").mkdir(parents=True)
-    (root / "shop.py").write_text("def total(prices, discount=0):\n    return sum(prices) - discount\n")
+    (root / "shop.py").write_text(SHOP)
     (root / "tests" / "test_shop.py").write_text(
         "from shop import total\n\n\ndef test_total():\n    assert total([5, 5], 3) == 7\n"
     )
@@ -79,7 +87,8 @@ def test_failing_tests_are_a_no_go_and_without_tests_there_is_still_a_report(cli
     done = cli("qe", "run", str(project), *only)
     assert done.code == 2, done.err
     assert "nothing can be said of the tests: it has no tests" in done.out
-    assert "planted weaknesses found" in done.out
+    assert "security-scanner" in done.out
+    assert "Of 24 planted faults it found" in done.out
 
 
 def test_a_budget_that_is_none_is_told(cli: Callable[..., Any], project: Path) -> None:

@@ -38,10 +38,9 @@ SettingsOption = Annotated[
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console of the terminal's width; where there is none, of COLUMNS, or 100."""
+    """Return a console of the terminal's width, or of 100 columns where there is no terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or os.environ.get("COLUMNS") else 100
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+    return Console(stderr=stderr, width=None if stream.isatty() else 100, highlight=False, soft_wrap=False)
 
 
 def plain(value: Any) -> Any:
