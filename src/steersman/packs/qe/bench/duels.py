@@ -37,9 +37,9 @@ class RunOptions:
     path: the project. cycles: changes to make. seed: of faults and flaky tests. git: walk real commits instead of
     seeded faults. python: the interpreter ("": the project's own). timeout_s: limit for one run of the whole suite.
     budget_s: limit for all cycles, looked at between them (0: none). duel_every: every so many cycles both policies
-    run on the same change (0: never). final_duels: cycles at the end in which all are duels, at most a third. faults:
-    killable faults to look for (0: from the cycles). screen_s: limit for that search. flaky_tests, flaky_rate:
-    planted flaky tests and their chance to fail an attempt.
+    run on the same change (0: never). final_duels: cycles at the end in which all are duels, at most a third; so is the
+    last third of the budget, if they do not come before. faults: killable faults to look for (0: from the cycles).
+    screen_s: limit for that search. flaky_tests, flaky_rate: planted flaky tests and their chance to fail an attempt.
     """
 
     path: str
@@ -137,7 +137,7 @@ class _Session:
             if change is None:
                 self.stopped = f"there were no more changes after {cycle} cycles"
                 break
-            self._cycle(change, left)
+            self._cycle(change, left, final=self._is_final(cycle, left))
         if self.receipt is not None:
             self.receipt.wait(_ACKNOWLEDGE_S)  # all that was reported before it is durable then, too
         if self.stopped:
@@ -167,8 +167,13 @@ class _Session:
             log=tuple(self.log),
         )
 
-    def _cycle(self, change: Change, left_s: float) -> None:
-        final = change.cycle >= self.options.cycles - min(self.options.final_duels, max(self.options.cycles // 3, 1))
+    def _is_final(self, cycle: int, left_s: float) -> bool:
+        """Return whether the last block has begun: by the count of cycles, or as the last third of the time has."""
+        options = self.options
+        block = min(options.final_duels, max(options.cycles // 3, 1))
+        return cycle >= options.cycles - block or (block > 0 and left_s < options.budget_s / 3.0)
+
+    def _cycle(self, change: Change, left_s: float, *, final: bool) -> None:
         every = self.options.duel_every
         duel = final or (every > 0 and change.cycle % every == every - 1)
         self.state = state = self.bench.begin(change, self.world.reference, left_s)
