@@ -272,6 +272,8 @@ class SuiteExecutor:
             timeout_s=site.timeout_s,
             budget_s=min(_SCREENING_S, site.timeout_s),
             progress=site.progress,
+            deadline=site.suite.deadline,
+            workers=site.workers,
         )
         self._bench = Workbench(
             site.sandbox,

@@ -32,7 +32,7 @@ class FaultOptions:
 
     path: the project. count: faults that compile and change something. seed: of what is drawn. python: the interpreter
     ("": the project's own). timeout_s: limit for one run of the suite. budget_s: limit for all that comes after the
-    suite was measured, looked at between runs. git: look for real bugs in the history. faults: a report in JSON whose
+    suite was measured; what runs then is cut off. git: look for real bugs in the history. faults: a report in JSON whose
     faults are run again instead of new ones ("": none).
     """
 
@@ -142,8 +142,14 @@ class _Bench:
 
     def _run(self, real: Sequence[Fault], deadline: float) -> dict[Fault, Judged]:
         project, reference = self._site.project, self._reference
-        limit_s = min(self._options.timeout_s, self._left_s)
-        court = Court(project, reference, timeout_s=limit_s, workers=cores(), memory_mb=self._memory_mb)
+        court = Court(
+            project,
+            reference,
+            timeout_s=self._options.timeout_s,
+            workers=cores(),
+            memory_mb=self._memory_mb,
+            deadline=self._deadline,
+        )
         found: dict[Fault, Judged] = {}
         with closing(court.judge(real)) as answers:
             for each in answers:

@@ -1,15 +1,15 @@
 """Run the tests on faults, side by side, each in a copy that one worker owns. The price is not charged to any policy."""
 
 import dataclasses
+import math
 import threading
-import time
 from collections.abc import Generator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.core.ports import Progress
 from steersman.packs.qe.faults.fate import Fate, Judged
 from steersman.packs.qe.faults.mutation import Fault
@@ -44,7 +44,7 @@ def screen(
     *,
     target: int,
     timeout_s: float,
-    budget_s: float,
+    deadline: float,
     workers: int,
     memory_mb: float,
     progress: Progress,
@@ -53,14 +53,23 @@ def screen(
 
     A candidate is killable if some test that passed before fails with it. It is dropped as "uncovered" where no test
     runs its line, "survived" (equivalent, or too weak a suite), "timed out" (over 10 s and three times what its tests
-    take, or over `timeout_s`), or "broke collection". Stops after `budget_s` seconds.
+    take, or over `timeout_s`), or "broke collection". Stops at `deadline` (by `time.monotonic`).
     """
     killers: dict[Fault, frozenset[str]] = {}
     dropped: dict[str, int] = {}
-    deadline = time.monotonic() + budget_s
-    court = Court(project, reference, timeout_s=timeout_s, workers=workers, memory_mb=memory_mb, thorough=False)
+    court = Court(
+        project,
+        reference,
+        timeout_s=timeout_s,
+        workers=workers,
+        memory_mb=memory_mb,
+        deadline=deadline,
+        thorough=False,
+    )
     with closing(court.judge(candidates)) as answers:
         for each in answers:
+            if each.fate == "not run":
+                continue
             broken = each.fate == "killed" and not reference.durations_s.keys() >= set(each.killers)
             if each.fate != "killed" or broken:
                 reason = "broke collection" if broken else each.fate
@@ -69,13 +78,15 @@ def screen(
                 killers[each.fault] = frozenset(each.killers)
                 count = len(each.killers)
                 progress.step(f"{each.fault.name} fails {count} test{'s' if count > 1 else ''}")
-            if len(killers) >= target or time.monotonic() > deadline:
+            if len(killers) >= target:
                 break
     return Pool(killers=killers, dropped=dropped)
 
 
 class Court:
     """Says what becomes of faults. timeout_s: limit for one run. memory_mb: limit for each process.
+
+    deadline: by `time.monotonic`; what is running then is cut off and says nothing, so that its fault counts as not run.
 
     thorough: a short suite runs whole on each fault, as does a longer one where a line runs at import. Otherwise the tests
     run that are known to run the line; those that fail then are run without the fault too, as they may lean on tests
@@ -93,10 +104,11 @@ class Court:
         timeout_s: float,
         workers: int,
         memory_mb: float,
+        deadline: float = math.inf,
         thorough: bool = True,
     ) -> None:
         self._project, self._reference, self._thorough = project, reference, thorough
-        self._timeout_s, self._workers, self._memory_mb = timeout_s, workers, memory_mb
+        self._timeout_s, self._workers, self._memory_mb, self._deadline = timeout_s, workers, memory_mb, deadline
         self._suites: SimpleQueue[Suite] = SimpleQueue()
         self.together_cpu_s = 0.0
 
@@ -107,7 +119,7 @@ class Court:
             self._suites = SimpleQueue()
             for _ in range(self._workers):
                 sandbox = stack.enter_context(bare_sandbox(self._project))
-                suite = Suite(sandbox, memory_mb=self._memory_mb, stop=stop)
+                suite = Suite(sandbox, memory_mb=self._memory_mb, stop=stop, deadline=self._deadline)
                 suite.left_out |= self._reference.hanging
                 suite.slowest_s = self._reference.slowest_s
                 self._suites.put(suite)
@@ -145,7 +157,7 @@ class Court:
             result = suite.run(Plan(), timeout_s=self._limit_s(Plan()))
             self.together_cpu_s = result.cpu_s
             return set() if result.timed_out or self._new(result) else set(together)
-        except InvalidInput:  # one of them keeps the suite from starting
+        except (InvalidInput, DeadlineExceeded):  # one of them keeps the suite from starting, or there was no time
             return set()
         finally:
             for file, text in before.items():
@@ -163,6 +175,8 @@ class Court:
             found = self._run(suite, fault, plan)
             if found.fate == "killed" and self._thorough:
                 found = self._confirmed(suite, found, plan)
+        except DeadlineExceeded:
+            return Judged(fault=fault, fate="not run")
         finally:
             self._suites.put(suite)
         unseen = found.fate == "survived" and covering == frozenset()

@@ -1,12 +1,14 @@
 """The fault world: seeded faults come into files that change, last for some cycles and are mended again."""
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.core.ports import Progress
 from steersman.packs.qe.faults.change import ActiveFault, Change
 from steersman.packs.qe.faults.mutation import Fault, candidates, harmless_edit, is_valid, sample
@@ -180,8 +182,14 @@ def build_pool(
     timeout_s: float,
     budget_s: float,
     progress: Progress,
+    deadline: float = math.inf,
+    workers: int = 0,
 ) -> Pool:
-    """Draw candidates from all covered lines and keep the killable ones. Raises InvalidInput where there are none."""
+    """Draw candidates from all covered lines and keep the killable ones, for `budget_s` seconds.
+
+    deadline: by `time.monotonic`, if that is earlier. workers: runs side by side (0: as many as there are cores). Raises
+    InvalidInput where there are none, DeadlineExceeded where there was no time for any.
+    """
     coverage = reference.coverage
     found: list[Fault] = []
     texts: dict[str, str] = {}
@@ -198,11 +206,13 @@ def build_pool(
         reference,
         target=target,
         timeout_s=timeout_s,
-        budget_s=budget_s,
-        workers=cores(),
+        deadline=min(deadline, time.monotonic() + budget_s),
+        workers=workers or cores(),
         memory_mb=0.75 * memory_available_mb(),
         progress=progress,
     )
+    if chosen and not pool.tried:
+        raise DeadlineExceeded("the time was over before the tests had run on a single fault. Allow more of it.")
     if not pool.killers:
         raise InvalidInput(
             f"none of {pool.tried} seeded faults makes a test fail ({dict(pool.dropped)}), so there is nothing to find. "

@@ -23,6 +23,11 @@ class Batch:
     members: tuple[Member, ...]
     at_once: int
 
+    @property
+    def side_by_side(self) -> int:
+        """How many of them really work at a time."""
+        return min(self.at_once, len(self.members))
+
 
 def next_batch(mode: str, waiting: Sequence[Member], cores: int) -> Batch:
     """Return the batch for a mode or a category; never an empty one where somebody waits.

@@ -129,10 +129,11 @@ class _Fleet:
         decision = self._handle.decide(self._state(waiting))
         batch = next_batch(str(decision.action["action"]), waiting, self._cores)
         before, cpu = time.monotonic(), _cpu_s()
-        turn_s = self._left_s() * min(batch.at_once, len(batch.members)) / len(waiting)
+        workers = max(self._cores // batch.side_by_side, 1)
+        turn_s = self._left_s() * batch.side_by_side / len(waiting)
         with ThreadPoolExecutor(batch.at_once, thread_name_prefix="steersman-fleet") as pool:
             try:
-                values = list(pool.map(lambda each: self._work(each, turn_s), batch.members))
+                values = list(pool.map(lambda each: self._work(each, turn_s, workers), batch.members))
             except BaseException:
                 end_all()  # an interrupt: the tools end, so that their threads do
                 raise
@@ -157,14 +158,17 @@ class _Fleet:
         )
         return batch
 
-    def _work(self, worker: Member, turn_s: float) -> float:
-        """Let one agent work at a copy of its own; return what it earned between the worst (0) and the best (1)."""
+    def _work(self, worker: Member, turn_s: float, workers: int) -> float:
+        """Let one agent work at a copy of its own; return what it earned between the worst (0) and the best (1).
+
+        workers: the cores that are its share.
+        """
         began = time.monotonic()
         rounds: list[Round] = []
         left_out = ""
         try:
             self._check(worker)
-            with self._site(worker.name, _PATIENCE * turn_s) as site:
+            with self._site(worker.name, _PATIENCE * turn_s, workers) as site:
                 for made in worker.turn(site, self._options.rounds, turn_s):
                     rounds.append(made)
         except SteersmanError as error:
@@ -177,7 +181,7 @@ class _Fleet:
         low, high = worker.spec.reward_range
         return 0.0 if report.reward is None else (report.reward - low) / (high - low)
 
-    def _site(self, name: str, most_s: float = math.inf) -> AbstractContextManager[Site]:
+    def _site(self, name: str, most_s: float = math.inf, workers: int = 0) -> AbstractContextManager[Site]:
         """Open a place of work, where no test runs after `most_s` seconds or the end of the budget."""
         return open_site(
             self._project,
@@ -188,6 +192,7 @@ class _Fleet:
             evidence=self._evidence,
             memory=self._memory,
             deadline=min(time.monotonic() + most_s, self._began + self._options.budget_s),
+            workers=workers,
         )
 
     def _check(self, worker: Member) -> None:

@@ -15,7 +15,7 @@ from steersman.packs.qe.fleet.memory import Memory
 from steersman.packs.qe.project.discovery import Project
 from steersman.packs.qe.project.reference import Reference, measure_reference
 from steersman.packs.qe.project.sandbox import Sandbox, open_sandbox
-from steersman.packs.qe.project.suite import Suite, memory_available_mb
+from steersman.packs.qe.project.suite import Suite, cores, memory_available_mb
 
 
 class Evidence:
@@ -52,7 +52,7 @@ class Site:
 
     seed: of what is planted and drawn, together with the agent's name and the number of the round. timeout_s: limit for
     one run of anything. evidence: what is known by now; what was planted is not in it. memory: what skills keep from one
-    run to the next.
+    run to the next. workers: how many runs an agent may have side by side.
     """
 
     sandbox: Sandbox
@@ -63,6 +63,7 @@ class Site:
     progress: Progress
     evidence: Evidence = field(default_factory=Evidence)
     memory: Memory = field(default_factory=Memory)
+    workers: int = field(default_factory=cores)
     generator: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,10 +114,11 @@ def open_site(
     evidence: Evidence | None = None,
     memory: Memory | None = None,
     deadline: float = math.inf,
+    workers: int = 0,
 ) -> Iterator[Site]:
     """Copy a project and yield the place of work of an agent; it is removed in the end. Raises what `open_sandbox` does.
 
-    deadline: by `time.monotonic`; after it no tests are run.
+    deadline: by `time.monotonic`; after it no tests are run. workers: 0 stands for as many as there are cores.
     """
     known = evidence.known_reference if evidence else None
     with open_sandbox(project) as sandbox:
@@ -131,4 +133,5 @@ def open_site(
             progress=progress,
             evidence=evidence or Evidence(),
             memory=memory or Memory(),
+            workers=workers or cores(),
         )

@@ -1,18 +1,21 @@
 """The agent's definition: its reward by hand, its guards with their reasons, its baseline rule."""
 
 import itertools
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from steersman.core.errors import DeadlineExceeded
 from steersman.core.kinship import shared_key
-from steersman.core.ports import Progress
 from steersman.packs.qe.agents.test_executor import ACTIONS, GUARDS, REWARD, SAFE, STATE, SuiteExecutor, agent, baseline
 from steersman.packs.qe.fleet.memory import Memory
-from steersman.packs.qe.fleet.site import open_site
+from steersman.packs.qe.fleet.site import Evidence, open_site
 from steersman.packs.qe.project.discovery import discover
 from tests.unit.packs.qe.agents.conftest import Work
+from tests.unit.packs.qe.conftest import Lines
 
 CLEAN = {
     "faults_active": 0.0,
@@ -133,7 +136,7 @@ def test_it_runs_the_suite_for_real_and_leaves_the_copy_as_it_was(work: Work, sh
     assert all(each.measurements["false_alarms"] == 0.0 for each in clean), "a fault does not outlast its round"
 
 
-def test_what_its_orders_are_made_from_survives_the_process(shop_project: Path, tmp_path: Path, progress: Progress) -> None:
+def test_what_its_orders_are_made_from_survives_the_process(shop_project: Path, tmp_path: Path, progress: Lines) -> None:
     project, first, second = discover(shop_project), SuiteExecutor(), SuiteExecutor()
     for skill, rounds in ((first, 5), (second, 0)):
         memory = Memory(tmp_path / "kept")
@@ -146,3 +149,24 @@ def test_what_its_orders_are_made_from_survives_the_process(shop_project: Path, 
     assert again.say == learned.say
     assert sum(again.say.values()) == pytest.approx(1.0), "some of five changes broke a test"
     assert again.past.cycle == learned.past.cycle + 1, "the suite as it is has been seen once more"
+
+
+def test_looking_for_faults_keeps_to_the_share_of_the_cores(
+    shop_project: Path, tmp_path: Path, progress: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[int] = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(progress, "step", lambda text, amount=1: copies.append(len([*tmp_path.glob("steersman-qe-*")])))
+    with open_site(discover(shop_project), seed=0, timeout_s=60.0, progress=progress, workers=1) as site:
+        SuiteExecutor().look(site)
+    assert max(copies) == 2, "the agent's own copy, and that of the one worker"
+
+
+def test_no_fault_is_looked_for_when_the_budget_is_used_up(shop_project: Path, progress: Lines) -> None:
+    project, evidence = discover(shop_project), Evidence()
+    with open_site(project, seed=0, timeout_s=60.0, progress=progress, evidence=evidence) as site:
+        assert site.reference.collected
+    over = time.monotonic()
+    late = open_site(project, seed=0, timeout_s=60.0, progress=progress, evidence=evidence, deadline=over)
+    with late as site, pytest.raises(DeadlineExceeded, match="on a single fault"):
+        SuiteExecutor().look(site)

@@ -1,5 +1,7 @@
 """What the suite shows of a fault is killed, and nothing else is: not by tests that lean on others, hang or are flaky."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -138,13 +140,21 @@ def test_a_fault_that_hangs_is_told_from_one_that_is_shown(world: World) -> None
     assert (found.fate, found.killers) == ("timed out", ())
 
 
+def test_what_our_own_time_cuts_off_says_nothing_of_a_fault(world: World) -> None:
+    """A second is less than a run of its own limit; where even starting took longer, nothing ran either."""
+    for left_s in (0.0, 1.0):
+        court = Court(discover(world[0]), world[1], timeout_s=60, workers=1, memory_mb=0, deadline=time.monotonic() + left_s)
+        with closing(court.judge([fault(24, "deleted statement"), fault(19, "arithmetic")])) as answers:
+            assert [each.fate for each in answers] == ["not run", "not run"]
+
+
 def test_a_fault_that_breaks_the_import_is_killed_and_no_use_in_a_pool(world: World) -> None:
     broken = replace(fault(29, "arithmetic"), after="/ 0 -")
     (found,) = judge(world, broken)
     assert (found.fate, found.killers) == ("killed", ("test_calc.py",))
     pool = screen(
         discover(world[0]), [broken, fault(5, "arithmetic")], world[1],
-        target=2, timeout_s=60, budget_s=60, workers=1, memory_mb=0, progress=Lines(),
+        target=2, timeout_s=60, deadline=math.inf, workers=1, memory_mb=0, progress=Lines(),
     )  # fmt: skip
     assert dict(pool.dropped) == {"broke collection": 1}
     assert set(pool.killers.values()) == {frozenset({"test_calc.py::test_second"})}

@@ -63,6 +63,12 @@ def test_who_measures_time_works_alone_in_hybrid(members: list[Member]) -> None:
     assert ([each.name for each in batch.members], batch.at_once) == (["performance-tester"], 1)
 
 
+def test_who_works_side_by_side_shares_the_cores(members: list[Member]) -> None:
+    assert next_batch("parallel", members, cores=3).side_by_side == 3
+    assert next_batch("parallel", members, cores=16).side_by_side == 4, "no more than there are"
+    assert next_batch("core-testing", members, cores=16).side_by_side == 1
+
+
 def test_every_choice_leaves_somebody_to_work(members: list[Member]) -> None:
     for mode in (*MODES, *CATEGORIES):
         waiting = list(members)
