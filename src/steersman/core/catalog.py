@@ -17,12 +17,16 @@ _loading: set[str] = set()
 
 @dataclass(frozen=True, kw_only=True)
 class Pack:
-    """A domain: its agents and commands by name, each as "module:attribute", loaded when first asked for."""
+    """A domain: its agents and commands by name, each as "module:attribute", loaded when first asked for.
+
+    events: the payloads of the events it knows, by type and version, such as "signal.generated@1".
+    """
 
     name: str
     description: str
     agents: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
+    events: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(target: str) -> Any:
@@ -106,6 +110,10 @@ class Catalog:
             f"no agent {name!r}.{nearest(name, self.names())} For one of your own, list its file under agent_files in "
             "steersman.toml, or pass its definition to Steersman.open(agents=[…])."
         )
+
+    def events(self) -> dict[str, str]:
+        """Return the events of all packs, as `core.events.EventTypes` takes them."""
+        return {kind: target for pack in self.packs.values() for kind, target in pack.events.items()}
 
     def command(self, pack: str, name: str) -> Any:
         """Return a pack's command. Raises NotFound, naming the nearest one."""

@@ -1,6 +1,7 @@
 """The ports: what lies outside, as the loops see it. Backends supply them; `steersman.testing` proves that they do."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from steersman.core.actions import Action, Choice
@@ -260,6 +261,59 @@ class Releases(Protocol):
 
     def judgements(self, agent: str, limit: int = 100) -> list[Judgement]:
         """Return the last verdicts on an agent's versions, newest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """An entry of a stream as a consumer has it: to be worked off and then acknowledged with `Bus.done`.
+
+    position: where it is in its stream, as the bus writes it. attempt: the how many-th delivery it is, from 1, as far as
+    the bus knows. reason: why it was rejected, for an entry of dead letters; "" for others.
+    """
+
+    stream: str
+    position: str
+    body: bytes
+    key: str = ""
+    attempt: int = 1
+    reason: str = ""
+
+
+class Bus(Protocol):
+    """A transport of events: entries of a stream go to one consumer of a group each, at least once. Never the truth.
+
+    A bus is opened by one consumer, for the streams that it takes from. Entries of one key come in their order, to one
+    consumer at a time; those of the key "" in any. An entry that was taken and not acknowledged comes again, later, to
+    whoever is there then. An object belongs to one thread.
+    """
+
+    def publish(self, stream: str, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Put entries (key, body) into a stream; they are durable once this returns.
+
+        Raises StoreError where the bus cannot be reached or does not keep them, Overloaded where it is full, InvalidInput
+        for a body that is too large. Some of them may be there all the same: publish all again, ids tell the same event.
+        """
+
+    def take(self, limit: int, wait_s: float) -> list[Delivery]:
+        """Return up to `limit` new entries, or such that nobody acknowledged in time; none if none came within `wait_s`.
+
+        While the bus cannot be reached there are none, and `health` says why; it goes on by itself.
+        """
+
+    def done(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge entries, so that they do not come again. Raises StoreError; then they do, and must do no harm."""
+
+    def reject(self, delivery: Delivery, reason: str) -> None:
+        """Put an entry that nobody can work off into the dead letters, `<stream>.dead`, with the reason; acknowledge it."""
+
+    def waiting(self) -> int:
+        """Return how many entries of the group's streams are not acknowledged yet. Raises StoreError."""
+
+    def health(self) -> str:
+        """Return "" while the bus can be reached, else what keeps it from being."""
+
+    def close(self) -> None:
+        """Leave the group; what was not acknowledged goes to others."""
 
 
 class Meter(Protocol):

@@ -1,6 +1,7 @@
-"""The log and what is released in memory: for tests, trials and simulations."""
+"""The log, what is released and a bus in memory: for tests, trials and simulations."""
 
+from steersman.backends.memory.bus import MemoryBroker, MemoryBus
 from steersman.backends.memory.log import MemoryLog
 from steersman.backends.memory.releases import MemoryReleases
 
-__all__ = ["MemoryLog", "MemoryReleases"]
+__all__ = ["MemoryBroker", "MemoryBus", "MemoryLog", "MemoryReleases"]
