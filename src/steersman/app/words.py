@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import InvalidInput, nearest
+from steersman.core.influence import MODES
 from steersman.core.values import ApiKey, AuditEvent, Control, ControlKind
 
-_EVENTS: dict[ControlKind, str] = {"kill": "kill switch", "pin": "pin", "pause": "pause of exploring"}
+_EVENTS: dict[ControlKind, str] = {"kill": "kill switch", "pin": "pin", "pause": "pause of exploring", "mode": "mode"}
 LONGEST_REASON = 1_000
 
 
@@ -26,7 +27,8 @@ def checked_control(
     """Return a control as it is kept.
 
     known: the agents in its scope, as far as their definitions are here. Raises InvalidInput for a pin without choices, or
-    with some that none of them has, for choices of anything else, and for a time that is not to come.
+    with some that none of them has, for a mode that is none, for choices of anything else, and for a time that is not to
+    come.
     """
     if kind not in _EVENTS:
         raise InvalidInput(f"kind: {kind!r} is none of {', '.join(_EVENTS)}.")
@@ -36,10 +38,12 @@ def checked_control(
         raise InvalidInput(f"reason: at most {LONGEST_REASON} printable characters.")
     if expires_in_s is not None and not 0.0 < expires_in_s <= 10.0 * 365.0 * 86_400.0:
         raise InvalidInput(f"expires_in_s: expected seconds above 0, at most ten years, got {expires_in_s!r}.")
-    if kind != "pin" and choices:
-        raise InvalidInput(f"only a pin holds choices; this is a {_EVENTS[kind]}.")
+    if kind in ("kill", "pause") and choices:
+        raise InvalidInput(f"only a pin or a mode holds choices; this is a {_EVENTS[kind]}.")
     if kind == "pin" and active:
         _check_choices(choices, known)
+    if kind == "mode" and active:
+        _check_mode(choices)
     return Control(
         kind=kind,
         scope=scope,
@@ -65,6 +69,12 @@ def _check_choices(choices: Mapping[str, Choice], known: Sequence[AgentSpec]) ->
         if options and not any(choice in each for each in options):
             names = {str(name) for each in options for name in each}
             raise InvalidInput(f"{dimension}: {choice!r} is not a choice.{nearest(str(choice), names)}")
+
+
+def _check_mode(choices: Mapping[str, Choice]) -> None:
+    mode = choices.get("mode")
+    if mode not in MODES or len(choices) != 1:
+        raise InvalidInput(f'a mode is one of {", ".join(MODES)}, as {{"mode": "shadow"}}; got {dict(choices)!r}.')
 
 
 def audit_of(control: Control) -> AuditEvent:

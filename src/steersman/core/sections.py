@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from steersman.core.influence import MODES
+
 
 def _setting(
     default: Any,
@@ -80,6 +82,35 @@ class Serving:
     cold_visits: int = _setting(
         1, "Visits of a state below which the baseline's action is taken for the best one.", unit="visits", low=0
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Influence:
+    """Whether what was learned may decide, and when not: then the rule decides, inside the guards."""
+
+    mode: str = _setting(
+        "live",
+        "off: the rule decides. shadow: so, and what the learned policy would have done is noted. advisory: so, and what it "
+        "would do is the advice. live: it decides. `steersman mode` overrides it.",
+        options=MODES,
+    )
+    confidence: float = _setting(
+        0.0, "Confidence in what is thought best in a state below which the rule decides; 0 sets no limit.", low=0, high=1
+    )
+    stale_s: float = _setting(
+        0.0, "Age of what was observed (`observed_at`) above which the rule decides; 0 sets no limit.", unit="s", low=0
+    )
+    cooldown_s: float = _setting(
+        0.0,
+        "Time after a decision of the learned policy in which the rule decides for the same subject; 0 sets no limit.",
+        unit="s",
+        low=0,
+    )
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.confidence > 0.0 or self.stale_s > 0.0 or self.cooldown_s > 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from steersman.core.sections import (
     Evaluation,
     Exploration,
     Hierarchy,
+    Influence,
     Learning,
     Monitoring,
     Personalizer,
@@ -37,8 +38,8 @@ from steersman.core.sections import (
 PREFIX = "STEERSMAN_"
 
 
-_NOT_LEARNING = ("store", "service", "personalizer", "evaluation", "release", "monitoring")
-"""Sections that bear neither on decisions nor on what is learned."""
+_NOT_LEARNING = ("store", "service", "personalizer", "evaluation", "release", "monitoring", "influence")
+"""Sections that bear neither on what is learned nor on how it decides. Each row says whether it did decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Settings:
     learning: Learning = field(default_factory=Learning)
     exploration: Exploration = field(default_factory=Exploration)
     serving: Serving = field(default_factory=Serving)
+    influence: Influence = field(default_factory=Influence)
     episodes: Episodes = field(default_factory=Episodes)
     table: Table = field(default_factory=Table)
     replay: Replay = field(default_factory=Replay)

@@ -11,11 +11,12 @@ import msgspec
 
 from steersman.core.actions import Choice
 from steersman.core.errors import InvalidInput
+from steersman.core.influence import Mode
 from steersman.core.state import Scalar
 
 Arm = Literal["baseline", "champion", "challenger", "safe"]
 OutcomeKind = Literal["reported", "expired", "withdrawn"]
-ControlKind = Literal["kill", "pin", "pause"]
+ControlKind = Literal["kill", "pin", "pause", "mode"]
 Role = Literal["decide", "report", "view", "operate", "admin"]
 
 
@@ -52,8 +53,9 @@ class Decision(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 
     `version` is what decided: a policy version, "" for what is being learned, "baseline" for the rule alone. Within a
     trial (`release`) the subject's hash gave it to the challenger with `challenger_share`: `arm_probability` counts that
-    in, `action_probability` takes it as given. `shadow` is what a challenger in its shadow stage would have done, and
-    `shadow_probability` how likely it would have been to do what was executed.
+    in, `action_probability` takes it as given. `mode` is the influence that the learned policy had: in any but "live" the
+    rule decided. `shadow` is what a challenger in its shadow stage, or the learned policy in mode "shadow" or "advisory",
+    would have done, and `shadow_probability` how likely it would have been to do what was executed.
     """
 
     id: str
@@ -81,7 +83,7 @@ class Decision(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     decided_at: float
     latency_us: float
     stage: Literal["shadow", "canary", "full"] = "full"
-    mode: Literal["off", "shadow", "advisory", "live"] = "live"
+    mode: Mode = "live"
     trace_id: str = ""
     action_probability: float | None = None
     stream: int = 0
@@ -257,8 +259,9 @@ class Control(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """A person's hand on the policies of a scope: "*", a pack ("qe") or an agent ("qe/test-executor").
 
     kind: "kill" stops learned actions, so that the safe action is served; "pin" holds `choices` (one for each dimension
-    that is pinned; the others stay free), inside what guards allow; "pause" stops exploring. The latest word of each kind
-    and scope counts, until `expires_at` (unix seconds; None: until it is released with `active` false).
+    that is pinned; the others stay free), inside what guards allow; "pause" stops exploring; "mode" sets the influence of
+    what was learned, `choices["mode"]`. The latest word of each kind and scope counts, until `expires_at` (unix seconds;
+    None: until it is released with `active` false).
     """
 
     scope: str
