@@ -19,7 +19,8 @@ _loading: set[str] = set()
 class Pack:
     """A domain: its agents and commands by name, each as "module:attribute", loaded when first asked for.
 
-    events: the payloads of the events it knows, by type and version, such as "signal.generated@1".
+    events: the payloads of the events it knows, by type and version, such as "signal.generated@1". routes: what these mean to
+    its agents, each a `core.routes.Route`, by a name that is unique among the routes of an event.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Pack:
     agents: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
     events: Mapping[str, str] = field(default_factory=dict)
+    routes: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(target: str) -> Any:

@@ -302,6 +302,29 @@ class Store:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bus:
+    """The event bus: where events come from, and where answers and news go. [[bus.routes]] say what events mean."""
+
+    url: str = _setting("", "Address of the bus: redis://host:port, kafka://host:port; memory: is for trying things out.")
+    group: str = _setting("steersman", "Name of the group of consumers; each entry goes to one of a group.")
+    streams: str = _setting("", "Streams that are taken from, separated by commas.")
+    out: str = _setting("", "Stream into which routes put the events that they emit.")
+    announce: str = _setting(
+        "", "Stream that is told of decisions, outcomes, promotions, rollbacks, signals and kill switches; empty for none."
+    )
+    batch: int = _setting(200, "Entries that are worked off together, with one commit.", unit="entries", low=1, high=10_000)
+    attempts: int = _setting(
+        10, "Deliveries after which an outcome whose decision is not known goes to the dead letters.", low=1, high=10_000
+    )
+    idle_s: float = _setting(
+        15.0, "Time without an acknowledgement after which an entry is delivered again.", unit="s", low=0.05
+    )
+    queue: int = _setting(
+        10_000, "News of decisions and outcomes that may wait for the bus; older ones are dropped, and counted.", low=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """The HTTP service."""
 

@@ -16,7 +16,10 @@ from typing import Any
 import msgspec
 
 from steersman.core.errors import InvalidInput, NotFound, nearest
+from steersman.core.routes import Route
+from steersman.core.routes import read as read_routes
 from steersman.core.sections import (
+    Bus,
     Convergence,
     Episodes,
     Evaluation,
@@ -38,7 +41,7 @@ from steersman.core.sections import (
 PREFIX = "STEERSMAN_"
 
 
-_NOT_LEARNING = ("store", "service", "personalizer", "evaluation", "release", "monitoring", "influence")
+_NOT_LEARNING = ("store", "bus", "service", "personalizer", "evaluation", "release", "monitoring", "influence")
 """Sections that bear neither on what is learned nor on how it decides. Each row says whether it did decide."""
 
 
@@ -60,6 +63,7 @@ class Settings:
     release: Release = field(default_factory=Release)
     monitoring: Monitoring = field(default_factory=Monitoring)
     store: Store = field(default_factory=Store)
+    bus: Bus = field(default_factory=Bus)
     service: Service = field(default_factory=Service)
     personalizer: Personalizer = field(default_factory=Personalizer)
     source: Mapping[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
@@ -148,6 +152,7 @@ class SettingsFile:
     shared: Mapping[str, Any] = field(default_factory=dict)
     agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     agent_files: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     path: str = ""
 
@@ -156,8 +161,8 @@ class SettingsFile:
         """Return the settings of a TOML file (default: `steersman.toml` here, if there is one) and of the environment.
 
         Top-level tables are sections; `[agents."qe/test-executor".learning]` holds one agent's; `agent_files` lists
-        files with agents of the user's own. Raises NotFound for a named file that is not there, InvalidInput for one
-        that cannot be read.
+        files with agents of the user's own, and each `[[bus.routes]]` says what events of a type mean. Raises NotFound for
+        a named file that is not there, InvalidInput for one that cannot be read.
         """
         environ = os.environ if environ is None else environ
         chosen = path or environ.get(f"{PREFIX}SETTINGS")
@@ -172,11 +177,14 @@ class SettingsFile:
             raise InvalidInput(f"settings file {file}: {error}.") from error
         agents = content.pop("agents", {})
         files = tuple(str(file.parent / each) for each in content.pop("agent_files", []))
+        bus = content.get("bus")
+        routes = read_routes(bus.pop("routes", []), f"settings file {file}") if isinstance(bus, dict) else ()
         known = {*_SECTIONS, "agents", "agent_files"}
         unknown = next((each for each in content if each not in known), None)
         if unknown is not None:
             raise InvalidInput(f"settings file {file}: unknown section [{unknown}].{nearest(unknown, known)}")
-        read = cls(shared=content, agents=agents, agent_files=files, environment=_from_environment(environ), path=str(file))
+        said = _from_environment(environ)
+        read = cls(shared=content, agents=agents, agent_files=files, routes=routes, environment=said, path=str(file))
         for name in ("", *agents):
             read.settings(name, {})  # a mistake in the file is told when it is read
         return read
