@@ -1,0 +1,104 @@
+"""How large a position may be: the guards of position sizing. The strictest wins; what is not known allows nothing.
+
+The loss at a stop is size · 0.1 · leverage · (two average true ranges over the price), as a share of the equity.
+"""
+
+from collections.abc import Iterable
+
+from steersman.core.guards import Guard, Refusal, limit
+from steersman.core.state import StateValues
+from steersman.packs.trading.account import MODES, UNIT_SHARE, Mode
+
+SIZES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 1.8)
+LEVERAGES = (1, 2, 3, 4, 5, 6, 7)
+BANDS = ((0.005, 7.0), (0.015, 5.0), (0.03, 3.0))
+"""Average true range over the price, and the leverage that is allowed below it; above the last one, none."""
+STOP_RANGES = 2.0
+"""Average true ranges between a position's price and its stop."""
+DRAWDOWN_END = 0.1
+"""What a drawdown counts as at most: beyond, all accounts are stopped anyway."""
+GUARD_MS = 250.0
+"""A quarter of a second for a guard to answer, as signals wait longer than that on a busy machine."""
+
+
+def mode(state: StateValues) -> Mode:
+    """Return the mode of the account."""
+    return MODES[str(state["account_mode"])]
+
+
+def band_leverage(atr: float) -> float:
+    """Return the leverage that a band of volatility allows."""
+    return next((leverage for below, leverage in BANDS if atr < below), 1.0)
+
+
+def loss_at_stop(size: float, leverage: float, atr: float) -> float:
+    """Return what a position loses at its stop, as a share of the equity."""
+    return size * UNIT_SHARE * leverage * STOP_RANGES * atr
+
+
+def _unmeasured(state: StateValues) -> Iterable[Refusal]:
+    if not float(state["atr"]) > 0.0:
+        yield Refusal(where={}, reason="no range of prices was measured, so no risk can be told")
+
+
+def _drawdown(state: StateValues) -> Iterable[Refusal]:
+    lost, most = float(state["drawdown"]), mode(state).drawdown
+    if not lost < most:
+        yield Refusal(where={}, reason=f"the account is {lost:.1%} below its peak; its mode stops at {most:.0%}")
+
+
+def _margin(state: StateValues) -> Iterable[Refusal]:
+    free = 1.0 - float(state["exposure"])
+    for size in SIZES:
+        if not size * UNIT_SHARE <= free:
+            yield Refusal(
+                where={"size": size}, reason=f"size {size} needs more margin than is free ({free:.0%} of the equity)"
+            )
+
+
+def _risk(state: StateValues) -> Iterable[Refusal]:
+    """Refuse what loses too much at its stop: whole leverages and whole sizes first, then what is left of the pairs."""
+    atr, most = float(state["atr"]), mode(state).risk
+
+    def refused(size: float, leverage: float) -> bool:
+        return not loss_at_stop(size, leverage, atr) <= most
+
+    if not refused(SIZES[-1], LEVERAGES[-1]):
+        return
+    reason = f"it would lose more than {most:.2%} of the equity at its stop, {STOP_RANGES * atr:.2%} away"
+    leverages = [each for each in LEVERAGES if not refused(SIZES[0], each)]
+    sizes = [each for each in SIZES if not refused(each, LEVERAGES[0])]
+    yield from (Refusal(where={"leverage": each}, reason=reason) for each in LEVERAGES if each not in leverages)
+    yield from (Refusal(where={"size": each}, reason=reason) for each in SIZES if each not in sizes)
+    for size in sizes:
+        for leverage in leverages:
+            if refused(size, leverage):
+                yield Refusal(where={"size": size, "leverage": leverage}, reason=reason)
+
+
+def guards(probe: StateValues) -> tuple[Guard, ...]:
+    """Return the guards. probe: a state in which nothing is wrong; each guard is proved on what goes wrong for it."""
+    return (
+        Guard(name="unmeasured", refuse=_unmeasured, deadline_ms=GUARD_MS, probe={**probe, "atr": 0.0}),
+        Guard(name="drawdown", refuse=_drawdown, deadline_ms=GUARD_MS, probe={**probe, "drawdown": DRAWDOWN_END}),
+        Guard(name="margin", refuse=_margin, deadline_ms=GUARD_MS, probe={**probe, "exposure": 1.0}),
+        limit(
+            "account-mode",
+            "leverage",
+            LEVERAGES,
+            lambda state: mode(state).leverage,
+            "in this account mode",
+            deadline_ms=GUARD_MS,
+            probe={**probe, "account_mode": "defensive"},
+        ),
+        limit(
+            "volatility-band",
+            "leverage",
+            LEVERAGES,
+            lambda state: band_leverage(float(state["atr"])),
+            "at this volatility",
+            deadline_ms=GUARD_MS,
+            probe={**probe, "atr": 0.1},
+        ),
+        Guard(name="risk", refuse=_risk, deadline_ms=GUARD_MS, probe={**probe, "atr": 0.1}),
+    )
