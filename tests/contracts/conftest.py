@@ -2,5 +2,5 @@
 
 import pytest
 
-for contract in ("log", "pool", "release", "service"):
+for contract in ("bus", "event", "log", "pool", "release", "service"):
     pytest.register_assert_rewrite(f"steersman.testing.{contract}_contract")

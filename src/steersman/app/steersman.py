@@ -110,8 +110,8 @@ class Steersman:
                 catalog.add(spec)
         for spec in agents:
             catalog.add(spec)
-        queue_rows = file.settings("", {}, values).store.queue_rows
-        log = stores.open_log(url, queue_rows=queue_rows, read_only=read_only)
+        store = file.settings("", {}, values).store
+        log = stores.open_log(url, queue_rows=store.queue_rows, taken_s=store.taken_s, read_only=read_only)
         steersman = cls(
             log,
             catalog=catalog,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from steersman.core.errors import InvalidInput, NotFound, NotPermitted, StoreError
 from steersman.core.ports import Log, Registry, Releases
-from steersman.core.values import ApiKey, AuditEvent, Control
+from steersman.core.values import TAKEN_S, ApiKey, AuditEvent, Control
 
 DEFAULT_STORE = ".steersman/log.db"
 AUDIT_KEY = "STEERSMAN_AUDIT_KEY"
@@ -18,15 +18,18 @@ _POSTGRES = ("postgresql://", "postgres://")
 _KEY_BYTES = 32
 
 
-def open_log(url: str | os.PathLike[str] | None, *, queue_rows: int, read_only: bool = False) -> Log:
+def open_log(
+    url: str | os.PathLike[str] | None, *, queue_rows: int, taken_s: float = TAKEN_S, read_only: bool = False
+) -> Log:
     """Return the log behind a URL or a file. Raises InvalidInput for a scheme without a backend."""
     if target(url) in ("memory:", "memory://"):
         from steersman.backends.memory import MemoryLog
 
-        return MemoryLog(queue_rows=queue_rows)
+        return MemoryLog(queue_rows=queue_rows, taken_s=taken_s)
     if is_shared(url):
         where, key = target(url), audit_key(url)
-        shared: Log = _postgres().PostgresLog(where, queue_rows=queue_rows, read_only=read_only, audit_key=key)
+        made = _postgres().PostgresLog
+        shared: Log = made(where, queue_rows=queue_rows, read_only=read_only, audit_key=key, taken_s=taken_s)
         return shared
     path = store_file(url, must_exist=read_only)
     if target(url) == DEFAULT_STORE:
@@ -36,7 +39,8 @@ def open_log(url: str | os.PathLike[str] | None, *, queue_rows: int, read_only: 
             raise StoreError(f"cannot make {path.parent}: {error}. Name a store: --store or STEERSMAN_STORE.") from error
     from steersman.backends.sql import SqliteLog
 
-    return SqliteLog(path, queue_rows=queue_rows, read_only=read_only, audit_key=partial(audit_key, url, make=True))
+    made_key = partial(audit_key, url, make=True)
+    return SqliteLog(path, queue_rows=queue_rows, read_only=read_only, audit_key=made_key, taken_s=taken_s)
 
 
 class EmbeddedReleases(Registry, Releases, Protocol):

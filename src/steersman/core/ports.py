@@ -18,12 +18,13 @@ from steersman.core.values import (
     Figures,
     Learned,
     Outcome,
+    Taken,
     Window,
 )
 from steersman.core.versions import Deployment, Judgement, PolicyVersion
 
 Clock = Callable[[], float]
-Row = Decision | Outcome | AuditEvent | Control | Contribution | ApiKey
+Row = Decision | Outcome | AuditEvent | Control | Contribution | ApiKey | Taken
 
 
 @runtime_checkable
@@ -58,8 +59,9 @@ class Log(Protocol):
         """Put rows at the end, all of them or none, and return at once.
 
         The receipt covers everything appended so far, so that of no rows at all acknowledges what came before. Raises
-        Overloaded when the queue is full, Conflict for a decision or a revision that the log holds and NotFound for an
-        outcome without decision: nothing was taken then. A shared log may tell the last two by the receipt's `wait`.
+        Overloaded when the queue is full, Conflict for a decision, a revision or a taken event that the log holds and
+        NotFound for an outcome without decision: nothing was taken then. A shared log may tell the last two by the
+        receipt's `wait`.
         What was `learned` is always taken, because the table
         in memory has moved already; ask `reserve` before learning.
         """
@@ -82,6 +84,9 @@ class Log(Protocol):
 
     def outcomes(self, decision_id: str) -> list[Outcome]:
         """Return all revisions of a decision's outcome, oldest first."""
+
+    def taken(self, stream: str, event: str) -> Taken | None:
+        """Return what an event led to, durable or not; None if it was not taken, or so long ago that it was forgotten."""
 
     @property
     def shared(self) -> bool:

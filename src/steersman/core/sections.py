@@ -299,6 +299,9 @@ class Store:
         low=0,
     )
     queue_rows: int = _setting(100_000, "Rows that may wait in memory for the disk.", unit="rows", low=1)
+    taken_s: float = _setting(
+        604_800.0, "For how long it is remembered which events of a bus were worked off.", unit="s", low=60
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -296,6 +296,25 @@ class ApiKey(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     revoked_at: float | None = None
 
 
+TAKEN_S = 604_800.0
+"""For how long taken events are remembered, unless a store is opened otherwise (seconds)."""
+
+
+class Taken(msgspec.Struct, gc=False, frozen=True, kw_only=True):
+    """That an event was worked off, stored together with what it led to: it counts once, however often a bus brings it.
+
+    stream, event: where it came from, and its id; one row for each. position: where in the stream it was, as the bus
+    writes it. decision_id: the decision that it led to, or whose outcome it told; "" for none. at: when (unix seconds). Who
+    records it fills in the last two.
+    """
+
+    stream: str
+    event: str
+    position: str
+    decision_id: str = ""
+    at: float = 0.0
+
+
 class Figures(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """Sums over the decisions that one arm of an agent made in one hour, and over the outcomes of these decisions.
 

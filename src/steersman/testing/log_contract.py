@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
 from steersman.core.ports import Log, Receipt
 from steersman.core.values import Decision, Outcome
+from steersman.testing.event_contract import EventContract
 from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome
 from steersman.testing.pool_contract import PoolContract
 from steersman.testing.service_contract import ServiceContract
@@ -20,7 +21,7 @@ from steersman.testing.table_contract import TableContract
 SOON_S = 10.0
 
 
-class LogContract(PoolContract, TableContract, ServiceContract, ABC):
+class LogContract(PoolContract, TableContract, ServiceContract, EventContract, ABC):
     """The behaviour of a log; each test begins with an empty one."""
 
     @abstractmethod

@@ -157,5 +157,5 @@ def test_a_store_of_an_older_version_is_refused(store_url: str, read_only: bool)
     with closing(psycopg.connect(where.conninfo, autocommit=True)) as connection:
         connection.execute(f"CREATE SCHEMA {where.schema}")
     store.upgrade(where, "0003")
-    with pytest.raises(StoreVersionError, match=r"older Steersman \(schema 0003; this one reads 0004\)"):
+    with pytest.raises(StoreVersionError, match=r"older Steersman \(schema 0003; this one reads 0005\)"):
         PostgresReleases(store_url, read_only=read_only)

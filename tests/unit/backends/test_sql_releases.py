@@ -216,7 +216,7 @@ def test_a_store_of_an_older_version_is_refused(tmp_path: Path, read_only: bool)
     store.upgrade(tmp_path / "old.db", "0003")
     before = (tmp_path / "old.db").read_bytes()
     with pytest.raises(
-        StoreVersionError, match=r"older Steersman \(schema 0003; this one reads 0004\).*brings it up to date"
+        StoreVersionError, match=r"older Steersman \(schema 0003; this one reads 0005\).*brings it up to date"
     ):
         SqliteReleases(tmp_path / "old.db", read_only=read_only)
     assert (tmp_path / "old.db").read_bytes() == before

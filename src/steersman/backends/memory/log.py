@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-import msgspec
-
 from steersman.backends.memory.figures import counted, decided
-from steersman.backends.memory.table import Table, check_finite
+from steersman.backends.memory.table import Table, check_finite, read_back
 from steersman.core.chain import chained
-from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, Overloaded, StoreError
+from steersman.core.errors import Conflict, DeadlineExceeded, NotFound, Overloaded, StoreError
 from steersman.core.ports import Row
 from steersman.core.values import (
+    TAKEN_S,
     ApiKey,
     AuditEvent,
     Contribution,
@@ -23,6 +22,7 @@ from steersman.core.values import (
     Figures,
     Learned,
     Outcome,
+    Taken,
     Window,
 )
 
@@ -67,7 +67,7 @@ class MemoryGrant(MemoryReceipt):
 class MemoryLog:
     """The `Log` port without a disk. `stall` makes it behave as a log whose disk is full, until `resume`."""
 
-    def __init__(self, *, queue_rows: int = 100_000, audit_key: bytes = b"") -> None:
+    def __init__(self, *, queue_rows: int = 100_000, audit_key: bytes = b"", taken_s: float = TAKEN_S) -> None:
         self._queue_rows = queue_rows
         self._audit_key = audit_key
         self._changed = threading.Condition(threading.RLock())
@@ -82,6 +82,8 @@ class MemoryLog:
         self._audit: list[AuditEvent] = []
         self._controls: dict[tuple[str, str], Control] = {}
         self._keys: dict[str, ApiKey] = {}
+        self._taken: dict[tuple[str, str], Taken] = {}
+        self._taken_s = taken_s
         self._callbacks: dict[Callable[[], None], None] = {}
         self._pools: dict[str, dict[tuple[str, str, str], Contribution]] = {}
         self._tokens: dict[tuple[str, int], int] = {}
@@ -96,11 +98,11 @@ class MemoryLog:
         with self._changed:
             if self._closed:
                 raise StoreError("the log is closed. Open the store again to append.")
-            if learned is None and any(isinstance(row, Decision | Outcome) for row in rows):
+            if learned is None and any(isinstance(row, Decision | Outcome | Taken) for row in rows):
                 self.reserve(len(rows))  # a person's hand on the switch always finds room
             if learned is not None:
                 check_finite(learned)
-            kept = [_read_back(row) for row in rows]
+            kept = [read_back(row) for row in rows]
             self._refuse_known(kept)
             for row in kept:
                 self._take(row)
@@ -122,6 +124,10 @@ class MemoryLog:
     def position(self) -> int:
         """The position of the last row."""
         return len(self._rows)
+
+    def taken(self, stream: str, event: str) -> Taken | None:
+        """Return what an event led to; None if it was not taken, or so long ago that it was forgotten."""
+        return self._taken.get((stream, event))
 
     @property
     def shared(self) -> bool:
@@ -340,6 +346,10 @@ class MemoryLog:
             said.pop(place, None)
             if row.count > 0.0:
                 said[place] = row
+        elif isinstance(row, Taken):
+            self._taken[row.stream, row.event] = row
+            while (oldest := next(iter(self._taken.values()))).at < row.at - self._taken_s:
+                del self._taken[oldest.stream, oldest.event]
         elif isinstance(row, ApiKey):
             self._keys[row.id] = row
         else:
@@ -350,10 +360,15 @@ class MemoryLog:
         self._places.setdefault(row.agent, []).append(len(self._rows))
 
     def _refuse_known(self, rows: Sequence[Row]) -> None:
-        """Raise Conflict for a decision or a revision that the log holds, NotFound for an outcome of no decision."""
+        """Raise Conflict for a row that the log holds, NotFound for an outcome of no decision."""
         given: set[object] = set()
         for row in rows:
-            if isinstance(row, Decision | Outcome):
+            if isinstance(row, Taken):
+                place = (row.stream, row.event)
+                if place in given or place in self._taken:
+                    raise Conflict(f"event {row.event!r} of {row.stream} was taken already. Nothing was taken.")
+                given.add(place)
+            elif isinstance(row, Decision | Outcome):
                 key = row.id if isinstance(row, Decision) else (row.decision_id, row.revision)
                 if key in given or self._holds(row):
                     raise Conflict(f"the log already holds {key}; rows are never changed. Nothing was taken.")
@@ -377,14 +392,3 @@ class MemoryLog:
         for callback in callbacks:
             callback()
         self._changed.notify_all()
-
-
-def _read_back(row: Row) -> Row:
-    """Return a row as a store would give it back. Raises InvalidInput where that is another one: NaN, or a wrong type."""
-    try:
-        kept = msgspec.json.decode(msgspec.json.encode(row), type=type(row))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidInput(f"a row cannot be stored: {error}.") from error
-    if kept != row:
-        raise InvalidInput(f"a row holds NaN or infinity, or would not read back the same: {row}.")
-    return kept

@@ -2,7 +2,10 @@
 
 import math
 
+import msgspec
+
 from steersman.core.errors import InvalidInput
+from steersman.core.ports import Row
 from steersman.core.values import Entry, EpisodeRecord, Learned, Window
 
 
@@ -59,3 +62,14 @@ def check_finite(learned: Learned) -> None:
     for place, each in learned.entries.items():
         if not all(map(math.isfinite, (each.value, each.td_variance, each.reward_mean, each.reward_m2, each.updated_at))):
             raise InvalidInput(f"{learned.agent}: the learned entry {place} is not finite: {each}.")
+
+
+def read_back(row: Row) -> Row:
+    """Return a row as a store would give it back. Raises InvalidInput where that is another one: NaN, or a wrong type."""
+    try:
+        kept = msgspec.json.decode(msgspec.json.encode(row), type=type(row))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"a row cannot be stored: {error}.") from error
+    if kept != row:
+        raise InvalidInput(f"a row holds NaN or infinity, or would not read back the same: {row}.")
+    return kept

@@ -12,6 +12,7 @@ from steersman.core.values import (
     Figures,
     Learned,
     Outcome,
+    Taken,
     Window,
 )
 
@@ -24,6 +25,10 @@ class Answers:
     def decision(self, decision_id: str) -> Decision | None:
         """Return a decision, durable or not; None if there is none of that id."""
         return self._reads.decision(decision_id)
+
+    def taken(self, stream: str, event: str) -> Taken | None:
+        """Return what an event led to, durable or not; None if it was not taken, or so long ago that it was forgotten."""
+        return self._reads.taken(stream, event)
 
     def outcomes(self, decision_id: str) -> list[Outcome]:
         """Return all revisions of a decision's outcome, oldest first."""

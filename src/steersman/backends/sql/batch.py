@@ -18,6 +18,7 @@ from steersman.core.values import (
     EpisodeRecord,
     Learned,
     Outcome,
+    Taken,
     Window,
 )
 
@@ -111,6 +112,7 @@ class Batch:
         self.controls: list[Control] = []
         self.keys: dict[str, ApiKey] = {}
         self.contributions: dict[Place, Contribution] = {}
+        self.taken: dict[tuple[str, str], Taken] = {}  # by stream and event
         self.asked: list[tuple[Told, str, int, int, int]] = []  # for tokens: agent, period, how many, budget
         self.groups: list[Group] = []
         self.gates: list[threading.Lock] = []  # of those who wait for it

@@ -104,6 +104,13 @@ class Queries:
         return self.text(select(schema.decisions.c.id).where(schema.decisions.c.id.in_(self.each("ids"))))
 
     @cached_property
+    def taken(self) -> str:
+        """All columns. Parameters: stream, event."""
+        table = schema.taken
+        mine = and_(table.c.stream == bindparam("stream"), table.c.event == bindparam("event"))
+        return self.text(select(*self.columns(table)).where(mine))
+
+    @cached_property
     def history(self) -> str:
         """Position, bodies of decision and outcome, in log order. Parameters: agent, after which, up to which position."""
         outcome, decision = schema.outcomes, schema.decisions

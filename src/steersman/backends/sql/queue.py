@@ -13,12 +13,12 @@ from steersman.backends.sql.batch import Batch, Group
 from steersman.backends.sql.rows import Columns
 from steersman.core.errors import DeadlineExceeded, Overloaded, SteersmanError, StoreError
 from steersman.core.ports import Row
-from steersman.core.values import ApiKey, AuditEvent, Contribution, Decision, Learned, Outcome
+from steersman.core.values import ApiKey, AuditEvent, Contribution, Decision, Learned, Outcome, Taken
 
 T = TypeVar("T")
 
 _STUCK_S = 5.0
-_LOGGED = (Decision, Outcome)
+_LOGGED = (Decision, Outcome, Taken)
 _COMPANY_ROWS = 512  # that many together need not wait for more
 _PATIENCE = 0.25  # of what the last commit took: clients that it released come back together, or take turns for ever
 _MOST_PATIENCE_S = 0.005
@@ -261,6 +261,8 @@ class Queue(ABC):
             batch.audit.append(row)
         elif isinstance(row, Contribution):
             batch.contributions[row.pool, row.source, row.key, row.role] = row
+        elif isinstance(row, Taken):
+            batch.taken[row.stream, row.event] = row
         elif isinstance(row, ApiKey):
             batch.keys[row.id] = row
         else:

@@ -25,6 +25,7 @@ from steersman.core.values import (
     Figures,
     Learned,
     Outcome,
+    Taken,
     Window,
 )
 
@@ -83,6 +84,15 @@ class Reads:
         with self._readers.lend() as connection:
             row = connection.execute(self._sql.decision, (decision_id,)).fetchone()
         return None if row is None else codec.decision(row[0])
+
+    def taken(self, stream: str, event: str) -> Taken | None:
+        """Return what an event led to, or None."""
+        for _, found in self._look(lambda batch: batch.taken.get((stream, event))):
+            if found is not None:
+                return found
+        with self._readers.lend() as connection:
+            row = connection.execute(self._sql.taken, (stream, event)).fetchone()
+        return None if row is None else codec.taken(row)
 
     def outcomes(self, decision_id: str) -> list[Outcome]:
         """Return all revisions of an outcome, oldest first."""

@@ -8,7 +8,7 @@ import msgspec
 
 from steersman.core.actions import Choice
 from steersman.core.chain import chained
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import Conflict, InvalidInput
 from steersman.core.ports import Row
 from steersman.core.values import (
     ApiKey,
@@ -21,6 +21,7 @@ from steersman.core.values import (
     Figures,
     Learned,
     Outcome,
+    Taken,
     Window,
 )
 from steersman.core.versions import Deployment
@@ -71,7 +72,7 @@ def _columns(row: Row) -> Columns:
     if isinstance(row, ApiKey):
         times = (row.created_at, row.expires_at, row.revoked_at)
         return row.id, row.tenant, row.name, text(row.roles), row.digest, *times
-    if isinstance(row, AuditEvent | Contribution):
+    if isinstance(row, AuditEvent | Contribution | Taken):
         return msgspec.structs.astuple(row)
     word = (row.scope, row.active, row.actor, row.reason, row.at)
     return *word, row.kind, text(row.choices), row.expires_at
@@ -220,6 +221,16 @@ def _figures(names: tuple[str, ...], columns: Columns) -> Figures:
 def window(columns: Columns) -> Window:
     """Return a window from its columns."""
     return Window(**dict(zip(Window.__struct_fields__, columns, strict=True)))
+
+
+def taken(columns: Columns) -> Taken:
+    """Return what became of an event from its columns."""
+    return Taken(**dict(zip(Taken.__struct_fields__, columns, strict=True)))
+
+
+def known_event(row: Taken) -> Conflict:
+    """Return what to raise for an event that was taken already."""
+    return Conflict(f"event {row.event!r} of {row.stream} was taken already; ask the log what it led to. Nothing was taken.")
 
 
 def contribution(columns: Columns) -> Contribution:

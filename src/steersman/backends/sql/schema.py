@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 APPLICATION_ID = 0x53746565  # "Stee", in the header of the file
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """The migrations, oldest first. A store is of the last one, or is brought there, or was written by a newer version."""
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's own row number
@@ -370,6 +370,19 @@ judgements = Table(
 )
 Index(None, judgements.c.agent, judgements.c.at)
 """Verdicts on versions, as they were given."""
+
+taken = Table(
+    "taken",
+    metadata,
+    _text("stream", primary_key=True),
+    _text("event", primary_key=True),
+    _text("position"),
+    _text("decision_id"),
+    _instant("at"),
+    sqlite_with_rowid=False,
+)
+Index(None, taken.c.at)
+"""Events that were worked off, and what they led to; forgotten after a time."""
 
 alembic_version = Table(
     "alembic_version", MetaData(), Column("version_num", Text, primary_key=True, nullable=False)

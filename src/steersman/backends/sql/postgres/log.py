@@ -25,6 +25,7 @@ from steersman.backends.sql.rows import check_learned, encode
 from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.ports import Row
 from steersman.core.values import (
+    TAKEN_S,
     Control,
     ControlKind,
     Decision,
@@ -39,7 +40,7 @@ class PostgresLog(Answers):
 
     url: see `connect.target`. queue_rows: how many rows may wait in memory for the server. read_only: never writes, makes
     or migrates anything. linger_s: how long the writer waits for more rows while nobody waits for a receipt. audit_key: with
-    which the audit trail is chained.
+    which the audit trail is chained. taken_s: for how long taken events are remembered.
 
     Raises StoreError or StoreVersionError if the store cannot be used, NotFound if there is none to read, InvalidInput for
     a URL that cannot be read.
@@ -53,6 +54,7 @@ class PostgresLog(Answers):
         read_only: bool = False,
         linger_s: float = 0.002,
         audit_key: bytes = b"",
+        taken_s: float = TAKEN_S,
     ) -> None:
         self._where = connect.target(url)
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -62,6 +64,7 @@ class PostgresLog(Answers):
         self._queue: SharedQueue | None = None
         self._said: dict[tuple[ControlKind, str], _Said] = {}
         self._audit_key = audit_key
+        self._taken_s = taken_s
         try:
             self._open(queue_rows, linger_s, read_only=read_only)
         except psycopg.Error as error:
@@ -87,7 +90,13 @@ class PostgresLog(Answers):
         if self._queue is not None:
             try:
                 self._writer = SharedWriter(
-                    self._queue, self._where, self._name, channel, lambda: self.stream, self._audit_key
+                    self._queue,
+                    self._where,
+                    self._name,
+                    channel,
+                    lambda: self.stream,
+                    self._audit_key,
+                    self._taken_s,
                 )
             except BaseException:
                 self._listener.close()

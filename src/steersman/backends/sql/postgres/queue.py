@@ -5,9 +5,10 @@ from typing import ClassVar
 
 from steersman.backends.sql.batch import Batch
 from steersman.backends.sql.queue import Queue
+from steersman.backends.sql.rows import known_event
 from steersman.core.errors import Conflict
 from steersman.core.ports import Row
-from steersman.core.values import Decision, Outcome
+from steersman.core.values import Decision, Outcome, Taken
 
 
 class SharedQueue(Queue):
@@ -16,10 +17,15 @@ class SharedQueue(Queue):
     grouped: ClassVar[bool] = True
 
     def admit(self, rows: Sequence[Row], batches: Sequence[Batch]) -> None:
-        """Raise Conflict for a decision or a revision that this process has appended already."""
+        """Raise Conflict for a decision, a revision or an event that this process has appended already."""
         given: set[object] = set()
         for row in rows:
-            if isinstance(row, Decision | Outcome):
+            if isinstance(row, Taken):
+                key: object = (row.stream, row.event)
+                if key in given or any(key in each.taken for each in batches):
+                    raise known_event(row)
+                given.add(key)
+            elif isinstance(row, Decision | Outcome):
                 key = row.id if isinstance(row, Decision) else (row.decision_id, row.revision)
                 if key in given or any(_holds(each, row) for each in batches):
                     raise known(row)

@@ -175,6 +175,22 @@ class Statements(Queries):
         return self._insert(schema.contributions, keys=("pool", "source", "key", "role"))
 
     @cached_property
+    def add_taken(self) -> str:
+        """Arrays of all columns."""
+        return self._insert(schema.taken)
+
+    @cached_property
+    def known_taken(self) -> str:
+        """Stream and event of those that were taken. Parameters: arrays of streams and events."""
+        given = "unnest(%b::text[], %b::text[]) AS given (stream, event)"
+        return f"SELECT taken.stream, taken.event FROM taken JOIN {given} USING (stream, event)"
+
+    @cached_property
+    def forget_taken(self) -> str:
+        """Parameter: before when."""
+        return "DELETE FROM taken WHERE at < to_timestamp(%s)"
+
+    @cached_property
     def remove_states(self) -> tuple[str, ...]:
         """Parameters of each: agent, state keys."""
         return tuple(f"DELETE FROM {name} WHERE agent = %s AND state_key = ANY(%b)" for name in ("entries", "states"))

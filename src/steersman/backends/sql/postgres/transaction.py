@@ -24,11 +24,12 @@ from steersman.backends.sql.rows import (
     encode,
     entry_columns,
     episode_columns,
+    known_event,
     text,
 )
 from steersman.core.chain import chained
 from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError
-from steersman.core.values import ApiKey, AuditEvent, Contribution, Decision, Learned, Outcome
+from steersman.core.values import ApiKey, AuditEvent, Contribution, Decision, Learned, Outcome, Taken
 
 _OTHERS_WERE_FIRST = (psycopg.errors.UniqueViolation, psycopg.errors.DivisionByZero)
 _CANNOT_BE_KEPT = (
@@ -41,12 +42,16 @@ _FAR_ON = 10**15  # a position that no log reaches
 
 
 class Sender(NamedTuple):
-    """Who writes: its name in the store, its stream, where others listen, and the key of the audit trail's chain."""
+    """Who writes: its name in the store, its stream, where others listen, and the key of the audit trail's chain.
+
+    taken_s: for how long taken events are remembered.
+    """
 
     name: str
     stream: int
     channel: str
     audit_key: bytes
+    taken_s: float
 
 
 def write(connection: Connection, batch: Batch, sender: Sender) -> int:
@@ -118,6 +123,7 @@ class Plan:
         self.controls: list[Columns] = []
         self.keys: dict[str, Columns] = {}
         self.contributions: dict[Place, Columns] = {}
+        self.taken: list[Taken] = []
         self.learned: dict[str, _Table] = {}
         self.cuts: list[Learned] = []
         for group in groups:
@@ -141,6 +147,8 @@ class Plan:
             self.audit.append(row)
         elif isinstance(row, Contribution):
             self.contributions[row.pool, row.source, row.key, row.role] = columns
+        elif isinstance(row, Taken):
+            self.taken.append(row)
         elif isinstance(row, ApiKey):
             self.keys[row.id] = columns
         else:
@@ -185,6 +193,8 @@ def _apply(connection: Connection, plan: Plan, batch: Batch, sender: Sender) -> 
     for base in plan.cuts:
         connection.execute(SQL.check_fence, (base.agent, base.fence))
     _write_rows(connection, plan, plan.size)
+    if plan.taken:
+        connection.execute(SQL.forget_taken, (max(each.at for each in plan.taken) - sender.taken_s,))
     write_audit(connection, plan.audit, sender.audit_key)
     for agent, table in sorted(plan.learned.items()):
         _write_table(connection, agent, table, plan.size)
@@ -211,6 +221,7 @@ def _write_rows(connection: Connection, plan: Plan, before: int) -> None:
     _insert(connection, SQL.add_controls, plan.controls)
     _insert(connection, SQL.put_keys, list(plan.keys.values()))
     _insert(connection, SQL.put_contributions, list(plan.contributions.values()))
+    _insert(connection, SQL.add_taken, [astuple(each) for each in plan.taken])
 
 
 def write_audit(connection: Connection, events: Sequence[AuditEvent], audit_key: bytes) -> None:
@@ -243,6 +254,10 @@ def _insert(connection: Connection, statement: str, rows: Sequence[Columns]) -> 
         connection.execute(statement, _arrays(rows))
 
 
+def _pairs(taken: Sequence[Taken]) -> tuple[list[str], list[str]]:
+    return [each.stream for each in taken], [each.event for each in taken]
+
+
 def _arrays(rows: Sequence[Columns]) -> tuple[list[Any], ...]:
     return tuple(list(column) for column in zip(*rows, strict=True))
 
@@ -270,6 +285,8 @@ class _Known:
         ids = [row.id for row in rows if isinstance(row, Decision)]
         answered = [row.decision_id for row in rows if isinstance(row, Outcome)]
         agents = [each.agent for group in groups for each in (group.learned, group.cut) if each is not None]
+        taken = [row for row in rows if isinstance(row, Taken)]
+        self._taken = set(connection.execute(SQL.known_taken, _pairs(taken)).fetchall())
         self._fences: dict[Any, Any] = dict(connection.execute(SQL.fences, (agents,)).fetchall())  # type: ignore[arg-type]
         self._decisions = {name for (name,) in connection.execute(SQL.known_decisions, (ids,))}
         self._revisions: set[Any] = set()
@@ -281,8 +298,13 @@ class _Known:
         """Raise Conflict or NotFound for a group that may not enter; else count it as entered."""
         decisions: set[object] = set()
         revisions: set[object] = set()
+        taken: set[tuple[str, str]] = set()
         for row in group.rows:
-            if isinstance(row, Decision):
+            if isinstance(row, Taken):
+                if (row.stream, row.event) in self._taken:
+                    raise known_event(row)
+                taken.add((row.stream, row.event))
+            elif isinstance(row, Decision):
                 if row.id in self._decisions:
                     raise known(row)
                 decisions.add(row.id)
@@ -294,6 +316,7 @@ class _Known:
         self._check_fence(group.learned or group.cut)
         self._decisions |= decisions
         self._revisions |= revisions
+        self._taken |= taken
 
     def _check_decided(self, group: Group, decisions: set[object]) -> None:
         for row in group.rows:

@@ -23,13 +23,21 @@ class SharedWriter(Writer[Connection]):
     errors: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
 
     def __init__(
-        self, queue: Queue, where: Target, name: str, channel: str, stream: Callable[[], int], audit_key: bytes
+        self,
+        queue: Queue,
+        where: Target,
+        name: str,
+        channel: str,
+        stream: Callable[[], int],
+        audit_key: bytes,
+        taken_s: float,
     ) -> None:
         self._where = where
         self.name_in_store = name
         self._channel = channel
         self._stream = stream
         self._audit_key = audit_key
+        self._taken_s = taken_s
         super().__init__(queue)
 
     def open(self) -> Connection:
@@ -38,7 +46,7 @@ class SharedWriter(Writer[Connection]):
 
     def write(self, connection: Connection, batch: Batch) -> int:
         """Store a batch durably and return the position of the log's last row."""
-        sender = transaction.Sender(self.name_in_store, self._stream(), self._channel, self._audit_key)
+        sender = transaction.Sender(self.name_in_store, self._stream(), self._channel, self._audit_key, self._taken_s)
         return transaction.write(connection, batch, sender)
 
     def holds(self, connection: Connection, batch: Batch) -> bool:

@@ -4,11 +4,11 @@ import sqlite3
 from collections.abc import Sequence
 
 from steersman.backends.sql.batch import Batch
-from steersman.backends.sql.rows import Columns, text
+from steersman.backends.sql.rows import Columns, known_event, text
 from steersman.backends.sql.sqlite.statements import SQL
 from steersman.core.errors import Conflict, NotFound, StoreError
 from steersman.core.ports import Row
-from steersman.core.values import Decision, Outcome
+from steersman.core.values import Decision, Outcome, Taken
 
 
 class Admission:
@@ -23,10 +23,11 @@ class Admission:
         self._newest_id = max(self._newest_id, decision.id)
 
     def check(self, rows: Sequence[Row], batches: Sequence[Batch]) -> None:
-        """Raise Conflict for a decision or a revision that the log holds, NotFound for an outcome of no decision.
+        """Raise Conflict for a decision, a revision or an event that the log holds, NotFound for an outcome of no decision.
 
         `batches` are those that may not be durable yet. Raises StoreError if the store cannot be read.
         """
+        self._refuse_taken([row for row in rows if isinstance(row, Taken)], batches)
         given: set[str] = set()
         doubtful: list[str] = []
         revisions: dict[str, set[int]] = {}
@@ -46,6 +47,13 @@ class Admission:
             self._refuse_decisions(doubtful, batches)
         if revisions:
             self._refuse_revisions(revisions, given, batches)
+
+    def _refuse_taken(self, rows: Sequence[Taken], batches: Sequence[Batch]) -> None:
+        for place, row in enumerate(rows):
+            key = (row.stream, row.event)
+            given = any((each.stream, each.event) == key for each in rows[:place])
+            if given or any(key in each.taken for each in batches) or self._ask(SQL.taken, key):
+                raise known_event(row)
 
     def _refuse_decisions(self, names: list[str], batches: Sequence[Batch]) -> None:
         for name in names:
@@ -71,10 +79,11 @@ class Admission:
             raise NotFound(f"there is no decision {min(missing)!r} for an outcome. Nothing was taken.")
 
     def _stored(self, statement: str, names: list[str]) -> list[Columns]:
-        if not names:
-            return []
+        return self._ask(statement, (text(names),)) if names else []
+
+    def _ask(self, statement: str, parameters: tuple[str, ...]) -> list[Columns]:
         try:
-            return self._reader.execute(statement, (text(names),)).fetchall()
+            return self._reader.execute(statement, parameters).fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"the store cannot be read: {error}. Nothing was taken.") from error
 

@@ -20,7 +20,7 @@ from steersman.backends.sql.sqlite.statements import SQL
 from steersman.backends.sql.sqlite.writer import FileWriter
 from steersman.core.errors import StoreError
 from steersman.core.ports import Row
-from steersman.core.values import Control, Decision, Learned, Outcome
+from steersman.core.values import TAKEN_S, Control, Decision, Learned, Outcome
 
 
 class SqliteLog(Answers):
@@ -29,7 +29,7 @@ class SqliteLog(Answers):
     path: the store's file; made if it does not exist. queue_rows: how many rows may wait for the disk. read_only: read
     beside the process that owns the store; needs no lock, sees what is durable and cannot append. linger_s: how long
     the writer waits for more rows while nobody waits for a receipt. audit_key: gives the key of the
-    audit trail, once the store is there.
+    audit trail, once the store is there. taken_s: for how long taken events are remembered.
 
     Raises Conflict if another process owns the store, StoreError or StoreVersionError if it cannot be used.
     """
@@ -42,9 +42,10 @@ class SqliteLog(Answers):
         read_only: bool = False,
         linger_s: float = 0.005,
         audit_key: Callable[[], bytes] = bytes,
+        taken_s: float = TAKEN_S,
     ) -> None:
         self.path = Path(path)
-        self._owned = None if read_only else _Owned(self.path, queue_rows, linger_s, audit_key)
+        self._owned = None if read_only else _Owned(self.path, queue_rows, linger_s, audit_key, taken_s)
         self._queue = None if self._owned is None else self._owned.queue
         if self._queue is None:
             _check_readable(self.path)
@@ -160,13 +161,13 @@ class SqliteLog(Answers):
 class _Owned:
     """What only the owner of a store has: the lock, the queue and the writer."""
 
-    def __init__(self, path: Path, queue_rows: int, linger_s: float, audit_key: Callable[[], bytes]) -> None:
+    def __init__(self, path: Path, queue_rows: int, linger_s: float, audit_key: Callable[[], bytes], taken_s: float) -> None:
         self.owner = Owner(path)
         try:
             store.prepare(path)
             self._reader = connect.reader(path)
             self.queue = OwnedQueue(self._reader, capacity=queue_rows, linger_s=linger_s)
-            self._writer = FileWriter(self.queue, path, audit_key())
+            self._writer = FileWriter(self.queue, path, audit_key(), taken_s)
         except (sqlite3.Error, OSError) as error:
             self.owner.release()
             raise connect.unusable(path, error) from error

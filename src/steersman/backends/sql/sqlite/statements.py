@@ -132,6 +132,16 @@ class Statements(Queries):
         return self._upsert(schema.contributions, ["pool", "source", "key", "role"])
 
     @cached_property
+    def add_taken(self) -> str:
+        """All columns, in their order."""
+        return self.text(insert(schema.taken))
+
+    @cached_property
+    def forget_taken(self) -> str:
+        """Parameter: before when."""
+        return self.text(delete(schema.taken).where(schema.taken.c.at < bindparam("before")))
+
+    @cached_property
     def put_tokens(self) -> str:
         """All columns, in their order."""
         return self._upsert(schema.tokens, ["agent", "period"])

@@ -11,17 +11,21 @@ from steersman.backends.sql.batch import Batch, Changes
 from steersman.backends.sql.rows import audit_event, body_of, chain_old, encode, entry_columns, episode_columns, text
 from steersman.backends.sql.sqlite.statements import SQL, insert_many
 from steersman.core.chain import chained
-from steersman.core.values import ApiKey, AuditEvent, Control
+from steersman.core.values import TAKEN_S, ApiKey, AuditEvent, Control
 
 Word = AuditEvent | Control | ApiKey
 """What has no place in the log's order."""
 
 
-def write(connection: sqlite3.Connection, batch: Batch, audit_key: bytes = b"") -> None:
-    """Store a batch durably. Raises sqlite3.Error, and then nothing of it is there, unless the commit itself failed."""
+def write(connection: sqlite3.Connection, batch: Batch, audit_key: bytes = b"", taken_s: float = TAKEN_S) -> None:
+    """Store a batch durably. taken_s: for how long taken events are remembered.
+
+    Raises sqlite3.Error, and then nothing of it is there, unless the commit itself failed.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         write_rows(connection, batch)
+        _write_taken(connection, batch, taken_s)
         write_words(connection, [*batch.audit, *batch.controls, *batch.keys.values()], audit_key)
         write_learned(connection, batch)
         _cut(connection, batch)
@@ -46,6 +50,13 @@ def write_rows(connection: sqlite3.Connection, batch: Batch) -> None:
     counts = Counter((each.agent, each.stream) for each in batch.decisions.values())
     insert_many(connection, SQL.count_decisions, [(*place, count) for place, count in counts.items()])
     insert_many(connection, SQL.put_contribution, [astuple(each) for each in batch.contributions.values()])
+
+
+def _write_taken(connection: sqlite3.Connection, batch: Batch, taken_s: float) -> None:
+    """Write which events were taken, and forget the oldest."""
+    if taken := list(batch.taken.values()):
+        insert_many(connection, SQL.add_taken, [astuple(each) for each in taken])
+        connection.execute(SQL.forget_taken, (max(each.at for each in taken) - taken_s,))
 
 
 def write_words(connection: sqlite3.Connection, words: Sequence[Word], audit_key: bytes) -> None:

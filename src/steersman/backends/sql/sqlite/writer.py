@@ -21,9 +21,10 @@ class FileWriter(Writer[sqlite3.Connection]):
 
     errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
 
-    def __init__(self, queue: Queue, path: Path, audit_key: bytes) -> None:
+    def __init__(self, queue: Queue, path: Path, audit_key: bytes, taken_s: float) -> None:
         self._path = path
         self._audit_key = audit_key
+        self._taken_s = taken_s
         super().__init__(queue)
 
     def open(self) -> sqlite3.Connection:
@@ -32,7 +33,7 @@ class FileWriter(Writer[sqlite3.Connection]):
 
     def write(self, connection: sqlite3.Connection, batch: Batch) -> None:
         """Store a batch durably."""
-        transaction.write(connection, batch, self._audit_key)
+        transaction.write(connection, batch, self._audit_key, self._taken_s)
 
     def holds(self, connection: sqlite3.Connection, batch: Batch) -> bool:
         """Return whether a batch is in the store after all, having made sure that it is durable."""
