@@ -9,4 +9,20 @@ pack = Pack(
         "trading/meta-strategy": "steersman.packs.trading.agents.meta_strategy:agent",
         "trading/position-sizing": "steersman.packs.trading.agents.position_sizing:agent",
     },
+    events={
+        "signal.generated@1": "steersman.packs.trading.events:SignalGenerated",
+        "strategy.chosen@1": "steersman.packs.trading.events:StrategyChosen",
+        "order.proposed@1": "steersman.packs.trading.events:OrderProposed",
+        "size.chosen@1": "steersman.packs.trading.events:SizeChosen",
+        "trade.executed@1": "steersman.packs.trading.events:TradeExecuted",
+        "execution.mismatch@1": "steersman.packs.trading.events:ExecutionMismatch",
+        "position.closed@1": "steersman.packs.trading.events:PositionClosed",
+    },
+    routes={
+        "choose-strategy": "steersman.packs.trading.routes:choose_strategy",
+        "choose-size": "steersman.packs.trading.routes:choose_size",
+        "confirm": "steersman.packs.trading.routes:confirm",
+        "judge-strategy": "steersman.packs.trading.routes:judge_strategy",
+        "judge-size": "steersman.packs.trading.routes:judge_size",
+    },
 )

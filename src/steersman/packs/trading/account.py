@@ -33,6 +33,13 @@ MODES = {
 }
 
 
+def check_mode(name: str) -> str:
+    """Return the name of a mode. Raises InvalidInput for an unknown one."""
+    if name not in MODES:
+        raise InvalidInput(f"account mode {name!r} is none.{nearest(name, MODES)}")
+    return name
+
+
 def health(drawdown: float) -> float:
     """Return 1.0 below a drawdown of 5 %, 0.8 below 10 %, 0.6 below 20 %, else 0.4."""
     return next((value for limit, value in ((0.05, 1.0), (0.10, 0.8), (0.20, 0.6)) if drawdown < limit), 0.4)
@@ -61,8 +68,7 @@ class Account:
     curve: deque[float] = field(default_factory=lambda: deque(maxlen=POINTS))
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise InvalidInput(f"account mode {self.mode!r}.{nearest(self.mode, MODES)}")
+        check_mode(self.mode)
         if finite(self.equity, name="equity") <= 0.0:
             raise InvalidInput(f"equity {self.equity}: an account begins with more than nothing.")
         self._note(self.equity)

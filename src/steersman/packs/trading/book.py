@@ -1,22 +1,25 @@
 """The book: what is known of symbols and accounts, from which the agents' states and measurements are made.
 
-It is one place for backtests, paper trading and the bus. It knows what was added up to now, and nothing else.
+It is one place for backtests, paper trading and the bus. It knows what was added up to now, and nothing else. All of it but
+the bars is relative (per cent, shares), so it can be told again from the log of decisions and outcomes.
 """
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from steersman.core.errors import Conflict, InvalidInput, NotFound, nearest
 from steersman.core.state import finite
-from steersman.packs.trading.account import UNIT_SHARE, Account, health, slope
+from steersman.packs.trading.account import UNIT_SHARE, Account, check_mode, health, slope
 from steersman.packs.trading.limits import DRAWDOWN_END
 from steersman.packs.trading.market import Bar, Features, History
 from steersman.packs.trading.rewards import TRADES, alignment, sharpe, win_rate
 
+T = TypeVar("T")
 MAIN = "main"
 """The account of whoever names none."""
-_SETTLED = 10_000
+KEPT = 10_000
 """Closed positions that are remembered, so that one that is told again is not counted again."""
 
 
@@ -66,7 +69,7 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Open:
+class _Entered:
     position: Opened
     exposure: float
     equity: float
@@ -80,15 +83,17 @@ class Book:
         self.accounts = {MAIN: Account(mode=mode, equity=equity)}
         self._risk_free_pct = risk_free_pct
         self._histories: dict[str, History] = {}
-        self._returns: dict[str, deque[float]] = {}
-        self._open: dict[str, _Open] = {}
-        self._settled: dict[str, Measured] = {}
+        self._trades: dict[str, deque[tuple[str, float]]] = {}
+        self._open: dict[str, _Entered] = {}
+        self._closed: dict[str, _Entered] = {}
+        self._earned: dict[str, float] = {}
 
-    def add_account(self, name: str, *, mode: str, equity: float) -> None:
-        """Add an account. Raises Conflict where it is there."""
-        if name in self.accounts:
-            raise Conflict(f"account {name!r} is there already.")
-        self.accounts[name] = Account(mode=mode, equity=equity)
+    def account(self, name: str, *, mode: str, equity: float = 100_000.0) -> Account:
+        """Return an account in a mode; one that is new begins with an equity."""
+        if name not in self.accounts:
+            self.accounts[name] = Account(mode=mode, equity=equity)
+        self.accounts[name].mode = check_mode(mode)
+        return self.accounts[name]
 
     def add_bars(self, symbol: str, bars: Iterable[Bar]) -> None:
         """Add what a symbol did; bars that are known are passed over."""
@@ -99,12 +104,17 @@ class Book:
         self._account(account).mark(equity)
 
     def features(self, symbol: str, at: float) -> Features:
-        """Return what the bars say up to a time (unix seconds). Raises InvalidInput where a later one is there."""
+        """Return what the bars say up to a time (unix seconds)."""
         return self._histories.get(symbol, History()).features(at)
 
-    def meta_state(self, symbol: str, confidence: float, at: float, *, account: str = MAIN) -> dict[str, str | float]:
-        """Return the state of trading/meta-strategy for a signal at a time (unix seconds)."""
-        seen = self.features(symbol, at)
+    def meta_state(
+        self, symbol: str, confidence: float, at: float, *, account: str = MAIN, seen: Features | None = None
+    ) -> dict[str, str | float]:
+        """Return the state of trading/meta-strategy for a signal at a time (unix seconds).
+
+        seen: what its market looks like; None: what the bars in the book say.
+        """
+        seen = seen or self.features(symbol, at)
         return {
             "regime": seen.regime,
             "volatility": seen.volatility,
@@ -115,13 +125,22 @@ class Book:
         }
 
     def sizing_state(
-        self, symbol: str, confidence: float, at: float, *, exposure: float | None = None, account: str = MAIN
+        self,
+        symbol: str,
+        confidence: float,
+        at: float,
+        *,
+        exposure: float | None = None,
+        drawdown: float = 0.0,
+        account: str = MAIN,
+        seen: Features | None = None,
     ) -> dict[str, str | float]:
         """Return the state of trading/position-sizing for an order at a time.
 
-        exposure: margin in use over the equity, before this position; None: as the book has it.
+        exposure: margin in use over the equity, before this position; None: as the book has it. drawdown: as somebody else
+        has it; the larger one counts. seen: as above.
         """
-        held, seen = self._account(account), self.features(symbol, at)
+        held, seen = self._account(account), seen or self.features(symbol, at)
         return {
             "confidence": confidence,
             "exposure": min(self.exposure(account) if exposure is None else exposure, 1.0),
@@ -129,68 +148,105 @@ class Book:
             "volatility": seen.volatility,
             "equity_slope": slope(held.curve),
             "account_mode": held.mode,
-            "drawdown": min(held.drawdown, DRAWDOWN_END),
+            "drawdown": min(max(held.drawdown, finite(drawdown, name="drawdown")), DRAWDOWN_END),
             "atr": min(seen.atr, 0.1),
         }
 
-    def returns(self, symbol: str) -> list[float]:
-        """Return the last 20 trades of a symbol, in % of the position, oldest first."""
-        return list(self._returns.get(symbol, ()))
+    def returns(self, symbol: str, before: str = "") -> list[float]:
+        """Return the last 20 trades of a symbol, in % of the position, oldest first; those before a position, if named."""
+        found: list[float] = []
+        for name, earned in self._trades.get(symbol, ()):
+            if name == before:
+                break
+            found.append(earned)
+        return found[-TRADES:]
 
-    def exposure(self, account: str = MAIN) -> float:
-        """Return the margin of an account's open positions, as a share of its equity."""
-        sizes = sum(each.position.size for each in self._open.values() if each.position.account == account)
-        return sizes * UNIT_SHARE
+    def exposure(self, account: str = MAIN, *, without: str = "") -> float:
+        """Return the margin of an account's open positions, as a share of its equity; `without` one of them, if named."""
+        held = [each.position for name, each in self._open.items() if name != without]
+        return UNIT_SHARE * sum(each.size for each in held if each.account == account)
 
     def opened(self, position: Opened) -> None:
-        """Enter a position. Raises Conflict where one of that id is, or was, there."""
-        if position.id in self._open or position.id in self._settled:
-            raise Conflict(f"position {position.id!r} is in the book already.")
-        held = self._account(position.account)
-        exposure = self.exposure(position.account) + position.size * UNIT_SHARE
-        if position.exposure is not None:
-            exposure = position.exposure
-        self._open[position.id] = _Open(position=position, exposure=exposure, equity=held.equity)
+        """Enter a position; while it is open, the last word counts. Raises Conflict for one that was closed."""
+        if position.id in self._closed:
+            raise Conflict(f"position {position.id!r} was closed. Give each position a name of its own.")
+        exposure = position.exposure
+        if exposure is None:
+            exposure = self.exposure(position.account, without=position.id) + position.size * UNIT_SHARE
+        before = self._open.get(position.id)
+        equity = self._account(position.account).equity if before is None else before.equity
+        self._open[position.id] = _Entered(position=position, exposure=exposure, equity=equity)
 
     def closed(self, position: Closed) -> Measured:
-        """Take a position off, and return what the agents earn by it: once, and the same when it is told again.
+        """Take a position off, and return what the agents earn by it: the same when it is told again, and counted once.
 
         The Sharpe ratio is that of the trades before this one. Raises NotFound for a position that was never opened.
         """
-        if position.id in self._settled:
-            return self._settled[position.id]
-        if position.id not in self._open:
-            raise NotFound(f"no position {position.id!r} is open.{nearest(position.id, self._open)}")
-        found = self._open.pop(position.id)
-        measured = self._measured(found, position)
-        self._returns.setdefault(found.position.symbol, deque(maxlen=TRADES)).append(position.return_pct)
-        self._account(found.position.account).book(found.equity * position.pnl_pct / 100.0)
-        self._settle(position.id, measured)
-        return measured
+        entered = self._entered(position.id)
+        self.traded(position.id, entered.position.symbol, position.return_pct)
+        self.earned(position.id, position.pnl_pct)
+        self.released(position.id)
+        return self._measured(entered, position)
 
-    def _measured(self, found: _Open, closed: Closed) -> Measured:
-        entered = found.position
+    def traded(self, name: str, symbol: str, return_pct: float) -> None:
+        """Count what a position made of itself among the trades of its symbol; told again, the last word counts."""
+        trades = self._trades.setdefault(symbol, deque(maxlen=2 * TRADES))
+        place = next((index for index, (each, _) in enumerate(trades) if each == name), None)
+        if place is None:
+            trades.append((name, return_pct))
+        else:
+            trades[place] = (name, return_pct)
+
+    def earned(self, name: str, pnl_pct: float) -> None:
+        """Add to its account what a position made of the equity that was there when it was opened; told again, as above."""
+        entered, before = self._entered(name), self._earned.get(name, 0.0)
+        if name not in self._earned or pnl_pct != before:
+            self._account(entered.position.account).book(entered.equity * (pnl_pct - before) / 100.0)
+            keep(self._earned, name, pnl_pct)
+
+    def released(self, name: str) -> None:
+        """Take a position off the open ones, whatever came of it."""
+        if name in self._open:
+            keep(self._closed, name, self._open.pop(name))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._open or name in self._closed
+
+    def was_closed(self, name: str) -> bool:
+        """Return whether a position was closed, as far back as is remembered."""
+        return name in self._closed
+
+    def _entered(self, name: str) -> _Entered:
+        found = self._open.get(name) or self._closed.get(name)
+        if found is None:
+            raise NotFound(f"no position {name!r} is in the book.{nearest(name, self._open)}")
+        return found
+
+    def _measured(self, entered: _Entered, closed: Closed) -> Measured:
+        opened = entered.position
         return Measured(
             meta={
                 "pnl_pct": closed.return_pct,
                 "max_drawdown_pct": closed.max_drawdown_pct,
-                "sharpe": sharpe(self.returns(entered.symbol), self._risk_free_pct),
-                "alignment": alignment(entered.confidence, closed.move_pct > 0.0),
+                "sharpe": sharpe(self.returns(opened.symbol, closed.id), self._risk_free_pct),
+                "alignment": alignment(opened.confidence, closed.move_pct > 0.0),
             },
             sizing={
                 "pnl_pct": closed.pnl_pct,
-                "leverage": entered.leverage,
-                "exposure": found.exposure,
-                "volatility": entered.volatility,
+                "leverage": opened.leverage,
+                "exposure": entered.exposure,
+                "volatility": opened.volatility,
             },
         )
-
-    def _settle(self, name: str, measured: Measured) -> None:
-        self._settled[name] = measured
-        if len(self._settled) > _SETTLED:
-            del self._settled[next(iter(self._settled))]
 
     def _account(self, name: str) -> Account:
         if name not in self.accounts:
             raise InvalidInput(f"no account {name!r}.{nearest(name, self.accounts)}")
         return self.accounts[name]
+
+
+def keep(kept: dict[str, T], name: str, value: T) -> None:
+    """Remember a value, and forget the oldest one where there are too many."""
+    kept[name] = value
+    if len(kept) > KEPT:
+        del kept[next(iter(kept))]

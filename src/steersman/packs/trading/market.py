@@ -1,6 +1,7 @@
 """What is seen of a market: bars up to now, and the features that the agents decide by, computed in this one place."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -85,7 +86,7 @@ class History:
             del self.bars[:-WINDOW]
 
     def features(self, at: float) -> Features:
-        """Return the features as of a time (unix seconds). Raises InvalidInput where a later bar is there: a leak."""
-        if self.bars and self.bars[-1].at > finite(at, name="at"):
-            raise InvalidInput(f"a bar of {self.bars[-1].at} is there at {at}: decide before the next bar is added.")
-        return features(np.array([(each.high, each.low, each.close) for each in self.bars[-WINDOW:]]).reshape(-1, 3))
+        """Return the features as of a time (unix seconds): of later bars nothing is seen."""
+        known = bisect_right(self.bars, finite(at, name="at"), key=lambda bar: bar.at)
+        seen = self.bars[max(known - WINDOW, 0) : known]
+        return features(np.array([(each.high, each.low, each.close) for each in seen]).reshape(-1, 3))

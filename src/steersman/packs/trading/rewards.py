@@ -104,9 +104,10 @@ def bandit(dimensions: int) -> dict[str, Mapping[str, object]]:
     """Return the settings of an agent whose decisions stand for themselves: one for each position, ended by its close.
 
     A value begins as the mean of what was seen (each dimension takes its part of an error) and ends by forgetting slowly,
-    with a step of 0.01: markets change.
+    with a step of 0.01: markets change. The rule decides until somebody lets the learned policy (`steersman mode`).
     """
     return {
+        "influence": {"mode": "off", "confidence": 0.65, "stale_s": 600.0, "cooldown_s": 30.0},
         "learning": {"gamma": 0.0, "alpha": 1.0 / dimensions, "alpha_schedule": "visits", "alpha_floor": 0.01},
         "serving": {"cold_visits": 5},
         "episodes": {"max_steps": 1, "reward_wait_s": 2_592_000.0, "accept_until_s": 7_776_000.0},
