@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from steersman.core.errors import InvalidInput, NotFound, nearest
 
 ENTRY_POINTS = "steersman.packs"
 _loading: set[str] = set()
+_logger = logging.getLogger("steersman")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +82,31 @@ class Catalog:
 
     def __init__(self) -> None:
         self._packs: dict[str, Pack] | None = None
+        self._broken: dict[str, str] = {}
         self._added: dict[str, AgentSpec] = {}
 
     @property
     def packs(self) -> Mapping[str, Pack]:
-        """Installed packs by name; entry points are read once, on first use."""
+        """Installed packs by name; entry points are read once, on first use. One that cannot be loaded leaves the others."""
         if self._packs is None:
             from importlib.metadata import entry_points  # costs 25 ms, and agents of one's own need none of it
 
             found = {each.name: each for each in entry_points(group=ENTRY_POINTS)}
-            self._packs = {name: found[name].load() for name in sorted(found)}
+            packs: dict[str, Pack] = {}
+            for name in sorted(found):
+                try:
+                    packs[name] = found[name].load()
+                except Exception as error:  # noqa: BLE001 - somebody else's code; who asks for it is told
+                    self._broken[name] = f"{type(error).__name__}: {error}"
+                    _logger.warning("the pack %s cannot be loaded: %s", name, self._broken[name])
+            self._packs = packs
         return self._packs
+
+    def _missing(self, pack: str) -> str:
+        """Return what is said of a pack that is asked for and not there."""
+        if pack in self._broken:
+            return f"the pack {pack!r} is installed and cannot be loaded: {self._broken[pack]}. Install it again."
+        return f"no pack {pack!r}.{nearest(pack, self.packs)}"
 
     def add(self, spec: AgentSpec) -> None:
         """Add an agent of the user's own."""
@@ -108,6 +124,8 @@ class Catalog:
             if name in pack.agents:
                 spec: AgentSpec = load(pack.agents[name])
                 return spec
+        if name.partition("/")[0] in self._broken:
+            raise NotFound(self._missing(name.partition("/")[0]))
         raise NotFound(
             f"no agent {name!r}.{nearest(name, self.names())} For one of your own, list its file under agent_files in "
             "steersman.toml, or pass its definition to Steersman.open(agents=[…])."
@@ -120,7 +138,7 @@ class Catalog:
     def command(self, pack: str, name: str) -> Any:
         """Return a pack's command. Raises NotFound, naming the nearest one."""
         if pack not in self.packs:
-            raise NotFound(f"no pack {pack!r}.{nearest(pack, self.packs)}")
+            raise NotFound(self._missing(pack))
         commands = self.packs[pack].commands
         if name not in commands:
             raise NotFound(f"pack {pack!r} has no command {name!r}.{nearest(name, commands)}")
