@@ -21,8 +21,8 @@ _logger = logging.getLogger("steersman")
 class Pack:
     """A domain: its agents and commands by name, each as "module:attribute", loaded when first asked for.
 
-    events: the payloads of the events it knows, by type and version, such as "signal.generated@1". routes: what these mean to
-    its agents, each a `core.routes.Route`, by a name that is unique among the routes of an event.
+    events: the payloads of the events it knows, by type and version, such as "signal.generated@1". routes: what these mean
+    to its agents, each a `core.routes.Route`, by a name that is unique among the routes of an event.
     """
 
     name: str

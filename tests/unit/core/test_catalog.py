@@ -30,5 +30,5 @@ def test_a_pack_that_cannot_be_loaded_leaves_the_others_and_says_why(
     assert "half" not in catalog.packs
     assert "the pack half cannot be loaded" in caplog.text
     for ask in (lambda: catalog.agent("half/agent"), lambda: catalog.command("half", "run")):
-        with pytest.raises(NotFound, match="'half' is installed and cannot be loaded: .*no_such_module"):
+        with pytest.raises(NotFound, match=r"'half' is installed and cannot be loaded: .*no_such_module"):
             ask()
