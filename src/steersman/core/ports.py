@@ -341,9 +341,18 @@ class AgentHandle(Protocol):
     """An agent at work, as a pack's command or tool sees it."""
 
     def decide(
-        self, state: StateValues, *, episode: str | None = None, subject: str | None = None, arm: Arm | None = None
+        self,
+        state: StateValues,
+        *,
+        episode: str | None = None,
+        subject: str | None = None,
+        arm: Arm | None = None,
+        taken: Taken | None = None,
     ) -> Decision:
-        """Decide for a state; `arm` asks for one arm by design of an experiment instead of drawing it."""
+        """Decide for a state; `arm` asks for one arm by design of an experiment instead of drawing it.
+
+        `taken` is the event of a bus that asks for it, to be taken once.
+        """
 
     def report(
         self,
@@ -355,8 +364,12 @@ class AgentHandle(Protocol):
         truncated: bool = False,
         executed: Action | Choice | None = None,
         source: str = "",
+        taken: Taken | None = None,
     ) -> Receipt:
-        """Report what came of a decision. Waiting on the receipt is the acknowledgement."""
+        """Report what came of a decision. Waiting on the receipt is the acknowledgement.
+
+        `taken` is the event of a bus that tells it, to be taken once.
+        """
 
     def values(self, state: StateValues) -> dict[str, dict[Choice, Entry]]:
         """Return what has been learned for a state, by dimension and choice."""

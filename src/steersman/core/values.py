@@ -315,6 +315,11 @@ class Taken(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     at: float = 0.0
 
 
+def rows_of(taken: Taken | None, decision_id: str, at: float) -> tuple[Taken, ...]:
+    """Return the row, if there is one, that tells to which decision a taken event led."""
+    return () if taken is None else (msgspec.structs.replace(taken, decision_id=decision_id, at=at),)
+
+
 class Figures(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """Sums over the decisions that one arm of an agent made in one hour, and over the outcomes of these decisions.
 

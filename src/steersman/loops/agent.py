@@ -13,7 +13,7 @@ from steersman.core.ports import Receipt
 from steersman.core.settings import Settings
 from steersman.core.state import StateValues
 from steersman.core.transition import Transition
-from steersman.core.values import Arm, Decision, Entry
+from steersman.core.values import Arm, Decision, Entry, Taken
 from steersman.loops import decide as decide_loop
 from steersman.loops import explain as explain_loop
 from steersman.loops import follow as follow_loop
@@ -60,6 +60,7 @@ class Agent:
         episode: str | None = None,
         subject: str | None = None,
         arm: Arm | None = None,
+        taken: Taken | None = None,
         trace_id: str = "",
     ) -> Decision:
         """Decide for a state and return at once; `decision.action` is what to do.
@@ -67,9 +68,12 @@ class Agent:
         `subject` is whom sticky assignment follows; `arm` asks for one arm by design of an experiment. Raises
         InvalidInput for a state that does not fit, Conflict for an episode that is over and StoreError for a store that
         is closed or only read; any other failure answers with the safe action and says why in `reason`.
-        `trace_id` is kept with the decision: the W3C traceparent of the span that it belongs to.
+        `trace_id` is kept with the decision: the W3C traceparent of the span that it belongs to. `taken` is the event of a
+        bus that asks for it, to be taken once.
         """
-        return decide_loop.decide(self._runtime, state, episode=episode, subject=subject, arm=arm, trace_id=trace_id)
+        return decide_loop.decide(
+            self._runtime, state, episode=episode, subject=subject, arm=arm, taken=taken, trace_id=trace_id
+        )
 
     def report(
         self,
@@ -82,12 +86,13 @@ class Agent:
         executed: Action | Choice | None = None,
         source: str = "",
         correct: bool = False,
+        taken: Taken | None = None,
     ) -> Receipt:
         """Report what came of a decision and learn from it; `receipt.wait()` returns once that is durable.
 
         A decision of its own ends with its outcome; inside an episode give `next_state`, or `terminated=True`.
         `executed` names the action that was carried out, where it was another. Reporting the same again is harmless,
-        something else is a Conflict unless `correct=True`.
+        something else is a Conflict unless `correct=True`. `taken` is the event of a bus that tells it.
         """
         return report.report(
             self._runtime,
@@ -99,6 +104,7 @@ class Agent:
             executed=executed,
             source=source,
             correct=correct,
+            taken=taken,
         )
 
     def withdraw(self, decision: Decision | str, *, source: str = "") -> Receipt:

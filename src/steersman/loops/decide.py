@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from steersman.core.errors import InvalidInput, Overloaded, SteersmanError, StoreError
+from steersman.core.errors import Conflict, InvalidInput, Overloaded, SteersmanError, StoreError
 from steersman.core.guards import PINNED
 from steersman.core.state import Scalar, StateValues, check_text
-from steersman.core.values import Arm, Decision, Refused
+from steersman.core.values import Arm, Decision, Refused, Taken, rows_of
 from steersman.core.versions import LEARNING, short
 from steersman.loops.hands import Held
 from steersman.loops.runtime import EpisodeState, Runtime
@@ -26,10 +26,13 @@ def decide(
     episode: str | None = None,
     subject: str | None = None,
     arm: Arm | None = None,
+    taken: Taken | None = None,
     trace_id: str = "",
 ) -> Decision:
     """Return a logged decision; never waits for the disk.
 
+    taken: the event that asks for it, logged with the decision or not at all; Conflict if the log holds it. Where others
+    append as well, they may have been first, and so `log.taken` says what counts, once all that was appended is durable.
     Raises InvalidInput for a state that does not fit the schema and Conflict for an episode that is over: those are the
     caller's to mend. Any other failure answers with the agent's safe action, and says why in `reason`.
     """
@@ -64,7 +67,10 @@ def decide(
         if unknown is not None:
             return _unrecorded(agent, decision, unknown)
         try:
-            agent.log.append((decision,))
+            agent.log.append((decision, *rows_of(taken, decision.id, decision.decided_at)))
+        except Conflict:
+            agent.rewind(made.draw)
+            raise
         except Overloaded as error:
             agent.failed(error)
             agent.rewind(made.draw)

@@ -9,11 +9,12 @@ from steersman.core.actions import Action, Choice
 from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, SteersmanError
 from steersman.core.ports import Log, Receipt
 from steersman.core.state import StateValues, check_text
-from steersman.core.values import AuditEvent, Decision, Learned, Outcome
+from steersman.core.values import AuditEvent, Decision, Learned, Outcome, Taken, rows_of
 from steersman.loops.learn import learn, relearn, unlearn
 from steersman.loops.runtime import Runtime
 from steersman.stages.record.outcomes import Report, check_time, outcome, same, silent
 
+Events = tuple[Taken, ...]
 _AT_ONCE = 10
 _PAUSE_S = 0.0005
 
@@ -29,12 +30,15 @@ def report(
     executed: Action | Choice | None = None,
     source: str = "",
     correct: bool = False,
+    taken: Taken | None = None,
 ) -> Receipt:
     """Record an outcome, learn from it and return its receipt.
 
     The same outcome again is acknowledged and changes nothing. Another one for the same decision is refused with
     Conflict, and audited, unless `correct=True` says that it replaces the first, or the first was only a default for
     silence. Raises InvalidInput for measurements that do not fit, NotFound for a decision that is not in the log.
+    taken: the event that tells it, logged with the outcome or not at all; Conflict, by the receipt at the latest, if the
+    log holds it.
     """
     with agent.reporting:
         known, earlier = _find(agent, decision)
@@ -50,8 +54,8 @@ def report(
         )
         if not earlier:
             check_time(known, agent.settings.episodes, at)
-            return _append_first(agent, known, new)
-        return _revise(agent, known, earlier[-1], new, correct=correct)
+            return _append_first(agent, known, new, rows_of(taken, known.id, at))
+        return _revise(agent, known, earlier[-1], new, rows_of(taken, known.id, at), correct=correct)
 
 
 def withdraw(agent: Runtime, decision: Decision | str, *, source: str = "") -> Receipt:
@@ -147,29 +151,29 @@ def _check(
     )
 
 
-def _append_first(agent: Runtime, decision: Decision, new: Outcome) -> Receipt:
-    agent.log.reserve()
+def _append_first(agent: Runtime, decision: Decision, new: Outcome, events: Events = ()) -> Receipt:
+    agent.log.reserve(1 + len(events))
     learned = learn(agent, decision, new) if agent.shared is None else None
-    receipt = _append(agent, decision, new, learned)
+    receipt = _append(agent, decision, new, learned, events)
     agent.open.pop(decision.id, None)
     return receipt
 
 
-def _append(agent: Runtime, decision: Decision, new: Outcome, learned: Learned | None) -> Receipt:
-    """Append an outcome with what was learned from it; where that fails, go back to what the log says.
+def _append(agent: Runtime, decision: Decision, new: Outcome, learned: Learned | None, events: Events) -> Receipt:
+    """Append an outcome with what was learned from it, and the event that told it; where that fails, go back to the log.
 
     Where many processes append, nothing is learned here: whoever holds the agent's lease follows the log.
     """
     try:
-        receipt = agent.log.append((new,), learned)
+        receipt = agent.log.append((new, *events), learned)
     except SteersmanError as error:
         if learned is not None:
             unlearn(agent)
         elif isinstance(error, Conflict) and _is_logged(agent, new):
-            return agent.log.append(())  # two threads said the same
+            return agent.log.append(events)  # two threads said the same
         raise
     if learned is None:
-        receipt = SharedReceipt(agent.log, receipt, new)
+        receipt = SharedReceipt(agent.log, receipt, new, events)
     else:
         agent.position = agent.log.position
     agent.tell("recorded", decision, new)
@@ -186,9 +190,11 @@ def _is_logged(agent: Runtime, new: Outcome) -> bool:
     return bool(logged) and same(logged[-1], new)
 
 
-def _revise(agent: Runtime, decision: Decision, last: Outcome, new: Outcome, *, correct: bool) -> Receipt:
+def _revise(
+    agent: Runtime, decision: Decision, last: Outcome, new: Outcome, events: Events = (), *, correct: bool
+) -> Receipt:
     if same(last, new):
-        return agent.log.append(())  # already there: its acknowledgement is that of the first report
+        return agent.log.append(events)  # already there: its acknowledgement is that of the first report
     if not correct and last.kind != "expired":
         event = AuditEvent(
             at=new.reported_at,
@@ -204,7 +210,8 @@ def _revise(agent: Runtime, decision: Decision, last: Outcome, new: Outcome, *, 
         )
     check_time(decision, agent.settings.episodes, new.reported_at)
     revision = replace(new, revision=last.revision + 1)
-    return _append(agent, decision, revision, relearn(agent, revision) if agent.shared is None else None)
+    learned = relearn(agent, revision) if agent.shared is None else None
+    return _append(agent, decision, revision, learned, events)
 
 
 class SharedReceipt:
@@ -214,18 +221,24 @@ class SharedReceipt:
     only the default for silence, this outcome becomes its next revision.
     """
 
-    def __init__(self, log: Log, receipt: Receipt, reported: Outcome) -> None:
+    def __init__(self, log: Log, receipt: Receipt, reported: Outcome, events: Events = ()) -> None:
         self._log = log
         self._receipt = receipt
         self._reported = reported
+        self._events = events
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return once the outcome is durable. Raises as other receipts do, and Conflict where the log says otherwise."""
         try:
             self._receipt.wait(timeout_s)
         except Conflict as error:
+            if any(self._log.taken(each.stream, each.event) for each in self._events):
+                raise
             logged = self._log.outcomes(self._reported.decision_id)
             if logged and same(logged[-1], self._reported):
+                if self._events:
+                    self._receipt = self._log.append(self._events)
+                    self._receipt.wait(timeout_s)
                 return
             if not logged or logged[-1].kind != "expired":
                 raise Conflict(
@@ -233,7 +246,7 @@ class SharedReceipt:
                     "replace it, say that this is a correction (correct)."
                 ) from error
             self._reported = replace(self._reported, revision=logged[-1].revision + 1)
-            self._receipt = self._log.append((self._reported,))
+            self._receipt = self._log.append((self._reported, *self._events))
             self.wait(timeout_s)
 
     def settled(self) -> bool:
