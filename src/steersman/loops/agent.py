@@ -62,17 +62,26 @@ class Agent:
         arm: Arm | None = None,
         taken: Taken | None = None,
         trace_id: str = "",
+        observed_at: float | None = None,
     ) -> Decision:
         """Decide for a state and return at once; `decision.action` is what to do.
 
         `subject` is whom sticky assignment follows; `arm` asks for one arm by design of an experiment. Raises
         InvalidInput for a state that does not fit, Conflict for an episode that is over and StoreError for a store that
         is closed or only read; any other failure answers with the safe action and says why in `reason`.
-        `trace_id` is kept with the decision: the W3C traceparent of the span that it belongs to. `taken` is the event of a
-        bus that asks for it, to be taken once.
+        `taken` is the event of a bus that asks for it, to be taken once. `trace_id` is kept with the decision: the W3C
+        traceparent of the span that it belongs to. `observed_at` (unix seconds) is when the state was observed: what is
+        older than `influence.stale_s` is left to the rule.
         """
         return decide_loop.decide(
-            self._runtime, state, episode=episode, subject=subject, arm=arm, taken=taken, trace_id=trace_id
+            self._runtime,
+            state,
+            episode=episode,
+            subject=subject,
+            arm=arm,
+            taken=taken,
+            trace_id=trace_id,
+            observed_at=observed_at,
         )
 
     def report(

@@ -6,13 +6,14 @@ from msgspec.structs import replace
 
 from steersman.core.errors import Conflict, InvalidInput, Overloaded, SteersmanError, StoreError
 from steersman.core.guards import PINNED
-from steersman.core.state import Scalar, StateValues, check_text
+from steersman.core.influence import Mode
+from steersman.core.state import Scalar, StateValues, check_text, finite
 from steersman.core.values import Arm, Decision, Refused, Taken, rows_of
 from steersman.core.versions import LEARNING, short
+from steersman.loops import influence
 from steersman.loops.hands import Held
 from steersman.loops.runtime import EpisodeState, Runtime
 from steersman.loops.serving import Given, Served
-from steersman.maths.distributions import draw
 from steersman.stages.decide.choose import Choice as Chosen
 from steersman.stages.decide.choose import Situation
 
@@ -28,29 +29,34 @@ def decide(
     arm: Arm | None = None,
     taken: Taken | None = None,
     trace_id: str = "",
+    observed_at: float | None = None,
 ) -> Decision:
     """Return a logged decision; never waits for the disk.
 
     taken: the event that asks for it, logged with the decision or not at all; Conflict if the log holds it. Where others
     append as well, they may have been first, and so `log.taken` says what counts, once all that was appended is durable.
-    Raises InvalidInput for a state that does not fit the schema and Conflict for an episode that is over: those are the
-    caller's to mend. Any other failure answers with the agent's safe action, and says why in `reason`.
+    observed_at: when the state was observed (unix seconds); None: now. Raises InvalidInput for what does not fit and
+    Conflict for an episode that is over: those are the caller's to mend. Any other failure answers with the agent's safe
+    action, and says why in `reason`.
     """
     started = agent.world.timer()
     for name, value in (("episode", episode), ("subject", subject), ("trace_id", trace_id)):
         check_text(name, value)
     if arm not in _ARMS:
         raise InvalidInput(f"arm: {arm!r} is none of {', '.join(map(str, _ARMS))}.")
+    if observed_at is not None:
+        observed_at = finite(observed_at, name="observed_at")
     checked, clamped = agent.spec.state.check(state)
     unknown = None if episode is None or agent.shared is None else _unknown(agent, episode)
     with agent.lock:
         agent.clamped += clamped
         alone = EpisodeState(step=0, epsilon=agent.fold.epsilon)
         under_way = alone if episode is None or unknown is not None else agent.episode(episode)
-        made, name = _Made(epsilon=under_way.epsilon), agent.world.ids()
+        name = agent.world.ids()
+        made = _Made(epsilon=under_way.epsilon, mode=agent.mode, subject=subject or episode or name, observed_at=observed_at)
         try:
             if unknown is None:
-                _choose(agent, checked, subject or episode or name, arm, made)
+                _choose(agent, checked, arm, made)
         except Exception as error:  # noqa: BLE001 - fail closed: whatever went wrong, the safe action is served
             made.choice = _safe(f"failed, so the safe action: {agent.failed(error)}")
         decision = _decision(
@@ -58,7 +64,6 @@ def decide(
             made,
             name=name,
             episode=episode or name,
-            subject=subject or episode or name,
             state=checked,
             under_way=under_way,
             trace_id=trace_id,
@@ -76,6 +81,8 @@ def decide(
             agent.rewind(made.draw)
             return _unrecorded(agent, decision, error)
         agent.remember(decision)
+        if agent.settings.influence.cooldown_s:
+            agent.cooldown.note(decision)
         under_way.step += 1
     agent.tell("decided", decision)
     return decision
@@ -114,6 +121,9 @@ _NOTHING = _safe("nothing was chosen")
 class _Made:
     """A choice in the making: what is known of it so far stays known if the next step fails."""
 
+    subject: str
+    mode: Mode
+    observed_at: float | None
     draw: int = -1
     refusals: tuple[Refused, ...] = ()
     may_explore: bool = True
@@ -125,9 +135,10 @@ class _Made:
     shadow_probability: float | None = None
 
 
-def _choose(agent: Runtime, state: dict[str, Scalar], subject: str, arm: Arm | None, made: _Made) -> None:
+def _choose(agent: Runtime, state: dict[str, Scalar], arm: Arm | None, made: _Made) -> None:
     """Fill in what is chosen for a checked state."""
     held = agent.hands.look()
+    made.mode = held.mode or made.mode
     made.draw, uniforms = agent.next_draw()
     if held.killed or arm == "safe":
         made.choice = _safe(held.killed or "the safe arm was asked for")
@@ -139,7 +150,7 @@ def _choose(agent: Runtime, state: dict[str, Scalar], subject: str, arm: Arm | N
         pins = _pinned(agent, held)
         allowed = allowed & agent.guards.allowed([each.where for each in pins])
         made.refusals = (*made.refusals, *pins)
-    made.given = given = agent.serving.give(subject, arm)
+    made.given = given = agent.serving.give(made.subject, arm if made.mode == "live" else "baseline")
     served = given.served
     if served.unfit:
         made.choice = _safe(f"{short(served.version)} cannot be served, so the safe action")
@@ -162,7 +173,12 @@ def _choose(agent: Runtime, state: dict[str, Scalar], subject: str, arm: Arm | N
         learned=given.arm,
         assigned=given.assigned,
     )
-    made.choice = served.chooser.choose(served.table, situation)
+    withheld = _withheld(agent, made, given, key, situation)
+    made.choice = served.chooser.choose(served.table, influence.ruled(agent, situation) if withheld else situation)
+    if withheld:
+        made.choice = replace(made.choice, reason=withheld)
+        if made.mode in ("shadow", "advisory"):
+            _ask_beside(agent, served, key, influence.asked(made.mode, situation), made)
     if narrowed.refusals:
         made.overridden = served.chooser.overridden(served.table, situation, made.choice, narrowed.allowed)
     if agent.budget is not None and served.chooser.explored(served.table, situation, made.choice):
@@ -171,17 +187,22 @@ def _choose(agent: Runtime, state: dict[str, Scalar], subject: str, arm: Arm | N
         _ask_beside(agent, given.shadow, key, situation, made)
 
 
+def _withheld(agent: Runtime, made: _Made, given: Given, key: str, situation: Situation) -> str:
+    """Return why the learned policy may not decide; "" where it may."""
+    if made.mode == "live" and not agent.settings.influence.limited:
+        return ""
+    question = influence.Question(mode=made.mode, subject=made.subject, observed_at=made.observed_at, given=given, key=key)
+    return influence.withheld(agent, question, situation)
+
+
 def _ask_beside(agent: Runtime, shadow: Served, key: str, situation: Situation, made: _Made) -> None:
-    """Note what a challenger in its shadow stage would have done, where anything was allowed; that it fails harms nobody."""
+    """Note what a policy would have done that is only asked, where anything was allowed; that it fails harms nobody."""
     action = made.choice.action
     if action is None:
         return
     try:
-        table = shadow.table
-        there = replace(situation, row=table.rows.get(key), epsilon=shadow.epsilon or 0.0, priors=())
-        chances, _ = shadow.chooser.probabilities(table, there, table.slot_values(there.row))
-        made.shadow = draw(chances, float(situation.uniforms[2]))
-        made.shadow_probability = float(chances[action])
+        there = situation if made.given and shadow is made.given.served else influence.in_place(shadow, situation, key)
+        made.shadow, made.shadow_probability = shadow.chooser.beside(shadow.table, there, action)
     except Exception as error:  # noqa: BLE001 - what is only asked must never break what decides
         agent.failed(error)
 
@@ -206,7 +227,6 @@ def _decision(
     *,
     name: str,
     episode: str,
-    subject: str,
     state: dict[str, Scalar],
     under_way: EpisodeState,
     trace_id: str,
@@ -222,7 +242,7 @@ def _decision(
         agent=agent.spec.name,
         episode=episode,
         step=under_way.step,
-        subject=subject,
+        subject=made.subject,
         state=state,
         schema=agent.spec.state.id,
         refusals=made.refusals,
@@ -248,6 +268,7 @@ def _decision(
         release="" if trial is None else trial.release,
         challenger_share=0.0 if trial is None else trial.share,
         stage="full" if trial is None else trial.stage,
+        mode=made.mode,
         shadow=None if made.shadow is None else actions[made.shadow],
         shadow_probability=made.shadow_probability,
         trace_id=trace_id,

@@ -13,12 +13,13 @@ from steersman.core.guards import PINNED
 from steersman.core.settings import Settings
 from steersman.core.values import Arm, AuditEvent, Decision, Outcome
 from steersman.core.versions import LEARNING
+from steersman.loops import influence
 from steersman.loops.learn import refold
 from steersman.loops.runtime import Runtime, draw_key
 from steersman.loops.serving import Served
 from steersman.maths.randomness import uniforms
 from steersman.policies.encoding import describe
-from steersman.stages.decide.choose import Choice, Situation
+from steersman.stages.decide.choose import Situation
 from steersman.stages.release.assignment import to_challenger
 
 _SETTINGS = "settings in force"
@@ -126,7 +127,9 @@ def _differences(agent: Runtime, decision: Decision) -> list[str]:
 
 def _compared(agent: Runtime, decision: Decision, served: Served) -> list[str]:
     """Return where the decision differs from what a policy decides. Raises InvalidInput for an earlier definition's."""
-    again = _again(agent, decision, served)
+    now = _situation(agent, decision, served)
+    ruled = decision.arm == "baseline" and decision.arm_probability == 1.0
+    again = served.chooser.choose(served.table, influence.ruled(agent, now) if ruled else now)
     refusals = agent.guards.narrow(decision.state).refusals
     guarded = [each for each in decision.refusals if each.guard != PINNED]  # pins are a person's, and stay as logged
     action = None if again.action is None else agent.spec.actions.actions[again.action]
@@ -140,8 +143,19 @@ def _compared(agent: Runtime, decision: Decision, served: Served) -> list[str]:
         ("values", decision.values, again.values),
         ("confidence", decision.confidence, again.confidence),
         ("priors", decision.priors, again.priors),
+        *_advice(agent, decision, served, now),
     )
     return [f"{name}: {then} then, {now} now" for name, then, now in pairs if then != now]
+
+
+def _advice(agent: Runtime, decision: Decision, served: Served, now: Situation) -> Iterator[tuple[str, object, object]]:
+    """Yield what the learned policy would have done, then and now, where it was only asked."""
+    if decision.mode not in ("shadow", "advisory") or decision.shadow is None:
+        return
+    action = agent.spec.actions.index(decision.executed)
+    shadow, probability = served.chooser.beside(served.table, influence.asked(decision.mode, now), action)
+    yield "shadow", decision.shadow, agent.spec.actions.actions[shadow]
+    yield "shadow probability", decision.shadow_probability, probability
 
 
 def _served(agent: Runtime, decision: Decision) -> Iterator[Served]:
@@ -169,10 +183,10 @@ def _left_out(agent: Runtime, decision: Decision) -> Iterator[frozenset[str]]:
         yield from () if before == then else (before,)
 
 
-def _again(agent: Runtime, decision: Decision, served: Served) -> Choice:
-    """Choose again in the same situation, by a policy."""
+def _situation(agent: Runtime, decision: Decision, served: Served) -> Situation:
+    """Return the situation of a decision, as a policy meets it."""
     arm, assigned = _assignment(decision)
-    now = Situation(
+    return Situation(
         row=served.table.rows.get(agent.encoder.key(agent.encoder.bins(decision.state))),
         allowed=agent.guards.allowed([each.where for each in decision.refusals]),
         baseline=agent.spec.actions.index(agent.spec.baseline(decision.state)),
@@ -184,7 +198,6 @@ def _again(agent: Runtime, decision: Decision, served: Served) -> Choice:
         learned=arm,
         assigned=assigned,
     )
-    return served.chooser.choose(served.table, now)
 
 
 def _assignment(decision: Decision) -> tuple[Arm, float]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from steersman.core.actions import Choice
+from steersman.core.influence import KILLED, MODES, Mode
 from steersman.core.ports import Clock, Log
 from steersman.core.values import Control
 
@@ -13,18 +14,26 @@ UNKNOWN_AFTER_S = 0.75
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What is in force: why everything learned is stopped ("" if it is not), whether to explore, what is pinned by whom."""
+    """What is in force: why everything learned is stopped ("" if it is not), whether to explore, what is pinned by whom.
+
+    mode: the influence of what was learned, by the word with the narrowest scope; None leaves it to the settings.
+    """
 
     killed: str = ""
     paused: bool = False
     pins: tuple[Control, ...] = ()
+    mode: Mode | None = None
 
     def choices(self) -> dict[str, tuple[Choice, Control]]:
         """Return what is pinned, by dimension; the pin with the narrowest scope counts."""
         wanted: dict[str, tuple[Choice, Control]] = {}
-        for pin in sorted(self.pins, key=lambda each: (each.scope != "*", "/" in each.scope)):
+        for pin in sorted(self.pins, key=_narrowness):
             wanted.update({dimension: (choice, pin) for dimension, choice in pin.choices.items()})
         return wanted
+
+
+def _narrowness(control: Control) -> tuple[bool, bool]:
+    return control.scope != "*", "/" in control.scope
 
 
 FREE = Held()
@@ -56,7 +65,7 @@ class Hands:
             except Exception as error:  # noqa: BLE001 - not knowing is the same as being stopped, after a second
                 why = self._failed(error)
                 if now - self.looked_at > UNKNOWN_AFTER_S:
-                    return Held(killed=f"kill switch unknown for over {UNKNOWN_AFTER_S:g} s: {why}")
+                    return Held(killed=f"{KILLED} unknown for over {UNKNOWN_AFTER_S:g} s: {why}")
         return self._held() if self._found else FREE
 
     def look_again(self) -> None:
@@ -67,8 +76,16 @@ class Hands:
         at = self._clock()
         found = [each for each in self._found if each.holds(self._name, at)]
         kills = [each for each in found if each.kind == "kill"]
+        modes = [each for each in found if each.kind == "mode"]
         return Held(
-            killed=f"kill switch of {kills[0].scope!r} by {kills[0].actor}: {kills[0].reason}" if kills else "",
+            killed=f"{KILLED} of {kills[0].scope!r} by {kills[0].actor}: {kills[0].reason}" if kills else "",
             paused=any(each.kind == "pause" for each in found),
             pins=tuple(each for each in found if each.kind == "pin"),
+            mode=_mode(max(modes, key=_narrowness)) if modes else None,
         )
+
+
+def _mode(control: Control) -> Mode:
+    """Return what a control says; "off" for a word that is not known here, such as one of a newer Steersman."""
+    said = control.choices.get("mode")
+    return next((each for each in MODES if each == said), "off")

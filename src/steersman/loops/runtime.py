@@ -15,11 +15,13 @@ from steersman.core.agent import AgentSpec
 from steersman.core.errors import Conflict
 from steersman.core.guards import Guard
 from steersman.core.ids import IdSource
+from steersman.core.influence import Mode
 from steersman.core.ports import Clock, Log, Meter, SharedLog
 from steersman.core.settings import Settings
 from steersman.core.values import Decision, Outcome
 from steersman.core.versions import LEARNING
 from steersman.loops.budget import Budget
+from steersman.loops.cooldown import Cooldown
 from steersman.loops.hands import Hands
 from steersman.loops.kin import Kin
 from steersman.loops.serving import Production, Served, Serving
@@ -110,6 +112,7 @@ class Runtime:
         reward_range = spec.reward.high - spec.reward.low
         self.chooser = Chooser(Explorer(settings.exploration, reward_range), settings, reward_range)
         self.safe_action = spec.actions.action(spec.safe_action)
+        self.mode = cast(Mode, settings.influence.mode)
         self.settings_hash = settings.hash
         self.policy = f"{settings.learning.method}/{settings.exploration.policy}"
         self.quarantined: frozenset[str] = frozenset()
@@ -133,6 +136,7 @@ class Runtime:
         self.episodes: OrderedDict[str, EpisodeState] = OrderedDict()
         self.serving = Serving(spec, settings, world.production, self.learning, self.failed)
         self.hands = Hands(spec.name, world.log, world.clock, world.timer, self.failed)
+        self.cooldown = Cooldown(spec.name, settings.influence.cooldown_s, world.log, world.clock, world.timer)
         self.clamped = 0
         self.failures = 0
         self.last_error = ""

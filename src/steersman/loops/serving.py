@@ -148,6 +148,16 @@ class Serving:
             return Given(served=challenger, arm="challenger", assigned=now.share, trial=now)
         return Given(served=self._champion(now), assigned=1.0 - now.share, trial=now)
 
+    def contenders(self, given: Given) -> tuple[Served, ...]:
+        """Return all who might have been drawn to decide for a subject: both sides of a trial, else the one that was given.
+
+        Whatever may not depend on who was drawn asks all of them. Raises as `policy`.
+        """
+        trial = given.trial
+        if trial is None or given.shadow is not None:
+            return (given.served,)
+        return self.policy(trial.champion), self.policy(trial.challenger)
+
     def _champion(self, now: Deployment) -> Served:
         return self._beside(now.champion) or self.policy(BASELINE)
 

@@ -137,6 +137,20 @@ class Chooser:
             return distributions.greedy(values, now.allowed), f"{rule}; no exploration is left in the budget"
         return self._explorer.distribution(table, now.row, values, now.allowed, now.epsilon), rule
 
+    def conviction(self, table: QTable, now: Situation) -> float:
+        """Return the confidence in what the champion would do without exploring, whatever is drawn."""
+        chances = self._champion(table, replace(now, may_explore=False))
+        return self._confidence(table, now.row, int(chances.argmax()))
+
+    def beside(self, table: QTable, now: Situation, action: int) -> tuple[int, float]:
+        """Return what the champion would do, drawn by the third number, and how likely it would be to do an action."""
+        chances = self._champion(table, now)
+        return distributions.draw(chances, float(now.uniforms[2])), chances.item(action)
+
+    def _champion(self, table: QTable, now: Situation) -> NDArray[np.float64]:
+        slot_values = self._blended(table, now)[0] if now.priors else table.slot_values(now.row)
+        return self.probabilities(table, now, slot_values)[0]
+
     def explored(self, table: QTable, now: Situation, choice: Choice) -> bool:
         """Return whether a choice is none that the champion would have made without exploring."""
         if choice.action is None or choice.arm not in ("champion", "challenger"):

@@ -1,0 +1,65 @@
+"""Influence: asks the gate with what it wants to know, and gives the situations in which the rule and advice are asked."""
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from steersman.core.influence import Mode
+from steersman.loops.runtime import Runtime
+from steersman.loops.serving import Given, Served
+from steersman.stages.decide.choose import Situation
+from steersman.stages.decide.influence import closest, refusal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """Whether the learned policy may decide for a subject, in a state of a table's key that was observed at a time."""
+
+    mode: Mode
+    subject: str
+    observed_at: float | None
+    given: Given
+    key: str
+
+
+def withheld(agent: Runtime, question: Question, situation: Situation) -> str:
+    """Return why the learned policy may not decide, "" where it may; where nothing is allowed nobody decides.
+
+    Within a trial both sides must be confident: who is compared must not depend on who was drawn.
+    """
+    if not situation.allowed.any():
+        return ""
+    limits, given = agent.settings.influence, question.given
+
+    def confidence() -> float:
+        return min(
+            each.chooser.conviction(
+                each.table, situation if each is given.served else in_place(each, situation, question.key)
+            )
+            for each in agent.serving.contenders(given)
+        )
+
+    return refusal(
+        question.mode,
+        limits,
+        age_s=None if question.observed_at is None else agent.world.clock() - question.observed_at,
+        since_s=agent.cooldown.since_s(question.subject) if limits.cooldown_s and question.mode == "live" else None,
+        confidence=confidence,
+    )
+
+
+def ruled(agent: Runtime, situation: Situation) -> Situation:
+    """Return the situation in which the rule decides, by its action or the closest one that is allowed."""
+    space = agent.spec.actions
+    safe = space.index(agent.spec.safe_action)
+    return replace(situation, arm="baseline", baseline=closest(space, situation.baseline, safe, situation.allowed))
+
+
+def asked(mode: Mode, situation: Situation) -> Situation:
+    """Return the situation in which the learned policy is asked what it would have done; it advises without exploring."""
+    return replace(situation, arm=None, may_explore=situation.may_explore and mode != "advisory")
+
+
+def in_place(served: Served, situation: Situation, key: str) -> Situation:
+    """Return the situation as another policy meets it than the one that was given."""
+    return replace(situation, row=served.table.rows.get(key), epsilon=served.epsilon or 0.0, priors=())
