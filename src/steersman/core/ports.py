@@ -347,11 +347,13 @@ class AgentHandle(Protocol):
         episode: str | None = None,
         subject: str | None = None,
         arm: Arm | None = None,
+        observed_at: float | None = None,
         taken: Taken | None = None,
     ) -> Decision:
         """Decide for a state; `arm` asks for one arm by design of an experiment instead of drawing it.
 
-        `taken` is the event of a bus that asks for it, to be taken once.
+        `observed_at` (unix seconds) is when the state was observed, if that is not now. `taken` is the event of a bus that
+        asks for it, to be taken once.
         """
 
     def report(

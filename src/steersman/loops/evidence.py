@@ -143,10 +143,11 @@ def _behind(agent: Runtime, since: int, counts: Callable[[Decision], bool]) -> t
 def _tries(decision: Decision) -> bool:
     """Return whether another action than the rule's might have been taken, by who decided.
 
-    Not by the decision's probability: where guards refuse the rule's action even the rule draws another one, and to keep
-    only those would tell of situations that are not as frequent as that.
+    Not by the decision's probability: where guards refuse the rule's action even the rule draws another one, and where the
+    gate of influence refuses it is certain in live mode too; to keep only the others would tell of situations that are not
+    as frequent as that.
     """
-    return decision.version != BASELINE
+    return decision.version != BASELINE and decision.mode == "live"
 
 
 def _telling(agent: Runtime, pairs: list[Pair], left_out: Counter[str]) -> list[Pair]:
