@@ -11,6 +11,7 @@ from queue import SimpleQueue
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.core.ports import Progress
+from steersman.packs.qe.faults.exposure import limit_s, run_with
 from steersman.packs.qe.faults.fate import Fate, Judged
 from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.project.discovery import Project
@@ -18,10 +19,8 @@ from steersman.packs.qe.project.reference import Reference
 from steersman.packs.qe.project.sandbox import bare_sandbox
 from steersman.packs.qe.project.suite import Plan, RunResult, Suite
 
-_GRACE_S, _PATIENCE = 10.0, 3.0
 SHORT_S = 10.0
 """A suite that takes no longer runs whole on each fault that is judged thoroughly."""
-_NOT_STARTED = "pytest itself"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,15 +182,7 @@ class Court:
         return dataclasses.replace(found, fate="uncovered") if unseen else found
 
     def _run(self, suite: Suite, fault: Fault, plan: Plan) -> Judged:
-        """Run a plan with the fault in the copy, and put the file back."""
-        source = suite.sandbox.read(fault.file)
-        suite.sandbox.write(fault.file, fault.apply(source))
-        try:
-            result = suite.run(plan, timeout_s=self._limit_s(plan))
-        except InvalidInput:  # the suite could start before, so it is the fault that keeps it from starting
-            return Judged(fault=fault, fate="killed", killers=(_NOT_STARTED,))
-        finally:
-            suite.sandbox.write(fault.file, source)
+        result = run_with(fault, suite, plan, timeout_s=self._limit_s(plan))
         failed = self._new(result)
         killers = tuple(sorted(failed - result.broke_off))
         hung = result.timed_out or bool(failed & result.broke_off)
@@ -222,7 +213,7 @@ class Court:
     def _limit_s(self, plan: Plan) -> float:
         names = self._reference.collected if plan.rest else plan.order
         usual_s = sum(self._reference.durations_s.get(name, 0.0) for name in names)
-        return min(self._timeout_s, _GRACE_S + _PATIENCE * usual_s)
+        return min(self._timeout_s, limit_s(usual_s))
 
     def _in_file_order(self, names: frozenset[str]) -> tuple[str, ...]:
         rank = {name: place for place, name in enumerate(self._reference.at_s)}

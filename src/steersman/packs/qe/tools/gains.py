@@ -7,8 +7,9 @@ from steersman.core.errors import NotFound
 from steersman.packs.qe.faults.mutation import Fault, candidates, is_valid, sample
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.project.suite import Plan
+from steersman.packs.qe.tools.arguments import Kinds
 from steersman.packs.qe.tools.callables import modules_of
-from steersman.packs.qe.tools.functions import Module
+from steersman.packs.qe.tools.functions import Module, Target
 from steersman.packs.qe.tools.heard import Heard
 from steersman.packs.qe.tools.run import has, run_tool
 from steersman.packs.qe.tools.test_writing import Draft, write_file
@@ -25,13 +26,17 @@ _FORMAT_S = 30.0
 
 @dataclass(kw_only=True)
 class AtWork:
-    """A module at work. learn_from, missed: faults that survive its tests, to learn from and to be measured by."""
+    """A module at work. learn_from, missed: faults that survive its tests, to learn from and to be measured by.
+
+    fitting: what is known of the arguments that its functions take.
+    """
 
     module: Module
     file: str
     learn_from: list[Fault] = field(default_factory=list)
     missed: list[Fault] = field(default_factory=list)
     kept: dict[str, Draft] = field(default_factory=dict)
+    fitting: dict[Target, list[Kinds]] = field(default_factory=dict)
     attempts: int = 0
     drafted: int = 0
     accepted: int = 0
@@ -112,7 +117,8 @@ class Gains:
             for name in sorted(trial.passed)
         }
         for fault in (*at_work.missed, *at_work.learn_from) if trial.passed else ():
-            failed = kills(site, fault, Plan(order=tuple(sorted(trial.passed)), rest=False))
+            order = tuple(sorted(each for each in trial.passed if trial.runs(each, fault)))
+            failed = (order and kills(site, fault, Plan(order=order, rest=False), trial.wall_s)) or frozenset()
             for name in trial.passed if at_work.file in failed else trial.passed & failed:
                 adds[name].add(fault)
         kept, done = [], set[Point | Fault]()
@@ -175,7 +181,9 @@ class Gains:
         if not site.project.tests or (self.covered.possible and not covering and not at_import):
             return True
         plan = Plan(order=tuple(covering), rest=False) if covering else Plan()
-        return not kills(site, fault, plan) - frozenset(self._suite.failures)
+        tests = self._suite.tests
+        failed = kills(site, fault, plan, sum(tests[each].duration_s for each in covering or tests))
+        return failed is not None and not failed - frozenset(self._suite.failures)
 
 
 def _last(test: str) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from steersman.packs.qe.faults.exposure import limit_s, run_with
 from steersman.packs.qe.faults.fate import Fate
 from steersman.packs.qe.faults.mutation import Fault, candidates, is_valid, sample
 from steersman.packs.qe.fleet.site import Site
@@ -45,20 +46,26 @@ def survey(site: Site, faults: Sequence[Fault]) -> Survey:
         left_s = site.timeout_s - (time.monotonic() - start)
         if left_s <= 0:
             break
-        fates[fault], spent_s = _fate(site, fault, left_s)
+        fate, spent_s = _fate(site, fault, left_s)
         cpu_s += spent_s
+        if fate != "not run":
+            fates[fault] = fate
     return Survey(fates=fates, cpu_s=cpu_s, wall_s=time.monotonic() - start)
 
 
 def _fate(site: Site, fault: Fault, left_s: float) -> tuple[Fate, float]:
-    """Return what becomes of a mutant, and the CPU seconds of its run. One that hangs is killed: a person would see it."""
+    """Return what becomes of a mutant, and the CPU seconds of its run. One that hangs is killed: a person would see it.
+
+    What only our time cuts off says nothing.
+    """
     coverage, reference = site.reference.coverage, site.reference
     tests = coverage.tests_of(fault.file, [fault.line]) if coverage.available else None
     if tests is not None and not tests:
         return "uncovered", 0.0
     plan = Plan() if tests is None else Plan(order=tuple(sorted(tests)), rest=False)
     usual_s = sum(reference.durations_s.get(each, 0.0) for each in tests or reference.collected)
-    with site.changed({fault.file: fault.apply(site.sandbox.read(fault.file))}):
-        run = site.suite.run(plan, timeout_s=min(left_s, 10.0 + 3.0 * usual_s))
-    shown = run.timed_out or bool(set(run.failures) - reference.failing - reference.flaky)
-    return ("killed" if shown else "survived"), run.cpu_s
+    run = run_with(fault, site.suite, plan, timeout_s=min(left_s, limit_s(usual_s)))
+    failed = set(run.failures) - reference.failing - reference.flaky
+    if run.timed_out and not failed and left_s < limit_s(usual_s):
+        return "not run", run.cpu_s
+    return ("killed" if run.timed_out or failed else "survived"), run.cpu_s

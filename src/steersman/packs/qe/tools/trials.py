@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from steersman.core.errors import InvalidInput
+from steersman.packs.qe.faults.exposure import NOT_STARTED, limit_s, run_with
 from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.project.suite import Plan, RunResult
@@ -58,23 +58,32 @@ class Coverage:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """The tests of a generated file that passed in all runs, what they cover, and the processor's seconds."""
+    """The tests of a generated file that passed in all runs, what they cover, and the processor's seconds.
+
+    wall_s: what the first run took.
+    """
 
     passed: frozenset[str]
     coverage: Coverage
     cpu_s: float
+    wall_s: float = 0.0
+
+    def runs(self, test: str, fault: Fault) -> bool:
+        """Return whether a test runs the line of a fault, as far as is known."""
+        ran = self.coverage.by_test.get(test, frozenset())
+        return not self.coverage.possible or (fault.file, fault.line, 0) in ran
 
 
 def suite_coverage(site: Site) -> tuple[RunResult, Coverage]:
     """Run the project's own suite under coverage.py with branches; without coverage.py it runs plainly."""
-    return _covered(site, Plan(contexts=bool(site.project.tools.coverage)))
+    return covered_run(site, Plan(contexts=bool(site.project.tools.coverage)))
 
 
 def try_out(site: Site, file: str) -> Trial:
     """Run a generated test file five times, the last two times under other hash seeds, with the fence up."""
     plan = Plan(whole=(file,), rest=False, contexts=bool(site.project.tools.coverage))
     with _fenced(site, "0"):
-        first, coverage = _covered(site, plan)
+        first, coverage = covered_run(site, plan)
     passed, cpu_s = _passed(first), first.cpu_s
     for seed in _HASH_SEEDS:
         if not passed:
@@ -83,18 +92,21 @@ def try_out(site: Site, file: str) -> Trial:
             again = site.suite.run(Plan(order=tuple(sorted(passed)), rest=False), timeout_s=site.timeout_s)
         passed &= _passed(again)
         cpu_s += again.cpu_s
-    return Trial(passed=passed, coverage=coverage, cpu_s=cpu_s)
+    return Trial(passed=passed, coverage=coverage, cpu_s=cpu_s, wall_s=first.wall_s)
 
 
-def kills(site: Site, fault: Fault, plan: Plan) -> frozenset[str]:
-    """Return which planned tests fail with a fault in the copy; a run that does not start or end counts as all of them."""
-    every = frozenset([*plan.order, *plan.whole]) or frozenset({""})
-    with site.changed({fault.file: fault.apply(site.sandbox.read(fault.file))}), _fenced(site, "0"):
-        try:
-            run = site.suite.run(plan, timeout_s=min(site.timeout_s, 30.0))
-        except InvalidInput:  # a conftest.py does not come through its imports
-            return every
-    return every if run.timed_out else frozenset(run.failures)
+def kills(site: Site, fault: Fault, plan: Plan, usual_s: float) -> frozenset[str] | None:
+    """Return which planned tests fail with a fault in the copy; a run that does not start or end counts as all of them.
+
+    usual_s: what the run takes without the fault. None where only our time cut the run off: nothing is known then.
+    """
+    hangs_after_s = limit_s(usual_s)
+    with _fenced(site, "0"):
+        run = run_with(fault, site.suite, plan, timeout_s=min(site.timeout_s, hangs_after_s))
+    if run.timed_out and site.timeout_s < hangs_after_s:
+        return frozenset(run.failures) or None
+    stopped = run.timed_out or NOT_STARTED in run.uncollected
+    return frozenset([*plan.order, *plan.whole, ""]) if stopped else frozenset(run.failures)
 
 
 @contextmanager
@@ -115,7 +127,8 @@ def _passed(run: RunResult) -> frozenset[str]:
     return frozenset(name for name, each in run.tests.items() if each.outcome == "passed")
 
 
-def _covered(site: Site, plan: Plan) -> tuple[RunResult, Coverage]:
+def covered_run(site: Site, plan: Plan) -> tuple[RunResult, Coverage]:
+    """Run what is planned; with contexts under coverage.py, of which nothing is read where nothing was written."""
     scratch, root = site.sandbox.scratch, site.sandbox.root
     data = scratch / "coverage.data"
     data.unlink(missing_ok=True)
