@@ -9,7 +9,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import cast
 
@@ -19,7 +19,9 @@ import numpy as np
 from steersman.core.actions import Choice
 from steersman.core.errors import Conflict, NotFound, SteersmanError
 from steersman.core.guards import PINNED
+from steersman.core.influence import Mode
 from steersman.core.ports import Receipt, SharedLog
+from steersman.core.sections import Influence
 from steersman.core.settings import Settings
 from steersman.core.values import Decision, Learned, Outcome, Refused
 from steersman.loops.hands import Hands, Held
@@ -28,6 +30,7 @@ from steersman.maths.distributions import Floats, Mask
 from steersman.maths.randomness import Draws
 from steersman.policies.contextual import ContextualPolicy
 from steersman.policies.features import Rows, rows
+from steersman.stages.decide.influence import refusal
 from steersman.stages.decide.offers import Offer, Request, Slot, State, asked, check, refused, slot_id
 from steersman.stages.decide.rank import Ranked, drawn, ranking, safe
 from steersman.stages.learn.contextual import SCHEMA, ContextualFold, action_features, context_features
@@ -61,6 +64,7 @@ class Ranker:
     def __init__(self, name: str, settings: Settings, world: World, *, learns: bool = True) -> None:
         self.name = name
         self.settings = settings.personalizer
+        self._mode = cast(Mode, settings.influence.mode)
         self._episodes = settings.episodes
         self._world = world
         self._log = world.log
@@ -187,17 +191,17 @@ class Ranker:
         if held.killed:
             return safe(baseline, len(offers), held.killed), nothing
         try:
-            return self._drawn(given, allowed, baseline, uniforms, may_explore=not held.paused)
+            return self._drawn(given, allowed, baseline, uniforms, held)
         except Exception as error:  # noqa: BLE001 - fail closed: whatever went wrong, the baseline is served
             self.failed(error)
             return safe(baseline, len(offers), f"failed, so the caller's first action: {self.last_error}"), nothing
 
-    def _drawn(
-        self, given: Rows, allowed: Mask, baseline: int, uniforms: Floats, *, may_explore: bool
-    ) -> tuple[Ranked, Floats]:
+    def _drawn(self, given: Rows, allowed: Mask, baseline: int, uniforms: Floats, held: Held) -> tuple[Ranked, Floats]:
         scores = self._policy.scores(self.fold.belief, given)
-        champion = self._policy.distribution(scores, allowed, self.fold.learned, may_explore=may_explore)
-        return drawn(champion, baseline, self.settings.baseline_share, uniforms, "predicted rewards"), scores
+        champion = self._policy.distribution(scores, allowed, self.fold.learned, may_explore=not held.paused)
+        withheld = refusal(held.mode or self._mode, Influence())
+        ranked = drawn(champion, baseline, 1.0 if withheld else self.settings.baseline_share, uniforms, "predicted rewards")
+        return (replace(ranked, reason=withheld) if withheld else ranked), scores
 
     # what comes of it
 

@@ -338,6 +338,19 @@ def test_pause_stops_exploring_and_a_pin_holds_unless_excluded(opened: Opened) -
     assert "third" not in {asked.rank(without).decisions[0].choice for _ in range(20)}
 
 
+@pytest.mark.parametrize("mode", ["off", "shadow", "advisory"])
+def test_the_baseline_has_all_of_it_where_what_was_learned_only_watches(opened: Opened, mode: str) -> None:
+    asked = opened(baseline_share=0.0)
+    _control(asked, scope=NAME, kind="mode", choices={"mode": mode})
+    made = [asked.rank(Request(offers=OFFERS, context=CONTEXT)).decisions[0] for _ in range(50)]
+    assert {(each.choice, each.arm, each.propensity, each.action_probability) for each in made} == {
+        ("first", "baseline", 1.0, 1.0)
+    }
+    assert made[0].reason.startswith(f"influence {mode}: ")
+    _control(asked, scope=NAME, kind="mode", choices={"mode": "live"})
+    assert len({asked.rank(Request(offers=OFFERS, context=CONTEXT)).decisions[0].choice for _ in range(200)}) > 1
+
+
 def _control(asked: Ranker, **about: Any) -> None:
     control = Control(actor="ann", reason="drill", at=0.0, active=True, **about)
     event = AuditEvent(at=0.0, actor="ann", event=control.kind, subject=control.scope, detail="drill")
