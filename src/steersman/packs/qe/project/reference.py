@@ -1,6 +1,6 @@
 """The reference: what the whole suite does on unchanged code, in file order with one worker."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound
@@ -46,21 +46,32 @@ def measure_reference(suite: Suite, *, timeout_s: float, progress: Progress) -> 
     """Run the suite under coverage.py, and then once or twice plainly, without the tests that never ended.
 
     These the suite leaves out from now on. Raises DeadlineExceeded where it takes too long, NotFound where pytest collects
-    no test, InvalidInput where no test passes or a file cannot be imported.
+    no test, InvalidInput where no test passes, a file cannot be imported, or each run breaks off in another test.
     """
-    first, coverage, hanging = _first_run(suite, timeout_s=timeout_s, progress=progress)
-    _check(suite, first, timeout_s)
-    plain = [suite.run(Plan(), timeout_s=timeout_s) for _ in range(2 if first.wall_s < _REPEAT_BELOW_S else 1)]
-    for run in plain:
-        _check(suite, run, timeout_s)
+    coverage, known = CoverageMap(), suite.left_out
+
+    def covered() -> RunResult:
+        nonlocal coverage
+        run, coverage = measure_coverage(suite, timeout_s=timeout_s)
+        progress.step(f"{len(run.tests)} tests in {run.wall_s:.1f} s" + (", with coverage" if coverage.available else ""))
+        return run
+
+    first = _whole_run(suite, covered, timeout_s=timeout_s, progress=progress)
+    times = 2 if first.wall_s < _REPEAT_BELOW_S else 1
+    plain = [
+        _whole_run(suite, lambda: suite.run(Plan(), timeout_s=timeout_s), timeout_s=timeout_s, progress=progress)
+        for _ in range(times)
+    ]
+    hanging = suite.left_out - known
     last = min(plain, key=lambda run: run.wall_s)
+    ended = {name: each for name, each in last.tests.items() if name not in hanging}
     progress.step(f"reference: {last.wall_s:.2f} s on one worker, {last.cpu_s:.2f} s CPU")
     failed = [frozenset(run.failures) for run in (first, *plain)]
     always = failed[0].intersection(*failed)
     reference = Reference(
-        collected=tuple(name for name in last.tests if name not in always),
-        at_s={name: each.at_s for name, each in last.tests.items()},
-        durations_s={name: each.duration_s for name, each in last.tests.items()},
+        collected=tuple(name for name in ended if name not in always),
+        at_s={name: each.at_s for name, each in ended.items()},
+        durations_s={name: each.duration_s for name, each in ended.items()},
         wall_s=last.wall_s,
         cpu_s=sum(run.cpu_s for run in plain) / len(plain),
         peak_mb=last.peak_mb,
@@ -73,19 +84,20 @@ def measure_reference(suite: Suite, *, timeout_s: float, progress: Progress) -> 
     return reference
 
 
-def _first_run(suite: Suite, *, timeout_s: float, progress: Progress) -> tuple[RunResult, CoverageMap, frozenset[str]]:
-    """Run the suite under coverage.py, again without those with which it broke off; return it with all that never ended."""
-    hanging: frozenset[str] = frozenset()
+def _whole_run(suite: Suite, once: Callable[[], RunResult], *, timeout_s: float, progress: Progress) -> RunResult:
+    """Run the suite, and again without the tests in which it broke off, until it comes to its end; return that run."""
     for _ in range(_TRIES):
-        run, coverage = measure_coverage(suite, timeout_s=timeout_s)
-        progress.step(f"{len(run.tests)} tests in {run.wall_s:.1f} s" + (", with coverage" if coverage.available else ""))
+        run = once()
         for name in sorted(run.broke_off):
             progress.note(f"{name} took too long, or ended the whole run: it is left out from now on")
-        hanging |= run.broke_off
-        suite.left_out |= hanging
+        suite.left_out |= run.broke_off
         if run.timed_out or not run.unfinished:
-            break
-    return run, coverage, hanging
+            _check(suite, run, timeout_s)
+            return run
+    raise InvalidInput(
+        f"the suite of {suite.sandbox.project.root} breaks off in one test after the other, last in "
+        f"{', '.join(run.unfinished)}. Mend those that end the interpreter or never end, or leave them out."
+    )
 
 
 def _check(suite: Suite, run: RunResult, timeout_s: float) -> None:

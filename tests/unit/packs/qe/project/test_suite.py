@@ -236,6 +236,29 @@ def test_a_reference_needs_tests_that_end_and_pass(suite: Suite, progress: Progr
         measure_reference(suite, timeout_s=60, progress=progress)
 
 
+@pytest.mark.parametrize("number", [2, 3])
+def test_the_reference_is_no_run_that_broke_off(suite: Suite, progress: Progress, number: int, tmp_path: Path) -> None:
+    """The second run and the third are the plain ones, of which the shorter is the reference."""
+    text = (
+        "import os, pathlib\n\n\ndef test_a():\n"
+        f"    runs = pathlib.Path({str(tmp_path / 'runs')!r})\n    runs.open('a').write('.')\n"
+        f"    if runs.stat().st_size == {number}:\n        os._exit(0)\n\n\n"
+        "def test_later():\n    pass\n"
+    )
+    suite.sandbox.write("tests/test_a.py", text)
+    reference = measure_reference(suite, timeout_s=60, progress=progress)
+    assert reference.hanging == {"tests/test_a.py::test_a"} == suite.left_out
+    assert len(reference.collected) == 9, "those of the shop, and the later one"
+    assert reference.flaky == frozenset()
+
+
+def test_a_suite_that_breaks_off_in_one_test_after_the_other_is_no_reference(suite: Suite, progress: Progress) -> None:
+    tests = "".join(f"def test_{number}():\n    os._exit(0)\n\n\n" for number in range(6))
+    suite.sandbox.write("tests/test_a.py", f"import os\n\n\n{tests}")
+    with pytest.raises(InvalidInput, match=r"one test after the other, last in tests/test_a\.py::test_4"):
+        measure_reference(suite, timeout_s=60, progress=progress)
+
+
 def test_the_reference_leaves_out_what_never_ends_or_ends_the_run(suite: Suite, progress: Progress) -> None:
     suite.sandbox.write(
         "tests/test_ends.py", "import os\n\n\ndef test_ends():\n    os._exit(0)\n\n\ndef test_well():\n    pass\n"
