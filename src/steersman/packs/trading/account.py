@@ -76,7 +76,7 @@ class Account:
     @property
     def drawdown(self) -> float:
         """What is lost of the peak, as a share in [0, 1]."""
-        return min(max(1.0 - self.equity / self.peak, 0.0), 1.0)
+        return min((self.peak - self.equity) / self.peak, 1.0)
 
     def mark(self, equity: float) -> None:
         """Set the equity to what the account is worth now."""

@@ -3,7 +3,9 @@
 The loss at a stop is size · 0.1 · leverage · (two average true ranges over the price), as a share of the equity.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from functools import cache
 
 from steersman.core.guards import Guard, Refusal, limit
 from steersman.core.state import StateValues
@@ -37,8 +39,8 @@ def loss_at_stop(size: float, leverage: float, atr: float) -> float:
 
 
 def _unmeasured(state: StateValues) -> Iterable[Refusal]:
-    if not float(state["atr"]) > 0.0:
-        yield Refusal(where={}, reason="no range of prices was measured, so no risk can be told")
+    if not (float(state["atr"]) > 0.0 and float(state["drawdown"]) >= 0.0 and float(state["exposure"]) >= 0.0):
+        yield Refusal(where={}, reason="range, drawdown or exposure was not measured, so no risk can be told")
 
 
 def _drawdown(state: StateValues) -> Iterable[Refusal]:
@@ -57,23 +59,29 @@ def _margin(state: StateValues) -> Iterable[Refusal]:
 
 
 def _risk(state: StateValues) -> Iterable[Refusal]:
-    """Refuse what loses too much at its stop: whole leverages and whole sizes first, then what is left of the pairs."""
-    atr, most = float(state["atr"]), mode(state).risk
+    """Refuse what loses too much at its stop."""
+    distance, most = STOP_RANGES * float(state["atr"]), mode(state).risk
+    margins = most / (UNIT_SHARE * distance) if distance > 0.0 else 0.0
+    return _above(bisect_right(_MARGINS, margins), most)
 
-    def refused(size: float, leverage: float) -> bool:
-        return not loss_at_stop(size, leverage, atr) <= most
 
-    if not refused(SIZES[-1], LEVERAGES[-1]):
-        return
-    reason = f"it would lose more than {most:.2%} of the equity at its stop, {STOP_RANGES * atr:.2%} away"
-    leverages = [each for each in LEVERAGES if not refused(SIZES[0], each)]
-    sizes = [each for each in SIZES if not refused(each, LEVERAGES[0])]
-    yield from (Refusal(where={"leverage": each}, reason=reason) for each in LEVERAGES if each not in leverages)
-    yield from (Refusal(where={"size": each}, reason=reason) for each in SIZES if each not in sizes)
-    for size in sizes:
-        for leverage in leverages:
-            if refused(size, leverage):
-                yield Refusal(where={"size": size, "leverage": leverage}, reason=reason)
+_MARGINS = sorted({size * leverage for size in SIZES for leverage in LEVERAGES})
+"""Size times leverage, of all pairs."""
+
+
+@cache
+def _above(rank: int, risk: float) -> tuple[Refusal, ...]:
+    """Refuse the choices that take size times leverage beyond the first `rank` margins, in as few words as can be."""
+    most = _MARGINS[rank - 1] if rank else 0.0
+    leverages = [each for each in LEVERAGES if SIZES[0] * each <= most]
+    sizes = [each for each in SIZES if each <= most]
+    refused: list[Mapping[str, float]] = [
+        *({"leverage": each} for each in LEVERAGES if each not in leverages),
+        *({"size": each} for each in SIZES if each not in sizes),
+        *({"size": size, "leverage": each} for size in sizes for each in leverages if size * each > most),
+    ]
+    reason = f"a stop {STOP_RANGES:g} average ranges away would lose more than {risk:.2%} of the equity"
+    return tuple(Refusal(where=where, reason=reason) for where in refused)
 
 
 def guards(probe: StateValues) -> tuple[Guard, ...]:
