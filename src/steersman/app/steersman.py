@@ -216,11 +216,12 @@ class Steersman:
         choices: Mapping[str, Choice] | None = None,
         expires_in_s: float | None = None,
     ) -> Receipt:
-        """Kill, pin or pause (or with `active=False` release) "*", a pack or an agent, from the next decision on.
+        """Kill, pin, pause or set the mode of "*", a pack or an agent (`active=False` releases), from the next decision on.
 
-        choices: what a pin holds, by dimension. It holds in this process at once; returns when it is durable and audited,
-        so that it holds after a restart as well. Raises InvalidInput for a pin that fits no agent, and DeadlineExceeded
-        where the store does not take it within 5 s.
+        choices: what a pin holds, by dimension; of a mode {"mode": "shadow"}, the influence of what was learned. It holds in
+        this process at once; returns when it is durable and audited, so that it holds after a restart as well. Raises
+        InvalidInput for a pin that fits no agent or a mode that is none, and DeadlineExceeded where the store does not take
+        it within 5 s.
         """
         at = self._world.clock()
         known = self.in_scope(scope) if kind == "pin" else ()  # a kill switch waits for no definition to load

@@ -1,4 +1,4 @@
-"""kill, pin, pause, audit: a person's hand on the policies, and the trail that it leaves."""
+"""kill, pin, pause, mode, audit: a person's hand on the policies, and the trail that it leaves."""
 
 import getpass
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
 from steersman.core.chain import read_anchors
 from steersman.core.errors import InvalidInput, NotFound, NotPermitted, SteersmanError, nearest
+from steersman.core.influence import MODES
 from steersman.core.values import Control, ControlKind
 
 ScopeArgument = Annotated[str, typer.Argument(help='An agent, a pack, or "*" for all.')]
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command()(kill)
     app.command()(pin)
     app.command()(pause)
+    app.command()(mode)
     app.command()(audit)
 
 
@@ -80,6 +82,27 @@ def pause(
     _set("pause", scope, store, json, active=not off, reason=reason, expires_in_s=_seconds(hours))
 
 
+def mode(
+    scope: ScopeArgument,
+    influence: Annotated[
+        str, typer.Argument(metavar="[MODE]", help=f"{', '.join(MODES)}; nothing with --off.", show_default=False)
+    ] = "",
+    off: Annotated[bool, typer.Option("--off", help="Release it: the settings say again (influence.mode).")] = False,
+    hours: HoursOption = None,
+    reason: ReasonOption = "",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say what influence the learned policy has: none (off), watched (shadow), as advice (advisory), or it decides (live).
+
+    Guards, budgets and the kill switch hold in each mode. It holds from the next decision on, within 0.25 s in others.
+    """
+    if not (influence or off):
+        raise InvalidInput(f"name a mode ({', '.join(MODES)}), or release the one that holds with --off.")
+    choices = {"mode": influence} if influence else {}
+    _set("mode", scope, store, json, active=not off, reason=reason, choices=choices, expires_in_s=_seconds(hours))
+
+
 def _set(kind: ControlKind, scope: str, store: str | None, json: bool, *, settings: str | None = None, **said: Any) -> None:
     known = _defined(scope, settings) if kind == "pin" else []  # a kill switch needs nothing but the store
     control = Steersman.control_in(store, kind, scope, actor=getpass.getuser(), known=known, **said)
@@ -102,6 +125,7 @@ def _told(control: Control) -> str:
     return {
         "kill": f"Kill switch of {control.scope!r} is {off or 'ON: safe actions only'}.",
         "pin": f"Pin of {control.scope!r} is {off or f'ON: {held}'}{until}.",
+        "mode": f"Mode of {control.scope!r} is {off or control.choices['mode']}{until}.",
         "pause": f"Exploring of {control.scope!r} is {'allowed again' if off else f'paused{until}'}.",
     }[control.kind]
 

@@ -17,6 +17,7 @@ from steersman.cli.output import (
     show_table,
 )
 from steersman.core.errors import InvalidInput
+from steersman.core.values import Decision
 from steersman.loops.explain import Explanation
 
 DecisionArgument = Annotated[str, typer.Argument(metavar="DECISION", help="The decision's id.")]
@@ -35,18 +36,28 @@ def decide(
     state: Annotated[str, typer.Argument(help='The state as JSON: {"tests": 120, …}. "-" reads it from standard input.')],
     episode: Annotated[str | None, typer.Option(help="The episode that the decision belongs to.")] = None,
     subject: Annotated[str | None, typer.Option(help="Whom the decision is about.")] = None,
+    observed_at: Annotated[
+        float | None, typer.Option(help="When the state was observed (unix seconds), if not now.")
+    ] = None,
     store: StoreOption = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Decide for a state and print the action and the decision's id."""
     with Steersman.open(store, settings=settings) as steersman:
-        decision = steersman.agent(agent).decide(_object(state, "state"), episode=episode, subject=subject)
+        asked = _object(state, "state")
+        decision = steersman.agent(agent).decide(asked, episode=episode, subject=subject, observed_at=observed_at)
         steersman.log.flush()
     if json:
         show_json(decision)
         return
-    show_facts({"decision": decision.id, **decision.action, "why": decision.reason})
+    show_facts({"decision": decision.id, **decision.action, "why": decision.reason, **_asked(decision)})
+
+
+def _asked(decision: Decision) -> dict[str, Any]:
+    """Return what the learned policy would have done where it was only asked."""
+    words = {"shadow": "it would have done", "advisory": "advice"}
+    return {words[decision.mode]: decision.shadow} if decision.mode in words and decision.shadow else {}
 
 
 def report(
@@ -104,6 +115,7 @@ def explain(
             "agent": f"{made.agent}  (policy {made.policy}, settings {made.settings_hash})",
             "action": made.executed,
             "why": made.reason,
+            **_asked(made),
             "arm": f"{made.arm}, chosen with probability {made.arm_probability:.3f}",
             "propensity": drawn,
             "confidence": made.confidence,

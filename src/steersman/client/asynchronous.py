@@ -45,6 +45,7 @@ class AsyncClient:
         episode: str | None = None,
         subject: str | None = None,
         arm: str | None = None,
+        observed_at: float | None = None,
         deadline_s: float | None = None,
     ) -> Decided:
         """Return a decision; `decision.action` is what to do.
@@ -54,7 +55,7 @@ class AsyncClient:
         Without a fallback raises DeadlineExceeded or StoreError; always raises what the caller must mend: InvalidInput,
         NotFound, Conflict, NotPermitted.
         """
-        ask = Ask(agent=agent, state=state, episode=episode, subject=subject, arm=arm)
+        ask = Ask(agent=agent, state=state, episode=episode, subject=subject, arm=arm, observed_at=observed_at)
         request = Request(method="POST", path="/v1/decisions", body=encode(ask), again=False)
         try:
             return await self._exchange.ask(request, Decided, self._limit(deadline_s))

@@ -21,13 +21,15 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     episode: str | None = None
     subject: str | None = None
     arm: str | None = None
+    observed_at: float | None = None
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """A decision. `propensity` is the probability of the action, None where it was not drawn.
 
     recorded: whether the service knows of it; one that was made here, or while the service could not write, it does not.
-    durable: whether it was on the disk when the service answered.
+    durable: whether it was on the disk when the service answered. mode: the influence of what was learned. shadow: what was
+    only asked would have done: in mode "advisory" the advice.
     """
 
     id: str
@@ -42,6 +44,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     step: int = 0
     recorded: bool = True
     durable: bool = True
+    mode: str = "live"
+    shadow: dict[str, Choice] | None = None
 
     @property
     def choice(self) -> Choice:

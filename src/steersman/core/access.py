@@ -13,7 +13,7 @@ ROLES: dict[Role, str] = {
     "decide": "ask for decisions",
     "report": "report, correct and withdraw outcomes",
     "view": "see agents, policies, decisions, figures and the audit trail",
-    "operate": "what view may, and pull the kill switch, pin and pause",
+    "operate": "what view may, and pull the kill switch, pin, pause and set the mode",
     "admin": "everything, keys and exports included",
 }
 _IMPLIED: dict[Role, frozenset[Role]] = {

@@ -1,4 +1,4 @@
-"""Controls over HTTP: kill, pin and pause, and their release."""
+"""Controls over HTTP: kill, pin, pause and mode, and their release."""
 
 from functools import partial
 
@@ -42,7 +42,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/controls",
         role="view",
-        summary="List kill switches, pins and pauses.",
+        summary="List kill switches, pins, pauses and modes.",
         handler=_list,
         answer=ControlList,
         tag="controls",
@@ -51,7 +51,7 @@ OPERATIONS = (
         method="POST",
         path="/v1/controls",
         role="operate",
-        summary="Kill, pin or pause, or release it; it holds from the next decision on.",
+        summary="Kill, pin, pause or set the mode, or release it; it holds from the next decision on.",
         handler=_set,
         body=ControlRequest,
         answer=Control,

@@ -37,6 +37,7 @@ async def decide(
     episode: str | None = None,
     subject: str | None = None,
     arm: Arm | None = None,
+    observed_at: float | None = None,
 ) -> Decision:
     """Decide for a caller; in the event loop where that takes microseconds, in a thread where it may wait.
 
@@ -46,7 +47,8 @@ async def decide(
     agent = tenant.agents.get(name) or await call.host.in_thread(tenant.open_agent, name)
     known = episode is None or not tenant.shared or (name, episode) in tenant.episodes
     with _span(call, name) as trace_id:
-        ask = partial(agent.decide, state, episode=episode, subject=subject, arm=arm, trace_id=trace_id)
+        ask = partial(agent.decide, state, episode=episode, subject=subject, arm=arm)
+        ask = partial(ask, trace_id=trace_id, observed_at=observed_at)
         if tenant.busy[name]:
             made: Decision = await call.host.in_line(ask)
         else:
@@ -105,11 +107,21 @@ def answer(made: Decision, *, durable: bool) -> DecisionAnswer:
         step=made.step,
         recorded=known,
         durable=known and durable,
+        mode=made.mode,
+        shadow=made.shadow,
     )
 
 
 async def _asked(call: Call, asked: DecisionRequest) -> Decision:
-    return await decide(call, asked.agent, asked.state, episode=asked.episode, subject=asked.subject, arm=asked.arm)
+    return await decide(
+        call,
+        asked.agent,
+        asked.state,
+        episode=asked.episode,
+        subject=asked.subject,
+        arm=asked.arm,
+        observed_at=asked.observed_at,
+    )
 
 
 async def _one(call: Call) -> DecisionAnswer:

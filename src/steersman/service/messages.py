@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from steersman.core.actions import Choice
+from steersman.core.influence import Mode
 from steersman.core.state import Scalar
 from steersman.core.values import (
     ApiKey,
@@ -39,7 +40,8 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Ask for a decision.
 
     agent: its name, as GET /v1/agents lists it. state: its fields by name. episode: where decisions follow each other.
-    subject: whom the decision is about. arm: one arm by design of an experiment, instead of drawing it.
+    subject: whom the decision is about. arm: one arm by design of an experiment, instead of drawing it. observed_at: when
+    the state was observed (unix seconds), if that is not now.
     """
 
     agent: Name
@@ -47,6 +49,7 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     episode: Name | None = None
     subject: Name | None = None
     arm: Arm | None = None
+    observed_at: float | None = None
 
 
 class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +57,8 @@ class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     propensity: with which probability the action was drawn, by whichever arm; null where it was not drawn. recorded: false
     where the store could take nothing, so that the safe action is served and no outcome can be reported. durable: whether
-    it is on the disk already.
+    it is on the disk already. mode: the influence of what was learned; shadow: what the learned policy, or a challenger,
+    would have done where it was only asked: in mode "advisory" the advice.
     """
 
     id: str
@@ -69,6 +73,8 @@ class DecisionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     recorded: bool
     durable: bool
+    mode: Mode
+    shadow: dict[str, Choice] | None
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,9 +178,10 @@ class FigureList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A person's hand: kill (safe actions only), pin (hold choices) or pause (explore nothing), or its release.
+    """A person's hand: kill (safe actions only), pin (hold choices), pause (explore nothing) or mode, or its release.
 
-    scope: "*", a pack or an agent. choices: for a pin, by dimension. expires_in_s: until when; null until it is released.
+    scope: "*", a pack or an agent. choices: for a pin, by dimension; for a mode {"mode": "shadow"}. expires_in_s: until
+    when; null until it is released.
     """
 
     kind: ControlKind

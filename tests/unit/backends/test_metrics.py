@@ -19,6 +19,7 @@ from steersman.backends.metrics.table import METRICS
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import NotFound
 from steersman.core.guards import Guard, Refusal
+from steersman.core.influence import GATES, KILLED, MODES, Mode, reason
 from steersman.core.reward import Measurement, Reward
 from steersman.core.values import Decision, Outcome, Refused
 from steersman.testing.log_rows import decision, outcome
@@ -342,6 +343,7 @@ def with_everything(steersman: Steersman) -> PrometheusMeter:
     release.rollback("baseline", actor="ada")
     release.rollback(judged.version, actor="ada")
     meter.decided(replace(decision(agent="lab/whole"), refusals=(Refused(where={}, guard="x", reason="guard failed …"),)))
+    meter.decided(replace(decision(agent="lab/whole"), mode="off", reason=reason("off", "the rule decides")))
     meter.served("decide", 200, 0.004)
     meter.observe(steersman)
     return meter
@@ -360,6 +362,19 @@ def test_every_metric_of_the_table_is_exposed_with_its_help(everything: str) -> 
         assert (found.documentation, found.type) == (each.help, each.kind)
         assert {*found.samples[0].labels} - {"le"} == {*each.labels}
     assert len(families) == len(METRICS)
+
+
+def test_what_the_learned_policy_was_kept_from_counts_by_mode_and_reason(steersman: Steersman) -> None:
+    said: dict[str, tuple[Mode, str]] = {each: (each if each in MODES else "live", reason(each, "…")) for each in GATES}
+    said["kill"] = ("live", f"{KILLED} of '*' by ann: it smokes")
+    meter = PrometheusMeter()
+    for mode, why in [*said.values(), *said.values(), ("live", "learned values"), ("live", "influence of the moon: none")]:
+        meter.decided(replace(decision(agent="lab/whole"), mode=mode, reason=why))
+    found = next(
+        each for each in text_string_to_metric_families(meter.exposition()[0].decode()) if each.name == "steersman_influence"
+    )
+    counted = {(each.labels["mode"], each.labels["reason"]): each.value for each in found.samples}
+    assert counted == {(mode, gate): 2.0 for gate, (mode, _) in said.items()}
 
 
 def test_nothing_exposed_is_no_number(everything: str) -> None:

@@ -152,7 +152,7 @@ _ON_CALL = Dashboard(
         ),
         Panel(
             title="Controls in force",
-            about="Kill switches, pins and pauses by a person.",
+            about="Kill switches, pins, pauses and modes by a person.",
             queries=(
                 Query(
                     expression=f"max by (agent, kind) (steersman_controls_active{{{_CHOSEN}}}) == 1",
@@ -213,6 +213,16 @@ _ON_CALL = Dashboard(
                 Query(
                     expression=f"3600 * {_rate('steersman_guard_failures_total', 'agent, guard', staged=False)}",
                     legend="{{agent}} {{guard}} FAILED",
+                ),
+            ),
+        ),
+        Panel(
+            title="Kept from deciding",
+            about="Decisions an hour that the learned policy was kept from: by its mode, a limit, or a kill switch.",
+            queries=(
+                Query(
+                    expression=f"3600 * {_rate('steersman_influence_total', 'agent, mode, reason', staged=False)}",
+                    legend="{{agent}} {{mode}}: {{reason}}",
                 ),
             ),
         ),

@@ -12,6 +12,7 @@ from steersman.backends.metrics.agents import Steered, gauges
 from steersman.backends.metrics.instruments import Buckets, Instruments
 from steersman.backends.metrics.recent import Recent
 from steersman.backends.metrics.tally import Tally
+from steersman.core.influence import Gate, Mode, withheld_by
 from steersman.core.values import Decision, Outcome, OutcomeKind
 
 MAX_SERIES = 2_000
@@ -52,6 +53,7 @@ class PrometheusMeter:
         self._timer = timer
         self._tallies: dict[_Series, Tally] = {}
         self._guards: dict[tuple[str, str, bool], int] = {}
+        self._gates: dict[tuple[str, Mode, Gate], int] = {}
         self._recent: dict[str, Recent] = {}
         self._ranges: dict[str, tuple[float, float]] = {}
         self._silent: dict[str, None] = {}
@@ -74,6 +76,9 @@ class PrometheusMeter:
                 tally.count(_OVERRIDDEN)
             if decision.refusals:
                 self._refused(decision)
+            gate = withheld_by(decision.reason)
+            if gate is not None:
+                self._withheld(decision, gate)
 
     def recorded(self, decision: Decision, outcome: Outcome) -> None:
         """Count an outcome. Rewards, costs and blocks count as first reported: a counter cannot take anything back."""
@@ -149,6 +154,12 @@ class PrometheusMeter:
                 key = (_OTHER, _OTHER, failed)
             self._guards[key] = self._guards.get(key, 0) + 1
 
+    def _withheld(self, decision: Decision, gate: Gate) -> None:
+        key = (decision.agent, decision.mode, gate)
+        if key not in self._gates and len(self._gates) >= self._max_series:
+            key = (_OTHER, decision.mode, gate)
+        self._gates[key] = self._gates.get(key, 0) + 1
+
     def _is_first(self, outcome: Outcome) -> bool:
         """Return whether this is the first word on a decision, or the first after a silence that earned nothing.
 
@@ -182,12 +193,16 @@ class PrometheusMeter:
         with self._lock:
             taken = [each for tally in self._tallies.values() if (each := tally.take()) is not None]
             guards, self._guards = self._guards, dict.fromkeys(self._guards, 0)
+            gates, self._gates = self._gates, dict.fromkeys(self._gates, 0)
             folded, self._folded = self._folded, 0
         for each in taken:
             each.move(self._instruments)
         for (agent, guard, failed), count in guards.items():
             name = "steersman_guard_failures_total" if failed else "steersman_guard_refusals_total"
             self._instruments.counter(name, {"agent": agent, "guard": guard}).inc(count)
+        for (agent, mode, gate), count in gates.items():
+            labels = {"agent": agent, "mode": mode, "reason": gate}
+            self._instruments.counter("steersman_influence_total", labels).inc(count)
         self._instruments.counter("steersman_series_folded_total", {}).inc(folded)
 
     def _read_gauges(self, steersman: Steered) -> None:

@@ -86,6 +86,11 @@ METRICS: tuple[Definition, ...] = (
         "M4",
     ),
     _counter("overridden_decisions_total", OF_SERIES, "Decisions in which guards refused what would have been best.", "M5"),
+    _counter(
+        "influence_total",
+        (*OF_AGENT, "mode", "reason"),
+        "Decisions that the learned policy was kept from, by its mode and by why: the mode, a limit, a kill switch.",
+    ),
     _counter("guard_refusals_total", (*OF_AGENT, "guard"), "Decisions in which a guard refused something.", "M5"),
     _counter(
         "guard_failures_total", (*OF_AGENT, "guard"), "Decisions in which a guard raised or was late, and denied.", "M5"
@@ -170,7 +175,9 @@ METRICS: tuple[Definition, ...] = (
     _gauge("states_seen", OF_AGENT, "States in the working table."),
     _gauge("states_possible", OF_AGENT, "States that the agent's schema allows."),
     _gauge("open_episodes", OF_AGENT, "Episodes that have not ended."),
-    _gauge("controls_active", (*OF_AGENT, "kind"), "Whether a kill, pin or pause by a person is in force for the agent."),
+    _gauge(
+        "controls_active", (*OF_AGENT, "kind"), "Whether a kill, pin, pause or mode by a person is in force for the agent."
+    ),
     _gauge("log_writing", ("tenant",), "Whether the store takes what is logged: 1, or 0 while it does not.", "", "livemin"),
     _gauge("memory_bytes", ("tenant",), "Resident memory of the service's processes.", "", "livesum"),
     _counter("series_folded_total", ("tenant",), 'Events counted under agent "other", because there are too many series.'),

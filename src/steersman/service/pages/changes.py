@@ -18,7 +18,7 @@ _WINDOWS = 120
 _SHOWN = 12
 _SETTINGS = "settings in force"
 _KINDS = {
-    "control": ("kill switch", "pin", "pause"),
+    "control": ("kill switch", "pin", "pause", "mode"),
     "release": ("release ", "experiment "),
     "evidence": ("evaluation:", "outcome:", "drill:"),
 }

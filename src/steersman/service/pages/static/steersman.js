@@ -293,7 +293,7 @@ function about(dialog, { to, name, fill }) {
   if (name) for (const each of all("[data-name]", dialog)) each.textContent = name;
 }
 
-const DONE = { kill: "Stopped. The safe action is served from now on.", pause: "Exploration is paused.", pin: "Pinned." };
+const DONE = { kill: "Stopped. The safe action is served from now on.", pause: "Exploration is paused.", pin: "Pinned.", mode: "The mode is set." };
 
 function control(form) {
   const kind = form.dataset.control;
@@ -305,6 +305,7 @@ function control(form) {
     for (const each of all("[data-dimension]", form)) if (each.value) body.choices[each.dataset.dimension] = JSON.parse(each.value);
     if (!Object.keys(body.choices).length) return fail(form, new Error("Choose at least one action to hold."));
   }
+  if (kind === "mode") body.choices = { mode: said.get("mode") };
   return send(form, async () => {
     await ask("POST", "/v1/controls", body);
     toast(DONE[kind]);
