@@ -2,7 +2,8 @@
 
 Trivial Compiler Equivalence (Papadakis, Jia, Harman and Le Traon, ICSE 2015). It is a proof for the interpreter that
 compiles, so this file stands alone (standard library only): as a script it runs in the project's own interpreter. It
-reads a JSON list of [file, text, [[start, end, after], …]] and writes for each change "invalid", "equivalent" or "other".
+reads a JSON list of [file, text, [[start, end, after], …]] and writes for each change "invalid", "equivalent" or "other"; all
+are invalid in a text that this interpreter cannot compile.
 Code that reads its own text or its positions in it is beyond such a proof.
 """
 
@@ -15,12 +16,14 @@ from types import CodeType
 from typing import Any
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08
+UNFIT = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What is raised for a text that cannot be compiled: it is no Python, or nested too deeply."""
 _EXACT = 2
 """This version of marshal writes the type and all bits of a constant, and nothing of where else it is used."""
 
 
 def compiled(text: str, file: str) -> CodeType:
-    """Return the code of a text. Raises SyntaxError or ValueError where it is no Python."""
+    """Return the code of a text. Raises one of `UNFIT` where that is impossible."""
     return compile(text, file, "exec", dont_inherit=True)
 
 
@@ -63,13 +66,16 @@ def _same_constant(one: Any, other: Any) -> bool:
 
 
 def told(file: str, text: str, changes: "list[tuple[int, int, str]]") -> "list[str]":
-    """Return for each change of a text what the compiler says of it. Raises SyntaxError where the text is no Python."""
-    original = compiled(text, file)
+    """Return for each change of a text what the compiler says of it."""
+    try:
+        original = compiled(text, file)
+    except UNFIT:
+        return ["invalid"] * len(changes)
     found = []
     for start, end, after in changes:
         try:
             changed = compiled(text[:start] + after + text[end:], file)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except UNFIT:
             found.append("invalid")
             continue
         found.append("equivalent" if same_program(original, changed) else "other")

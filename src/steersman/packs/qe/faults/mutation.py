@@ -10,7 +10,7 @@ from types import CodeType
 
 import numpy as np
 
-from steersman.packs.qe.faults.byte_code import compiled, same_program
+from steersman.packs.qe.faults.byte_code import UNFIT, compiled, same_program
 
 _COMPARE = {"==": "!=", "!=": "==", "<": "<=", "<=": "<", ">": ">=", ">=": ">", "is not": "is", "is": "is not"} | {
     "not in": "in",
@@ -87,7 +87,7 @@ def is_valid(fault: Fault, source: str) -> bool:
     """Return whether the source compiles with the fault, and to another program: what is proved the same is no fault."""
     try:
         return not same_program(_compiled(source, fault.file), compiled(fault.apply(source), fault.file))
-    except (SyntaxError, ValueError):
+    except UNFIT:
         return False
     except SyntaxWarning:  # where warnings are errors: the fault is valid all the same
         return True
@@ -101,14 +101,14 @@ def _compiled(source: str, file: str) -> CodeType:
 def candidates(file: str, source: str) -> list[Fault]:
     """Return all faults for a source text that may be valid; checking each would compile the whole text for each."""
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
+        nodes = list(_nodes(ast.parse(source)))
+    except UNFIT:
         return []
     if "\f" in source or "\r" in source.replace("\r\n", ""):
         return []  # `splitlines` and the parser count the lines of such a file differently
     positions = _Positions(source)
     found: dict[tuple[int, int, str], Fault] = {}
-    for function, node in _nodes(tree):
+    for function, node in nodes:
         for splice in _splices(node, source, positions):
             fault = Fault(
                 file=file,
@@ -148,7 +148,7 @@ def harmless_edit(source: str, line: int, note: str) -> str | None:
     edited = "".join(lines)
     try:
         same = ast.dump(ast.parse(edited)) == ast.dump(ast.parse(source))
-    except (SyntaxError, ValueError):
+    except UNFIT:
         return None
     return edited if same else None
 

@@ -119,3 +119,21 @@ def test_the_interpreter_of_the_project_answers(sandbox: Sandbox, tmp_path: Path
         bare = dict(zip(((each.operator) for each in faults), standings(sandbox, faults, {"f.py": source}), strict=True))
     assert plain == {"arithmetic": "other", "off by one": "other", "return value": "other"}
     assert bare == {"arithmetic": "equivalent", "off by one": "equivalent", "return value": "other"}
+
+
+def test_a_text_that_the_interpreter_cannot_compile_spoils_no_other(sandbox: Sandbox) -> None:
+    """As of a project whose Python is older than ours, or with a file that is nested too deeply."""
+    deep = "def f(a):\n    return " + "-" * 5_000 + "a\n"
+    texts = {"new.py": "def f(a):\n    return a +\n", "deep.py": deep, "shape.py": SOURCE}
+    for name in ("new.py", "deep.py"):
+        at = texts[name].index("return")
+        broken = Fault(
+            file=name, line=2, function="f", operator="made", start=at, end=at + 6, before="return", after="pass #"
+        )
+        assert standings(sandbox, [broken, *found()], texts) == ["invalid", *standings(sandbox, found(), texts)]
+        assert not is_valid(broken, texts[name])
+        assert candidates(name, texts[name]) == []
+
+
+def test_what_is_too_deep_to_be_walked_has_no_faults() -> None:
+    assert candidates("deep.py", "def f(a):\n    return " + "a + " * 1_400 + "a\n") == []
