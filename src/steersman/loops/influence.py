@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from steersman.core.influence import Mode
+from steersman.core.versions import BASELINE
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Given, Served
 from steersman.stages.decide.choose import Situation
@@ -25,19 +26,15 @@ class Question:
 def withheld(agent: Runtime, question: Question, situation: Situation) -> str:
     """Return why the learned policy may not decide, "" where it may; where nothing is allowed nobody decides.
 
-    Within a trial both sides must be confident: who is compared must not depend on who was drawn.
+    Within a trial both sides must be confident: who is compared must not depend on who was drawn. The rule always is.
     """
     if not situation.allowed.any():
         return ""
     limits, given = agent.settings.influence, question.given
 
     def confidence() -> float:
-        return min(
-            each.chooser.conviction(
-                each.table, situation if each is given.served else in_place(each, situation, question.key)
-            )
-            for each in agent.serving.contenders(given)
-        )
+        learned = (each for each in agent.serving.contenders(given) if each.version != BASELINE)
+        return min((_conviction(each, given, situation, question.key) for each in learned), default=1.0)
 
     return refusal(
         question.mode,
@@ -46,6 +43,11 @@ def withheld(agent: Runtime, question: Question, situation: Situation) -> str:
         since_s=agent.cooldown.since_s(question.subject) if limits.cooldown_s and question.mode == "live" else None,
         confidence=confidence,
     )
+
+
+def _conviction(served: Served, given: Given, situation: Situation, key: str) -> float:
+    there = situation if served is given.served else in_place(served, situation, key)
+    return served.chooser.conviction(served.table, there)
 
 
 def ruled(agent: Runtime, situation: Situation) -> Situation:
