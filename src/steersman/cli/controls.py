@@ -125,7 +125,7 @@ def _told(control: Control) -> str:
     return {
         "kill": f"Kill switch of {control.scope!r} is {off or 'ON: safe actions only'}.",
         "pin": f"Pin of {control.scope!r} is {off or f'ON: {held}'}{until}.",
-        "mode": f"Mode of {control.scope!r} is {off or control.choices['mode']}{until}.",
+        "mode": f"Mode of {control.scope!r} is {control.choices.get('mode', 'released: the settings say again')}{until}.",
         "pause": f"Exploring of {control.scope!r} is {'allowed again' if off else f'paused{until}'}.",
     }[control.kind]
 
