@@ -27,7 +27,7 @@ class Prepare(Protocol):
     """
 
     def __call__(self, event: Event, agent: str) -> Mapping[str, Any]:
-        """Return state fields, or measurements, for an agent; for mere news the agent is "" and nothing is expected.
+        """Return state fields, or measurements, for an agent; for mere news (agent "") the data to emit, {} for nothing.
 
         The same event may come again: then it has to say the same, and remember it once. Raises InvalidInput for an event
         that cannot be used; that goes to the dead letters with the reason.
@@ -40,13 +40,13 @@ class Prepare(Protocol):
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to do about the events of one type.
 
-    on, version: of the event. do: "decide", "report", or "note" (tell `prepare`, and no more). name: tells the routes of a
-    type apart; by default what is done and by whom.
+    on, version: of the event. do: "decide", "report", or "note" (tell `prepare`, and emit what it answers). name: tells the
+    routes of a type apart; by default what is done and by whom.
     prepare: "module:attribute" of a `Prepare`. state, measurements: by field; they stand above what `prepare` says.
     subject, episode: of the decision. decision: its id, or decision_of: the id of the event that it was made on.
     terminated: whether the episode is over. executed: what was really done, a choice, or choices by dimension.
-    emit: the type of the event that goes out, "" for none; out: its data, by default those of `DecisionMade` or
-    `OutcomeRecorded`.
+    emit: the type of the event that goes out ("size.chosen", "size.chosen@2"), "" for none; out: its data, by default those
+    of `DecisionMade` or `OutcomeRecorded`.
     """
 
     on: str
@@ -78,6 +78,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 "measurements or prepare": self.measurements or self.prepare,
                 "either decision or decision_of": bool(self.decision) != bool(self.decision_of),
             }
+        if self.emit and not (self.emit.partition("@")[2] or "1").isdecimal():
+            raise InvalidInput(f"route on {self.on!r}: emit {self.emit!r} is a type, or a type and its version: type@2.")
         missing = [name for name, value in needed.items() if not value]
         if missing:
             raise InvalidInput(f"route on {self.on!r}: to {self.do}, it has to name {', '.join(missing)}.")
