@@ -84,9 +84,7 @@ def pause(
 
 def mode(
     scope: ScopeArgument,
-    influence: Annotated[
-        str, typer.Argument(metavar="[MODE]", help=f"{', '.join(MODES)}; nothing with --off.", show_default=False)
-    ] = "",
+    mode: Annotated[str, typer.Argument(help=f"{', '.join(MODES)}; nothing with --off.", show_default=False)] = "",
     off: Annotated[bool, typer.Option("--off", help="Release it: the settings say again (influence.mode).")] = False,
     hours: HoursOption = None,
     reason: ReasonOption = "",
@@ -97,9 +95,9 @@ def mode(
 
     Guards, budgets and the kill switch hold in each mode. It holds from the next decision on, within 0.25 s in others.
     """
-    if not (influence or off):
+    if not (mode or off):
         raise InvalidInput(f"name a mode ({', '.join(MODES)}), or release the one that holds with --off.")
-    choices = {"mode": influence} if influence else {}
+    choices = {"mode": mode} if mode else {}
     _set("mode", scope, store, json, active=not off, reason=reason, choices=choices, expires_in_s=_seconds(hours))
 
 
