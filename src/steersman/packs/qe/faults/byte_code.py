@@ -2,8 +2,8 @@
 
 Trivial Compiler Equivalence (Papadakis, Jia, Harman and Le Traon, ICSE 2015). It is a proof for the interpreter that
 compiles, so this file stands alone (standard library only): as a script it runs in the project's own interpreter. It
-reads a JSON list of [file, text, [[start, end, after], …]] and writes for each change "invalid", "equivalent" or "other"; all
-are invalid in a text that this interpreter cannot compile.
+reads a JSON list of [file, text, [[start, end, after], …]] and writes for each change "invalid", "equivalent" or "other".
+All are invalid in a text that this interpreter cannot compile.
 Code that reads its own text or its positions in it is beyond such a proof.
 """
 

@@ -14,7 +14,7 @@ from typing import Any
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.packs.qe.project.process import Finished, run_group
 from steersman.packs.qe.project.sandbox import Sandbox
-from steersman.packs.qe.project.standstill import Standstill
+from steersman.packs.qe.project.standstill import Standstill, entries
 
 _USAGE_ERROR = (3, 4)
 _NO_TESTS = 5
@@ -233,7 +233,7 @@ def _result(out: Path, finished: Finished, *, stood_still: bool) -> RunResult:
     uncollected: dict[str, str] = {}
     begun: dict[str, float] = {}
     status = None
-    for entry in _entries(out):
+    for entry in entries(out):
         outcome, name = entry["outcome"], entry.get("id", "")
         if outcome == "begun":
             begun.setdefault(name, entry["at"])
@@ -261,12 +261,6 @@ def _result(out: Path, finished: Finished, *, stood_still: bool) -> RunResult:
         unfinished=tuple(begun),
         tail=finished.tail,
     )
-
-
-def _entries(out: Path) -> Iterator[dict[str, Any]]:
-    for line in out.read_text(encoding="utf-8").splitlines() if out.exists() else ():
-        with contextlib.suppress(ValueError):  # the last line of a run that was killed
-            yield json.loads(line)
 
 
 def _test_result(entry: Mapping[str, Any]) -> TestResult:

@@ -136,6 +136,20 @@ def test_a_test_that_never_ends_is_cut_off_and_the_others_run(suite: Suite) -> N
     assert len(result.failures) == 1
 
 
+def test_a_worker_that_hangs_does_not_keep_the_run_until_its_limit(suite: Suite) -> None:
+    """No signal cuts the test off, nor the end of its module, and the other worker is done long before."""
+    text = (
+        "import signal, time\n\n\ndef test_{0}():\n    pass\n\n\ndef teardown_module():\n"
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGALRM}})\n    time.sleep({1})\n"
+    )
+    suite.sandbox.write("tests/test_hang.py", text.format("hangs", 600))
+    suite.sandbox.write("tests/test_ends.py", text.format("ends", 0))
+    plan = Plan(order=("tests/test_hang.py::test_hangs", "tests/test_ends.py::test_ends"), rest=False, workers=2)
+    result = suite.run(plan, timeout_s=100)
+    assert (result.timed_out, result.unfinished) == (False, ("tests/test_hang.py::test_hangs",))
+    assert result.failures.keys() == {"tests/test_hang.py::test_hangs"}
+
+
 def test_a_test_that_ends_the_run_has_failed_and_stands_alone_with_it(suite: Suite) -> None:
     suite.sandbox.write("tests/test_ends.py", "import os\n\n\ndef test_ends():\n    os._exit(0)\n")
     result = suite.run(Plan(), timeout_s=60)
