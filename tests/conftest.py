@@ -1,4 +1,4 @@
-"""What tests of every kind share: one PostgreSQL server for all of a run, and a store of its own for each test."""
+"""What tests of every kind share: one PostgreSQL and one Redis server for all of a run, a store of its own for each test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from steersman.testing.postgres import postgres_url
+from steersman.testing.redis import RedisServer
 
 _numbers = count()
 
@@ -17,6 +18,13 @@ def postgres() -> Iterator[str]:
     """The URL of a server."""
     with postgres_url() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server that is there for every test; who ends it starts it again."""
+    with closing(RedisServer()) as server:
+        yield server
 
 
 @pytest.fixture

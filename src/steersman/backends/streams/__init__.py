@@ -1,0 +1,1 @@
+"""Buses on servers: Redis Streams (extra `redis`) and Kafka (extra `kafka`). Each module imports its own client."""
