@@ -20,6 +20,7 @@ from steersman.cli import (
     release,
     store,
     telemetry,
+    trade,
     up,
     versions,
 )
@@ -65,5 +66,6 @@ for group in (
     telemetry,
     personalizer,
     bench,
+    trade,
 ):
     group.register(app)

@@ -9,6 +9,10 @@ pack = Pack(
         "trading/meta-strategy": "steersman.packs.trading.agents.meta_strategy:agent",
         "trading/position-sizing": "steersman.packs.trading.agents.position_sizing:agent",
     },
+    commands={
+        "backtest": "steersman.packs.trading.backtest.command:backtest",
+        "leak": "steersman.packs.trading.backtest.leak:leak",
+    },
     events={
         "signal.generated@1": "steersman.packs.trading.events:SignalGenerated",
         "strategy.chosen@1": "steersman.packs.trading.events:StrategyChosen",

@@ -1,5 +1,6 @@
 """A paper broker: orders are filled at the next bar's open, at a price that costs; positions on credit can be liquidated."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from steersman.core.errors import InvalidInput
@@ -43,18 +44,13 @@ class Costs:
         """Return what trading a value costs beside the price."""
         return abs(value) * self.commission_bps * _BPS
 
-    def interest(self, value: float, margin: float, side: int, share_of_year: float) -> float:
-        """Return what holding a value costs for a time: on what is borrowed, all of it where it is sold short."""
-        borrowed = value if side < 0 else max(value - margin, 0.0)
-        return borrowed * self.borrow_pct / 100.0 * share_of_year
-
 
 @dataclass(kw_only=True, slots=True)
 class Holding:
     """An open position: units of a symbol bought (side 1) or sold short (−1), and the margin that stands for it.
 
-    entry and value are in money, costs what was paid so far. worst: the deepest fall of its worth from its best, by the
-    closes, as a share of its value at the start.
+    entry is a price; margin and costs, what was paid so far, are money. worst: the deepest fall from its best, by closes, as
+    a share of its value at the start.
     """
 
     symbol: str
@@ -64,7 +60,6 @@ class Holding:
     margin: float
     opened: int
     costs: float
-    decisions: tuple[object, ...] = ()
     peak: float = 0.0
     worst: float = 0.0
 
@@ -104,8 +99,12 @@ class Fill:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Closed:
-    """A position that is over. pnl is what it earned after all costs; pnl_pct by its margin; max_drawdown_pct as well."""
+class Exit:
+    """A position that is over: bars and prices of both ends, and what it came to.
+
+    costs and pnl, which is after all costs, are money. move_pct: of the market's price, in the direction of the position.
+    return_pct: pnl by the position's value. max_drawdown_pct: its deepest fall from its best, by its value.
+    """
 
     symbol: str
     side: int
@@ -113,19 +112,18 @@ class Closed:
     closed: int
     entry: float
     exit: float
-    units: float
-    margin: float
     leverage: float
     costs: float
     pnl: float
-    pnl_pct: float
+    move_pct: float
+    return_pct: float
     max_drawdown_pct: float
     why: str
 
 
 @dataclass(kw_only=True)
 class Account:
-    """Money and positions at one broker. `traded` is the value of all fills, `costs` what all of that cost."""
+    """Money and positions at one broker. traded: the value of all fills. paid: all costs so far, those in prices too."""
 
     costs: Costs
     cash: float = 1.0
@@ -149,7 +147,7 @@ class Account:
         self.cash -= commission
         return held
 
-    def close(self, symbol: str, *, bar: int, price: float, why: str) -> Closed:
+    def close(self, symbol: str, *, bar: int, price: float, why: str) -> Exit:
         """Fill the end of a position at a price of a bar."""
         held = self.holdings.pop(symbol)
         got = self.costs.filled(price, -held.side)
@@ -158,25 +156,25 @@ class Account:
         gain = held.gain(got)
         self.cash += gain - commission
         held.mark(got)
-        pnl, leverage = gain - commission - held.costs, held.value / held.margin
-        return Closed(
+        pnl = gain - commission - held.costs
+        asked = held.entry / self.costs.filled(1.0, held.side)
+        return Exit(
             symbol=symbol,
             side=held.side,
             opened=held.opened,
             closed=bar,
             entry=held.entry,
             exit=got,
-            units=held.units,
-            margin=held.margin,
-            leverage=leverage,
+            leverage=held.value / held.margin,
             costs=held.costs + commission,
             pnl=pnl,
-            pnl_pct=100.0 * pnl / held.margin,
-            max_drawdown_pct=100.0 * held.worst * leverage,
+            move_pct=100.0 * held.side * (price / asked - 1.0),
+            return_pct=100.0 * pnl / held.value,
+            max_drawdown_pct=100.0 * held.worst,
             why=why,
         )
 
-    def liquidated(self, symbol: str, *, bar: int, prices: tuple[float, float, float]) -> Closed | None:
+    def liquidated(self, symbol: str, *, bar: int, prices: tuple[float, float, float]) -> Exit | None:
         """Close a position whose margin does not last through a bar's (open, low, high); None where it does.
 
         It is filled at the price at which the margin is used up, or at the open where that is worse already.
@@ -191,12 +189,17 @@ class Account:
         return None
 
     def charge(self, symbol: str, price: float, share_of_year: float) -> None:
-        """Pay the interest of a position for a time."""
+        """Pay the interest of a position for a time: on what was borrowed to buy it, on all of it where it is sold short."""
         held = self.holdings[symbol]
-        interest = self.costs.interest(held.units * price, held.margin, held.side, share_of_year)
+        borrowed = held.units * price if held.side < 0 else max(held.value - held.margin, 0.0)
+        interest = borrowed * self.costs.borrow_pct / 100.0 * share_of_year
         held.costs += interest
         self.cash -= interest
         self.paid += interest
+
+    def worth(self, prices: Mapping[str, float]) -> float:
+        """Return what the account is worth at the prices of all that it holds."""
+        return self.cash + sum(held.gain(prices[symbol]) for symbol, held in self.holdings.items())
 
     def _note(self, bar: int, symbol: str, units: float, price: float, costs: float, why: str) -> None:
         self.fills.append(Fill(bar=bar, symbol=symbol, units=units, price=price, costs=costs, why=why))

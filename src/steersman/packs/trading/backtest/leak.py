@@ -1,0 +1,190 @@
+"""`trade leak`: does anything before a time change when what comes after it does?
+
+A backtest is played on the prices as they are, and again with everything from one bar on changed: shifted by a bar, in
+another order, with noise, or cut off. Signals, states, decisions and fills before that bar must be the same, to the bit;
+one that differs has looked ahead. What is learned on the way is part of it: the agents learn anew in each run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steersman.core.errors import InvalidInput, nearest
+from steersman.core.ports import Progress
+from steersman.packs.trading.backtest.arms import Rule, agents_of
+from steersman.packs.trading.backtest.boosters import Stretch, forecasts
+from steersman.packs.trading.backtest.command import BacktestOptions
+from steersman.packs.trading.backtest.data import Market, read_market
+from steersman.packs.trading.backtest.played import Played
+from steersman.packs.trading.backtest.seen import Seen
+from steersman.packs.trading.backtest.signals import STRATEGIES, Prices, Sides, Signals, signals
+from steersman.packs.trading.backtest.stage import Stage, staged, walked
+
+Row = tuple[int, str, object]
+
+NONE, SHIFT, PERMUTE, NOISE, CUT = "none", "shift", "permute", "noise", "cut"
+TAMPERS = (NONE, SHIFT, PERMUTE, NOISE, CUT)
+PLANTS = ("", "signal", "model", "state", "fill")
+KINDS = ("signals", "states", "decisions", "fills")
+_PRICES = ("open", "high", "low", "close")
+_NOISE = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakOptions(BacktestOptions):
+    """How a backtest is played for the leak test. from_share: where the change begins, as a share of the bars.
+
+    tamper: what is changed from there on. plant: a leak to be planted, so that one can see it caught: rules that know the
+    next bar ("signal"), models trained on the future ("model"), features of it ("state"), fills at a later price ("fill").
+    against: the trace of the run without a change, to compare with.
+    """
+
+    epochs: int = 1
+    from_share: float = 0.7
+    tamper: str = NONE
+    plant: str = ""
+    against: "Trace | None" = None
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("tamper", self.tamper, TAMPERS), ("plant", self.plant, PLANTS)):
+            if value not in known:
+                raise InvalidInput(f"{name}: {value!r} is none.{nearest(value, [each for each in known if each])}")
+        if not 0.0 < self.from_share < 1.0:
+            raise InvalidInput(f"from_share: {self.from_share} must lie between 0 and 1.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """What happened before a bar, by kind: what and when (bar, symbol), and its value, in the order of time."""
+
+    bar: int
+    rows: dict[str, list[Row]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """The first thing of a kind that differs: when, of which symbol, and what it was before and after the change."""
+
+    kind: str
+    day: str
+    symbol: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakRun:
+    """One run. compared: how many things of each kind; leaks: the first difference of each kind, none where all is well."""
+
+    tamper: str
+    since: str
+    compared: dict[str, int]
+    leaks: tuple[Leak, ...]
+    trace: Trace
+
+
+def leak(agent: Callable[[str], Any], options: LeakOptions, progress: Progress) -> LeakRun:
+    """Play one run, and compare it with the trace of another where one is given.
+
+    Raises what `backtest` does, and InvalidInput where the change would begin before anything is tested.
+    """
+    market = read_market(options.data, accept=options.accept)
+    return traced(market, agents_of(agent), options, progress)
+
+
+def traced(market: Market, agents: dict[str, Any], options: LeakOptions, progress: Progress) -> LeakRun:
+    """Play one run of a market that is known, and compare it."""
+    bar = int(options.from_share * len(market))
+    if bar <= options.walk.folds(len(market))[0].first + 1:
+        raise InvalidInput(f"from_share {options.from_share} lies before the first test: nothing could be compared there.")
+    seen = tampered(market, bar, options.tamper, np.random.default_rng([options.seed, 13]))
+    stage = _planted(seen, options, progress)
+    folds = options.walk.folds(len(seen))
+    runs = [walked(stage, folds, agents, options.practice, progress), stage.simulation(Rule()).run(0, len(seen)).played]
+    trace = Trace(bar=bar, rows=dict(zip(KINDS, _rows(stage, runs, bar), strict=True)))
+    return LeakRun(
+        tamper=options.tamper,
+        since=market.day(bar),
+        compared={kind: len(rows) for kind, rows in trace.rows.items()},
+        leaks=() if options.against is None else tuple(differences(options.against, trace, market)),
+        trace=trace,
+    )
+
+
+def tampered(market: Market, bar: int, how: str, rng: np.random.Generator) -> Market:
+    """Return a market whose bars from one on are changed, and those before are not."""
+    if how == CUT:
+        cut: dict[str, Any] = {name: getattr(market, name)[:bar] for name in ("at", *_PRICES)}
+        return replace(market, **cut)
+    late = np.arange(bar, len(market))
+    order = {SHIFT: np.minimum(late + 1, len(market) - 1), PERMUTE: rng.permutation(late)}.get(how, late)
+    factor = np.exp(rng.normal(0.0, _NOISE, (len(late), 1))) if how == NOISE else 1.0
+    changed: dict[str, Any] = {
+        name: np.concatenate([getattr(market, name)[:bar], getattr(market, name)[order] * factor]) for name in _PRICES
+    }
+    return replace(market, **changed)
+
+
+def differences(before: Trace, after: Trace, market: Market) -> Iterator[Leak]:
+    """Yield the first difference of each kind."""
+    for kind in KINDS:
+        for one, other in zip_longest(before.rows[kind], after.rows[kind]):
+            if one != other:
+                yield _leak(kind, one, other, market)
+                break
+
+
+def _leak(kind: str, before: Row | None, after: Row | None, market: Market) -> Leak:
+    rows: tuple[Row | None, ...] = (before, after)
+    bar, symbol = min((row[0], row[1]) for row in rows if row is not None)
+    values = ["nothing" if row is None else str(row[2]) for row in rows]
+    return Leak(kind=kind, day=market.day(bar), symbol=symbol, before=values[0], after=values[1])
+
+
+def _rows(stage: Stage, runs: Sequence[Played], bar: int) -> Iterator[list[Row]]:
+    yield list(_said(stage.signals, stage.market.symbols, bar))
+    decided = [each for run in runs for each in run.decided if each.bar < bar]
+    yield [(each.bar, each.symbol, (each.meta_state, each.sizing_state)) for each in decided]
+    yield [(each.bar, each.symbol, (each.meta, each.side, each.sizing)) for each in decided]
+    fills = [each for run in runs for each in run.fills if each.bar < bar]
+    yield [(each.bar, each.symbol, (each.units, each.price, each.costs, each.why)) for each in fills]
+
+
+def _said(said: Signals, symbols: Sequence[str], bar: int) -> Iterator[Row]:
+    """Yield all that is said at each bar before one, NaN as None, which is equal to itself."""
+    columns: dict[str, NDArray[Any]] = {**said.sides, **said.forecasts, "confidence": said.confidence}
+    for at in range(bar):
+        for column, symbol in enumerate(symbols):
+            values = {name: float(each[at, column]) for name, each in columns.items()}
+            yield at, symbol, {name: None if np.isnan(value) else value for name, value in values.items()}
+
+
+def _planted(market: Market, options: LeakOptions, progress: Progress) -> Stage:
+    """Return the stage, with the leak that is to be planted, if one is."""
+    plant = options.plant
+    if plant in ("signal", "model"):
+        stretches = options.walk.stretches(len(market))
+        known = len(market) if plant == "model" else 0
+        stretches = [Stretch(known=max(each.known, known), first=each.first, last=each.last) for each in stretches]
+        rules = {name: _ahead(rule) for name, rule in STRATEGIES.items()} if plant == "signal" else STRATEGIES
+        said = signals(market, forecasts(market, stretches, progress.step), rules)
+        return Stage(market=market, signals=said, seen=Seen(market), terms=options.terms)
+    stage = staged(market, options.walk, options.terms, progress)
+    if plant == "state":
+        return replace(stage, seen=Seen(market, ahead=1))
+    later = np.concatenate([market.open[1:], market.open[-1:]])
+    return replace(stage, market=replace(market, open=later)) if plant == "fill" else stage
+
+
+def _ahead(rule: Callable[[Prices], Sides]) -> Callable[[Prices], Sides]:
+    """Return a rule that says a bar too early what it says."""
+
+    def early(prices: Prices) -> Sides:
+        said = rule(prices)
+        return np.concatenate([said[1:], said[-1:]])
+
+    return early
