@@ -31,7 +31,7 @@ class Listener:
         self.heard: dict[str, list[dict[str, Any]]] = {}
         self.tried: dict[str, int] = {}
         self.events = 0
-        self.not_wanted: set[CodeType] = set()
+        self.not_wanted: dict[int, CodeType] = {}  # by identity: equal code may stand in another file
         self.made: dict[int, tuple[Any, str, set[tuple[str, str]]]] = {}
         self.writer = Writer(self.made)
 
@@ -55,12 +55,12 @@ class Listener:
         if event != "call":
             return
         code = frame.f_code
-        if code in self.not_wanted:  # looked up before all else: a suite may make millions of calls
+        if id(code) in self.not_wanted:  # looked up before all else: a suite may make millions of calls
             return
         key = f"{code.co_filename}:{code.co_firstlineno}"
         named = self.functions.get(key)
         if named is None or self.tried.get(key, 0) >= (_OBJECTS if named[1].endswith("__init__") else _TRIED):
-            self.not_wanted.add(code)
+            self.not_wanted[id(code)] = code
             return
         self.tried[key] = self.tried.get(key, 0) + 1
         sys.setprofile(None)  # what is looked at may be written in the project's own code
