@@ -64,7 +64,7 @@ class Workbench:
     def carry_out(self, action: Mapping[str, Choice], change: Change, *, timeout_s: float) -> Attempt:
         """Run the suite as the action says and measure what came of it."""
         tests = self.reference.collected
-        chosen = self.selector.select(str(action["selection"]), change, tests, self.orders.history.failing)
+        chosen = self.selector.select(str(action["selection"]), change, tests, self.orders.history.failing(tests))
         plan = Plan(
             order=self.orders.ordered(str(action["order"]), change, [name for name in tests if name in chosen.tests]),
             whole=chosen.whole,
@@ -80,13 +80,13 @@ class Workbench:
 
     def _state(self, change: Change, time_left_s: float) -> dict[str, Scalar]:
         tools = self._sandbox.project.tools
-        reference = self.reference
+        reference, history = self.reference, self.orders.history
         return {
             "tests": len(reference.collected),
             "duration_s": reference.wall_s,
             "cores": cores(),
-            "flaky_rate": self.orders.history.flaky_rate,
-            "previous_failures": len(self.orders.history.failing),
+            "flaky_rate": history.flaky_rate(reference.collected),
+            "previous_failures": len(history.failing(reference.collected)),
             "changed_files": len(change.lines) + len(change.whole_files),
             "changed_lines": sum(len(lines) for lines in change.lines.values()),
             "complexity": self._complexity,

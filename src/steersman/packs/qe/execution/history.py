@@ -1,6 +1,6 @@
 """What earlier cycles showed of each test, flaky failures included. Nothing of the present cycle can be asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,20 +53,18 @@ class History:
             raise Conflict(f"the history has seen cycle {self._observed}; it cannot rank for cycle {cycle}.")
         return self._past
 
-    @property
-    def failing(self) -> frozenset[str]:
-        """The tests that failed when they last ran."""
-        names = [*self._past.names]
+    def failing(self, tests: Collection[str]) -> frozenset[str]:
+        """Return which of these tests, those that there are now, failed when they last ran."""
+        names = [name for name in tests if name in self._past.names]
         failed = self._past.of(self._past.places(names)).features[:, _FAILED_LAST]
         return frozenset(name for name, each in zip(names, failed.tolist(), strict=True) if each)
 
-    @property
-    def flaky_rate(self) -> float:
-        """The share of the known tests that were ever seen to be flaky.
+    def flaky_rate(self, tests: Collection[str]) -> float:
+        """Return the share of these tests, those that there are now, that were ever seen to be flaky.
 
         It does not fade: a policy that runs few tests sees little flakiness, which says nothing about the suite.
         """
-        return len(self._flaky) / max(len(self._past.names), 1)
+        return len(self._flaky.intersection(tests)) / max(len(tests), 1)
 
     def state(self) -> State:
         """Return all that was observed, as arrays; the cycles of a history that takes it up begin anew."""
