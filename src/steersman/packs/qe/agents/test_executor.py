@@ -241,6 +241,7 @@ class SuiteExecutor:
         """Change the copy, and return the state. The first time, the suite is measured and faults are looked for."""
         if self._world is None:
             self._world = self._prepare(site)
+        self._world.generator = site.generator
         self._change = self._world.next(self._cycle)
         self._cycle += 1
         return self._bench.begin(self._change, site.reference, site.timeout_s)

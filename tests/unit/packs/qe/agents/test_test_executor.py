@@ -170,3 +170,15 @@ def test_no_fault_is_looked_for_when_the_budget_is_used_up(shop_project: Path, p
     late = open_site(project, seed=0, timeout_s=60.0, progress=progress, evidence=evidence, deadline=over)
     with late as site, pytest.raises(DeadlineExceeded, match="on a single fault"):
         SuiteExecutor().look(site)
+
+
+def test_what_a_round_plants_follows_from_its_number(shop_project: Path, progress: Lines) -> None:
+    skill, planted = SuiteExecutor(), []
+    with open_site(discover(shop_project), seed=0, timeout_s=60.0, progress=progress) as site:
+        skill.look(site)
+        for number in (3, 4, 5, 3, 4, 5):
+            site.begin(number)
+            skill.look(site)
+            planted.append([each.name for each in skill._change.faults])
+    assert planted[:3] == planted[3:]
+    assert any(planted)
