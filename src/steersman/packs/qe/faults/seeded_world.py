@@ -13,7 +13,7 @@ from steersman.core.ports import Progress
 from steersman.packs.qe.faults.change import ActiveFault, Change
 from steersman.packs.qe.faults.mutation import Fault, candidates, harmless_edit, is_valid, sample
 from steersman.packs.qe.faults.screening import Pool, screen
-from steersman.packs.qe.project.discovery import Project
+from steersman.packs.qe.project.discovery import Project, read_source
 from steersman.packs.qe.project.reference import Reference
 from steersman.packs.qe.project.sandbox import Sandbox
 from steersman.packs.qe.project.suite import cores, memory_available_mb
@@ -196,7 +196,7 @@ def build_pool(
     for file in project.sources:
         if coverage.available and not coverage.tests_of_file(file):
             continue
-        texts[file] = (project.root / file).read_bytes().decode("utf-8", errors="replace")
+        texts[file] = read_source(project.root / file)
         found += [each for each in candidates(file, texts[file]) if _worth_trying(each, reference)]
     chosen = [each for each in sample(generator, found, 4 * target) if is_valid(each, texts[each.file])]
     progress.phase(f"finding {target} faults that the suite can see", target)

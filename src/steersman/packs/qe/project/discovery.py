@@ -169,6 +169,15 @@ def python_files(root: Path) -> Iterator[str]:
                 yield (here / name).relative_to(root).as_posix()
 
 
+def read_source(path: Path) -> str:
+    """Return the text of a source file as everything here counts its characters: no BOM, line ends as they are.
+
+    What is no UTF-8 is replaced.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        return stream.read()
+
+
 def module_name(file: str, source_root: str = "") -> str:
     """Return the dotted import name of a source file: "src/a/b.py" under "src" is "a.b"."""
     inner = file.removeprefix(f"{source_root}/") if source_root else file

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steersman.core.errors import InvalidInput, StoreError
-from steersman.packs.qe.project.discovery import Project, is_left_out
+from steersman.packs.qe.project.discovery import Project, is_left_out, read_source
 from steersman.packs.qe.project.process import end_strays, run_group
 
 _MARGIN_BYTES = 32 * 1024 * 1024
@@ -63,9 +63,8 @@ class Sandbox:
         }
 
     def read(self, file: str) -> str:
-        """Return the text of a file of the copy; what is no UTF-8 in it is replaced."""
-        with (self.root / file).open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            return stream.read()
+        """Return the text of a file of the copy, as `read_source` does."""
+        return read_source(self.root / file)
 
     def write(self, file: str, text: str) -> None:
         """Replace a file of the copy."""
