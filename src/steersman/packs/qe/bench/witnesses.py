@@ -58,7 +58,7 @@ class Witnesses:
         heard = Heard()
         try:
             with heard.listening(self._site, targets):
-                self.cpu_s += self._site.suite.run(Plan(), timeout_s=self._site.timeout_s).cpu_s
+                self.cpu_s += self._site.suite.run(Plan(), timeout_s=min(self._site.timeout_s, self._left_s)).cpu_s
         except SteersmanError as error:
             self._site.progress.note(f"the tests tell no calls: {error}")
         return heard
@@ -97,12 +97,16 @@ class Witnesses:
             return self._record(calls)
 
     def _record(self, calls: Sequence[Call]) -> tuple[Recorded, ...]:
-        recording = record(self._site, calls, limit_s=_LIMIT_S)
+        recording = record(self._site, calls, limit_s=min(_LIMIT_S, self._left_s))
         self.cpu_s += recording.cpu_s
         return recording.calls
 
+    @property
+    def _left_s(self) -> float:
+        return max(self._deadline - time.monotonic(), 0.0)
+
     def _in_time(self) -> bool:
-        return time.monotonic() < self._deadline
+        return self._left_s > 0.0
 
 
 def _distance(target: Target, faults: Sequence[Fault]) -> int:
