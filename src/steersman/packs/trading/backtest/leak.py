@@ -147,10 +147,10 @@ def _leak(kind: str, before: Row | None, after: Row | None, market: Market) -> L
 
 def _rows(stage: Stage, runs: Sequence[Played], bar: int) -> Iterator[list[Row]]:
     yield list(_said(stage.signals, stage.market.symbols, bar))
-    decided = [each for run in runs for each in run.decided if each.bar < bar]
+    decided = sorted((each for run in runs for each in run.decided if each.bar < bar), key=lambda each: each.bar)
     yield [(each.bar, each.symbol, (each.meta_state, each.sizing_state)) for each in decided]
     yield [(each.bar, each.symbol, (each.meta, each.side, each.sizing)) for each in decided]
-    fills = [each for run in runs for each in run.fills if each.bar < bar]
+    fills = sorted((each for run in runs for each in run.fills if each.bar < bar), key=lambda each: each.bar)
     yield [(each.bar, each.symbol, (each.units, each.price, each.costs, each.why)) for each in fills]
 
 
