@@ -18,7 +18,7 @@ from steersman.packs.qe.fleet.learning import lowest, rule, single_step
 from steersman.packs.qe.fleet.site import Site
 from steersman.packs.qe.fleet.skill import Worked
 from steersman.packs.qe.plants.requirement_gaps import PlantedRequirements, plant_requirements
-from steersman.packs.qe.project.discovery import is_left_out
+from steersman.packs.qe.project.discovery import project_files
 from steersman.packs.qe.tools import requirements_text as rules
 from steersman.packs.qe.tools.requirements_text import SUFFIXES, Gap, Requirement, read_docstrings, read_requirements
 from steersman.packs.qe.tools.run import has
@@ -235,12 +235,11 @@ def _text_files(site: Site) -> list[str]:
     """Return the texts of the project that may hold requirements: in its root, in docs and requirements, and features."""
     root = site.sandbox.root
     found = []
-    for path in sorted(root.rglob("*")):
+    for path in sorted(project_files(root)):
         inside = path.relative_to(root)
         place = len(inside.parts) == 1 or inside.parts[0] in ("docs", "doc", "requirements", "features", "specs")
         wanted = path.suffix in SUFFIXES and not path.name.startswith(("requirements", "LICENSE", "CHANGELOG"))
-        left_out = any(is_left_out(each, root) for each in path.parents if root in each.parents)
-        if wanted and path.is_file() and (place or path.suffix == ".feature") and not left_out:
+        if wanted and path.is_file() and (place or path.suffix == ".feature"):
             found.append(inside.as_posix())
     return found
 

@@ -153,20 +153,23 @@ def ask_tools(interpreter: str) -> Tools:
     return Tools(interpreter=interpreter, **found)
 
 
-def is_left_out(folder: Path, root: Path) -> bool:
+def _is_left_out(folder: Path, root: Path) -> bool:
     """Return whether a folder is no part of the project: caches, virtual environments, version control, build output."""
     on_top = folder.parent == root and folder.name in _LEFT_OUT_ON_TOP and not os.path.exists(folder / "__init__.py")
     return folder.name in LEFT_OUT or on_top or os.path.exists(folder / "pyvenv.cfg")  # False where it may not be read
 
 
-def python_files(root: Path) -> Iterator[str]:
-    """Yield the Python files that belong to a project, relative to its root."""
+def project_files(root: Path) -> Iterator[Path]:
+    """Yield the files that belong to a project, folder by folder; what lies behind linked folders is left out."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
-        folders[:] = sorted(each for each in folders if not is_left_out(here / each, root))
-        for name in names:
-            if name.endswith(".py"):
-                yield (here / name).relative_to(root).as_posix()
+        folders[:] = sorted(each for each in folders if not _is_left_out(here / each, root))
+        yield from (here / name for name in sorted(names))
+
+
+def python_files(root: Path) -> Iterator[str]:
+    """Yield the Python files that belong to a project, relative to its root."""
+    return (each.relative_to(root).as_posix() for each in project_files(root) if each.name.endswith(".py"))
 
 
 def read_source(path: Path) -> str:
@@ -218,7 +221,7 @@ def _packages(root: Path) -> tuple[str, tuple[str, ...]]:
     names = [
         each.parent.name
         for each in sorted(top.glob("*/__init__.py"))
-        if each.parent.name not in _TEST_FOLDERS | _NOT_PACKAGES and not is_left_out(each.parent, root)
+        if each.parent.name not in _TEST_FOLDERS | _NOT_PACKAGES and not _is_left_out(each.parent, root)
     ]
     names += [
         each.stem

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steersman.core.errors import InvalidInput, StoreError
-from steersman.packs.qe.project.discovery import Project, is_left_out, read_source
+from steersman.packs.qe.project.discovery import Project, project_files, read_source
 from steersman.packs.qe.project.process import end_strays, run_group
 
 _MARGIN_BYTES = 32 * 1024 * 1024
@@ -184,13 +184,9 @@ def _copy(source: Path, target: Path) -> None:
 
 def _files(source: Path) -> Iterator[tuple[Path, Path]]:
     """Yield the regular files to copy. Linked folders are left out: writing through them would leave the sandbox."""
-    for folder, folders, names in os.walk(source):
-        here = Path(folder)
-        folders[:] = [each for each in folders if not is_left_out(here / each, source)]
-        for name in names:
-            path = here / name
-            if path.is_file() and not name.endswith((".pyc", ".pyo")):
-                yield path, path.relative_to(source)
+    for path in project_files(source):
+        if path.is_file() and not path.name.endswith((".pyc", ".pyo")):
+            yield path, path.relative_to(source)
 
 
 def _size(path: Path) -> int:

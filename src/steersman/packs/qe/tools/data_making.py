@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from steersman.packs.qe.project.discovery import is_left_out
+from steersman.packs.qe.project.discovery import project_files
 from steersman.packs.qe.tools.schemas import Field, Model, read_json
 from steersman.packs.qe.tools.values import Kind, Source, plain
 
@@ -137,11 +137,10 @@ _FORMS: dict[str, Any] = {
 def records_in(root: Path) -> list[Record]:
     """Return the records in the JSON and CSV files of a folder: old data, at most some hundred from each file."""
     found: list[Record] = []
-    for path in sorted((*root.rglob("*.json"), *root.rglob("*.csv"))):
-        if not any(is_left_out(each, root) for each in path.parents if each.is_relative_to(root) and each != root):
-            document = read_json(path) if path.suffix == ".json" else _csv(path)
-            rows = document if isinstance(document, list) else []
-            found += [each for each in rows if isinstance(each, dict)][:_MOST_RECORDS]
+    for path in sorted(each for each in project_files(root) if each.suffix in (".json", ".csv")):
+        document = read_json(path) if path.suffix == ".json" else _csv(path)
+        rows = document if isinstance(document, list) else []
+        found += [each for each in rows if isinstance(each, dict)][:_MOST_RECORDS]
     return found
 
 

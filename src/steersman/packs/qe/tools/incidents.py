@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from steersman.packs.qe.fleet.findings import SEVERITIES, Severity
-from steersman.packs.qe.project.discovery import is_left_out, module_name
+from steersman.packs.qe.project.discovery import module_name, project_files
 
 _LEVEL = re.compile(r"\b(CRITICAL|FATAL|ERROR|WARNING|INFO|DEBUG)\b")
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\S+)')
@@ -57,11 +57,10 @@ class _Frame:
 def incident_files(root: Path) -> list[str]:
     """Return the logs below a root, and what lies in a folder "incidents", relative to the root."""
     found = []
-    for path in sorted(root.rglob("*")):
+    for path in sorted(project_files(root)):
         inside = path.relative_to(root)
-        left_out = any(is_left_out(each, root) for each in path.parents if root in each.parents)
         wanted = path.suffix == ".log" or ("incidents" in inside.parts[:-1] and path.suffix in (".json", ".txt"))
-        if wanted and path.is_file() and not left_out:
+        if wanted and path.is_file():
             found.append(inside.as_posix())
     return found
 

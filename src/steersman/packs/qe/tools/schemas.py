@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from steersman.packs.qe.project.discovery import is_left_out, module_name
+from steersman.packs.qe.project.discovery import module_name, project_files
 from steersman.packs.qe.project.sandbox import Sandbox
 from steersman.packs.qe.tools.values import Kind, kind_of, plain
 
@@ -209,9 +209,7 @@ def _bounded(field: Field, bounds: Iterable[tuple[str, float]]) -> Field:
 
 
 def _json_schemas(root: Path) -> Iterator[Model]:
-    for path in sorted(root.rglob("*.json")):
-        if any(is_left_out(each, root) for each in path.parents if each.is_relative_to(root) and each != root):
-            continue
+    for path in sorted(each for each in project_files(root) if each.suffix == ".json"):
         schema = read_json(path)
         if isinstance(schema, dict) and schema.get("type") == "object" and isinstance(schema.get("properties"), dict):
             required = set(schema.get("required", ()))

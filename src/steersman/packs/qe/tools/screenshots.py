@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from steersman.core.errors import InvalidInput
-from steersman.packs.qe.project.discovery import is_left_out
+from steersman.packs.qe.project.discovery import project_files
 from steersman.packs.qe.tools.run import run_tool
 
 DESK, PHONE = (1280, 800), (390, 844)
@@ -94,16 +94,12 @@ def browser() -> str:
 def pages(root: Path) -> dict[str, str]:
     """Return the texts of up to five whole pages below a folder that have no variables of a template, by file."""
     found: dict[str, str] = {}
-    for folder, folders, names in os.walk(root):
-        here = Path(folder)
-        folders[:] = sorted(each for each in folders if not is_left_out(here / each, root))
-        for name in sorted(names):
-            path = here / name
-            if path.suffix.lower() not in (".html", ".htm") or path.stat().st_size > _MOST_BYTES:
-                continue
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if "<body" in text.lower() and not any(each in text for each in _VARIABLES):
-                found[path.relative_to(root).as_posix()] = text
+    for path in project_files(root):
+        if path.suffix.lower() not in (".html", ".htm") or path.stat().st_size > _MOST_BYTES:
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if "<body" in text.lower() and not any(each in text for each in _VARIABLES):
+            found[path.relative_to(root).as_posix()] = text
     return dict(list(found.items())[:_MOST_PAGES])
 
 
