@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import Progress
 from steersman.packs.qe.faults.change import ActiveFault, Change
+from steersman.packs.qe.fleet.progress import Silent
 from steersman.packs.qe.project.reference import Reference, measure_reference
 from steersman.packs.qe.project.sandbox import Sandbox
 from steersman.packs.qe.project.suite import Suite
@@ -48,7 +49,7 @@ class GitWorld:
             check_out(self.sandbox, commit, parent)
             self._at += 1
             try:
-                self._after = measure_reference(self.suite, timeout_s=self.timeout_s, progress=_Silent())
+                self._after = measure_reference(self.suite, timeout_s=self.timeout_s, progress=Silent())
             except InvalidInput as error:
                 self._passed_over += 1
                 self.progress.note(f"commit {commit[:10]} passed over: {str(error)[:200]}")
@@ -89,12 +90,6 @@ class GitWorld:
             return self.sandbox.read(file)
         except (OSError, ValueError):
             return ""
-
-
-class _Silent:
-    def phase(self, title: str, total: int | None = None) -> None: ...
-    def step(self, text: str, amount: int = 1) -> None: ...
-    def note(self, text: str) -> None: ...
 
 
 def open_git_world(sandbox: Sandbox, suite: Suite, *, cycles: int, timeout_s: float, progress: Progress) -> GitWorld:

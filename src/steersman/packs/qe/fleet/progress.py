@@ -1,4 +1,4 @@
-"""Progress of a run in which agents tell of their own work: only the run itself has phases and steps."""
+"""Progress of a run in which agents tell of their own work, so that only the run itself has phases, or which is silent."""
 
 import threading
 
@@ -33,3 +33,16 @@ class Watched:
         """Tell of a step of the run that is done."""
         with self._lock:
             self._progress.step(text)
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def phase(self, title: str, total: int | None = None) -> None:
+        """Say nothing."""
+
+    def step(self, text: str, amount: int = 1) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""

@@ -12,6 +12,7 @@ from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.core.ports import Progress
 from steersman.packs.qe.bench.faults import FaultOptions, FaultReport, faults
 from steersman.packs.qe.faults.fate import Judged
+from steersman.packs.qe.fleet.progress import Silent
 
 Make = Callable[[Path, Mapping[str, str]], Path]
 SOURCE = '''class Basket:
@@ -75,13 +76,7 @@ def run(root: Path, **options: Any) -> FaultReport:
     def no_agent(name: str) -> Any:
         raise AssertionError(name)
 
-    return faults(no_agent, FaultOptions(path=str(root), git=False, **options), _Silent())
-
-
-class _Silent:
-    def phase(self, title: str, total: int | None = None) -> None: ...
-    def step(self, text: str, amount: int = 1) -> None: ...
-    def note(self, text: str) -> None: ...
+    return faults(no_agent, FaultOptions(path=str(root), git=False, **options), Silent())
 
 
 def one(report: FaultReport, line: int, after: str) -> Judged:
