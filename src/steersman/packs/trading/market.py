@@ -74,6 +74,7 @@ class History:
     """The last bars of one symbol."""
 
     bars: list[Bar] = field(default_factory=list)
+    _last: tuple[Bar, Features] | None = field(default=None, repr=False)
 
     def add(self, bars: Iterable[Bar]) -> None:
         """Append the bars that are newer than what is there; others are known already. Raises InvalidInput out of order."""
@@ -89,4 +90,8 @@ class History:
         """Return the features as of a time (unix seconds): of later bars nothing is seen."""
         known = bisect_right(self.bars, finite(at, name="at"), key=lambda bar: bar.at)
         seen = self.bars[max(known - WINDOW, 0) : known]
-        return features(np.array([(each.high, each.low, each.close) for each in seen]).reshape(-1, 3))
+        if not seen:
+            return Features()
+        if self._last is None or self._last[0] is not seen[-1]:  # both agents ask about the same bar
+            self._last = (seen[-1], features(np.array([(each.high, each.low, each.close) for each in seen])))
+        return self._last[1]

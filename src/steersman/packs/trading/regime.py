@@ -5,7 +5,6 @@ alone, each label by the bars up to its own.
 """
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -29,7 +28,16 @@ def efficiency_ratio(close: Floats) -> Floats:
 
 def channel(high: Floats, low: Floats) -> tuple[Floats, Floats]:
     """Return the highest high and the lowest low of the 20 bars before each bar, from the 21st on (Donchian)."""
-    return sliding_window_view(high[:-1], SPAN).max(axis=1), sliding_window_view(low[:-1], SPAN).min(axis=1)
+    return _sliding(np.maximum, high[:-1]), _sliding(np.minimum, low[:-1])
+
+
+def _sliding(pick: np.ufunc, values: Floats) -> Floats:
+    """Return what `pick` picks of each 20 values in a row, by picking of two shorter stretches until they are as long."""
+    width = 1
+    while width < SPAN:
+        step = min(width, SPAN - width)
+        values, width = pick(values[:-step], values[step:]), width + step
+    return values
 
 
 def regimes(high: Floats, low: Floats, close: Floats) -> list[str]:

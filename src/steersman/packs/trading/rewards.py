@@ -109,6 +109,7 @@ def bandit(dimensions: int) -> dict[str, Mapping[str, object]]:
     return {
         "influence": {"mode": "off", "confidence": 0.65, "stale_s": 600.0, "cooldown_s": 30.0},
         "learning": {"gamma": 0.0, "alpha": 1.0 / dimensions, "alpha_schedule": "visits", "alpha_floor": 0.01},
+        "exploration": {"epsilon": 0.3, "decay": 0.9997, "floor": 0.05},
         "serving": {"cold_visits": 5},
         "episodes": {"max_steps": 1, "reward_wait_s": 2_592_000.0, "accept_until_s": 7_776_000.0},
     }
