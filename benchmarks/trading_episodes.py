@@ -100,7 +100,7 @@ def dict_episode() -> Episode:
 
 
 def measure(episodes: int) -> dict[str, dict[str, float]]:
-    """Return p50, p99 and the median time of the processor of each in µs; they take turns, so that drift of the machine meets both alike."""
+    """Return the figures of each; they take turns, so that drift of the machine meets both alike."""
     with Steersman.open("memory:", settings=LIVE) as steersman:
         contenders = {"dict of dict (floor)": dict_episode(), "Steersman": steersman_episode(steersman)}
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
@@ -129,9 +129,8 @@ def main() -> None:
         print(json.dumps(rows, indent=2))
         return
     version = sys.version.split()[0]
-    print(
-        f"{'an episode of one of 100 symbols':<40} {'p50 µs':>8} {'p99 µs':>8} {'processor µs':>13}   {options.episodes} each, Python {version}"
-    )
+    print(f"{'an episode of one of 100 symbols':<40} {'p50 µs':>8} {'p99 µs':>8} {'processor µs':>13}", end="   ")
+    print(f"{options.episodes} each, Python {version}")
     for name, each in rows.items():
         print(f"{name:<40} {each['p50_us']:>8.1f} {each['p99_us']:>8.1f} {each['processor_us']:>13.1f}")
     floor, ours = (each["processor_us"] for each in rows.values())
