@@ -4,10 +4,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from steersman.core.errors import StoreError
 from steersman.core.ports import Delivery
 from steersman.core.streams import check_entries, check_stream, dead_letters
+
+_numbers = count()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -81,14 +84,17 @@ class MemoryBus:
         *,
         broker: MemoryBroker | None = None,
         group: str = "steersman",
-        consumer: str = "one",
+        consumer: str = "",
         idle_s: float = 60.0,
     ) -> None:
-        """streams: to take from. idle_s: after how long without an acknowledgement an entry comes again."""
+        """streams: to take from. consumer: its name; "" for one of its own.
+
+        idle_s: after how long without an acknowledgement an entry comes again.
+        """
         self.broker = broker or MemoryBroker()
         self._streams = [check_stream(each) for each in streams]
         self._group = group
-        self._consumer = consumer
+        self._consumer = consumer or f"consumer {next(_numbers)}"
         self._idle_s = idle_s
 
     def publish(self, stream: str, entries: Sequence[tuple[str, bytes]]) -> None:

@@ -25,13 +25,16 @@ class Server:
         try:
             where = urlsplit(url)
             self.shown = f"{where.scheme}://{where.hostname}:{where.port or 6379}{where.path}"
-            again = Retry(
-                NoBackoff(), 1, (exceptions.ConnectionError,)
-            )  # what was connected before an outage is found out by its first use
-            pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=CONNECT_S, socket_timeout=ANSWER_S, retry=again)
-        except ValueError as error:
+            pool = redis.ConnectionPool.from_url(
+                url,
+                socket_connect_timeout=CONNECT_S,
+                socket_timeout=ANSWER_S,
+                retry=Retry(NoBackoff(), 1, (exceptions.ConnectionError,)),  # an outage shows in the next use alone
+            )
+            pool.connection_kwargs.update(protocol=2, decode_responses=False)  # one shape of answers, bytes in them
+            pool.connection_class(**pool.connection_kwargs)  # which refuses options that it does not know
+        except (TypeError, ValueError) as error:
             raise InvalidInput(f"cannot read the URL of Redis: {error}. Use redis://HOST:PORT/DATABASE.") from error
-        pool.connection_kwargs.update(protocol=2, decode_responses=False)  # one shape of answers, bytes in them
         self.client = redis.Redis(connection_pool=pool)
         self._keeps = keeps
         self._checked = False

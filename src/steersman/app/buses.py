@@ -1,0 +1,56 @@
+"""Buses: where a URL leads, by which client."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from steersman.backends.memory import MemoryBroker, MemoryBus
+from steersman.core.errors import InvalidInput, nearest
+from steersman.core.ports import Bus
+
+_SCHEMES = ("memory", "redis", "rediss", "kafka")
+_BROKER = MemoryBroker()
+_MOST_PARTITIONS = 256
+
+
+def open_bus(url: str, streams: Sequence[str] = (), *, group: str = "steersman", idle_s: float = 30.0) -> Bus:
+    """Return one consumer of a group on the bus behind a URL; nothing is connected before its first use.
+
+    url: `redis://HOST:PORT/DATABASE` (`rediss` with TLS), `kafka://HOST:PORT,HOST:PORT`, or `memory:`, which is one bus for
+    all of the process. Of Redis, `?durable=no` accepts a server that may lose what it has acknowledged, and `?partitions=8`
+    says how many a new stream has; further options are those of redis-py or of librdkafka. idle_s: after how long without
+    an acknowledgement an entry comes again. Raises InvalidInput.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        return MemoryBus(streams, broker=_BROKER, group=group, idle_s=idle_s)
+    if scheme in ("redis", "rediss"):
+        bare, ours = _redis_options(url)
+        redis: Bus = _client("redis", "RedisBus")(bare, streams, group=group, idle_s=idle_s, **ours)
+        return redis
+    if scheme == "kafka":
+        kafka: Bus = _client("kafka", "KafkaBus")(url, streams, group=group, idle_s=idle_s)
+        return kafka
+    raise InvalidInput(f"no bus for {url.partition('?')[0]!r}.{nearest(scheme, _SCHEMES)}")
+
+
+def _redis_options(url: str) -> tuple[str, dict[str, Any]]:
+    """Return a URL of Redis without what is ours in it, and that by itself. Raises InvalidInput."""
+    where = urlsplit(url)
+    options = dict(parse_qsl(where.query, keep_blank_values=True))
+    durable, partitions = options.pop("durable", "yes"), options.pop("partitions", "4")
+    if durable not in ("yes", "no"):
+        raise InvalidInput(f"durable={durable}: say yes or no.")
+    if not (partitions.isdecimal() and 1 <= int(partitions) <= _MOST_PARTITIONS):
+        raise InvalidInput(f"partitions={partitions}: from 1 to {_MOST_PARTITIONS}.")
+    bare = where._replace(query=urlencode(options)).geturl()
+    return bare, {"durable": durable == "yes", "partitions": int(partitions)}
+
+
+def _client(name: str, bus: str) -> Any:
+    """Return the bus of a client that is an extra. Raises InvalidInput where that is not installed."""
+    try:
+        return getattr(import_module(f"steersman.backends.streams.{name}_bus"), bus)
+    except ImportError as error:
+        raise InvalidInput(f"{name.capitalize()} needs its client: pip install 'steersman[{name}]' ({error}).") from error
