@@ -104,8 +104,13 @@ def test_a_suite_that_hangs_is_killed(command: Callable[..., Any], project: Path
     assert "5 s" in done.err
 
 
+def test_a_budget_is_a_time_as_everywhere(command: Callable[..., Any], project: Path) -> None:
+    done = command("bench", "test-executor", str(project), "--python", sys.executable, "--budget", "soon")
+    assert (done.code, "'soon' is no time" in done.err) == (3, True), done.err
+
+
 def test_an_interpreter_that_is_not_there_is_told(command: Callable[..., Any], project: Path) -> None:
-    done = command("bench", "test-executor", str(project), "--python", "/no/such/python")
+    done = command("bench", "test-executor", str(project), "--python", "/no/such/python", "--budget", "10m")
     assert done.code in (3, 6)
     assert "/no/such/python" in done.err
 

@@ -14,7 +14,16 @@ from steersman.cli.output import (
     show_json,
     show_table,
 )
-from steersman.cli.qe import ProjectStoreOption, PythonOption, QuietOption, SeedOption, project_store, reported, words
+from steersman.cli.qe import (
+    ProjectStoreOption,
+    PythonOption,
+    QuietOption,
+    SeedOption,
+    project_store,
+    reported,
+    seconds,
+    words,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +51,7 @@ def executor(
     git: Annotated[bool, typer.Option("--git", help="Walk the project's own commits instead of seeded faults.")] = False,
     python: PythonOption = "",
     timeout: Annotated[float, typer.Option(help="Limit for one run of the suite, in seconds.")] = 600.0,
-    budget: Annotated[float, typer.Option(help="Limit for all cycles, in seconds (0: none).")] = 0.0,
+    budget: Annotated[str, typer.Option(help="Limit for all cycles: seconds, or 10m, or 1h (0: none).")] = "0",
     store: ProjectStoreOption = None,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
@@ -56,7 +65,7 @@ def executor(
         "git": git,
         "python": python,
         "timeout_s": timeout,
-        "budget_s": budget,
+        "budget_s": seconds(budget),
     }
     _command("test-executor", options, store or project_store(path), settings, seed, quiet=quiet, json=json)
 
