@@ -56,7 +56,7 @@ def read(sandbox: Sandbox, path: str) -> Corpus:
     try:
         faults = [Fault(**{name: each["fault"][name] for name in _NAMES}) for each in entries]
     except (KeyError, TypeError) as error:
-        raise InvalidInput(f"{path} is no report of the fault bench: a fault lacks {error}.") from error
+        raise _no_report(path, f"a fault in it lacks one of {', '.join(_NAMES)}") from error
     unfit = sorted(
         {each.file for each in faults if each.file not in texts or kept.get(each.file) != _digest(texts[each.file])}
     )
@@ -71,11 +71,19 @@ def read(sandbox: Sandbox, path: str) -> Corpus:
 def _entries(path: str) -> tuple[list[Any], Mapping[str, str]]:
     try:
         document = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-        return list(document["faults"]), dict(document["digests"])
     except OSError as error:
         raise NotFound(f"cannot read {path}: {error.strerror}. Write it by `steersman bench faults PATH --json`.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{path} is no report of the fault bench, as `--json` prints it: {error!r}.") from error
+    except ValueError as error:
+        raise _no_report(path, f"it is no JSON ({error})") from error
+    found = document if isinstance(document, dict) else {}
+    entries, digests = found.get("faults"), found.get("digests")
+    if not isinstance(entries, list) or not isinstance(digests, dict):
+        raise _no_report(path, "it has no list of faults, or no digests of their files")
+    return entries, digests
+
+
+def _no_report(path: str, why: str) -> InvalidInput:
+    return InvalidInput(f"{path} is no report of the fault bench, as `steersman bench faults PATH --json` prints it: {why}.")
 
 
 def _fits(fault: Fault, text: str) -> bool:

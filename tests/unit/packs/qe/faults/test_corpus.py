@@ -66,11 +66,24 @@ def test_a_fault_that_does_not_fit_is_refused(sandbox: Sandbox, tmp_path: Path, 
         read(sandbox, written(tmp_path / "kept.json", draw(sandbox, count=3, seed=3), **changed))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"faults": 3, "digests": {}}', '{"faults": [{}], "digests": {}}'])
-def test_what_is_no_report_is_refused(sandbox: Sandbox, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it is no JSON"),
+        ("[]", "no list of faults"),
+        ("{}", "no list of faults"),
+        ('{"faults": 3, "digests": {}}', "no list of faults"),
+        ('{"faults": [], "digests": "none"}', "no digests"),
+        ('{"faults": [{}], "digests": {}}', "lacks one of file, line"),
+        ('{"faults": ["a"], "digests": {}}', "lacks one of file, line"),
+    ],
+)
+def test_what_is_no_report_is_refused_in_words(sandbox: Sandbox, tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "kept.json").write_text(text)
-    with pytest.raises(InvalidInput, match="is no report of the fault bench"):
+    with pytest.raises(InvalidInput, match="is no report of the fault bench") as refused:
         read(sandbox, str(tmp_path / "kept.json"))
+    assert why in str(refused.value)
+    assert "Error" not in str(refused.value)
     with pytest.raises(NotFound, match="--json"):
         read(sandbox, str(tmp_path / "nothing.json"))
 
