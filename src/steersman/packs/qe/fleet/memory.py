@@ -17,10 +17,10 @@ _PARTIAL = ".partial"
 
 
 class Memory:
-    """Keeps arrays by name. folder: made when something is first kept; None: nothing is kept beyond this run."""
+    """Keeps arrays by name. folder: made when something is first kept; "": nothing is kept beyond this run."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | str = "") -> None:
+        self._folder = Path(folder) if folder else None
         self._kept: dict[str, dict[str, NDArray[Any]]] = {}
 
     def kept(self, name: str) -> dict[str, NDArray[Any]] | None:

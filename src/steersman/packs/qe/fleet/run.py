@@ -88,7 +88,7 @@ class _Fleet:
         self._options, self._progress = options, progress
         self._evidence = Evidence()
         self._evidence.findings += unreadable(project)
-        self._memory = Memory(Path(options.memory) if options.memory else None)
+        self._memory = Memory(options.memory)
         self._reports: dict[str, AgentReport] = {}
         self._steps: list[Step] = []
         self._cores = options.workers or cores()

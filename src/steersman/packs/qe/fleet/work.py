@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from steersman.core.errors import InvalidInput, SteersmanError
 from steersman.core.ports import AgentHandle, Progress
@@ -63,7 +62,7 @@ def at_work(worker: Member, options: WorkOptions, progress: Progress) -> WorkRep
     watched.begin("reading the project", 1)
     project = discover(options.path, options.python or None, tests_needed=worker.skill.needs_tests)
     watched.done(f"{project.name}: {len(project.sources)} source files, {len(project.tests)} test files")
-    memory = Memory(Path(options.memory) if options.memory else None)
+    memory = Memory(options.memory)
     with open_site(
         project, worker.name, seed=options.seed, timeout_s=options.timeout_s, progress=watched, memory=memory
     ) as site:
