@@ -254,7 +254,9 @@ class TestGenerator:
 
     def _made(self, site: Site, gains: Gains, now: AtWork, action: Action) -> Drafts:
         faults, missing = now.learn_from[:_MOST_FAULTS], gains.covered.possible - gains.ran
-        maker = Maker(site, now.module, heard=gains.heard, missing=missing, ran=gains.ran, faults=faults)
+        maker = Maker(
+            site, now.module, heard=gains.heard, missing=missing, ran=gains.ran, faults=faults, fitting=now.fitting
+        )
         return maker.make(*(str(action[each]) for each in ACTIONS.dimensions))
 
 

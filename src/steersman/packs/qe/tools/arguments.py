@@ -3,7 +3,7 @@
 import ast
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,29 @@ from steersman.packs.qe.tools.expressions import CALLABLE, Written, needs_of
 from steersman.packs.qe.tools.functions import IT, OPERATORS, Module, Target
 from steersman.packs.qe.tools.heard import Heard, HeardCall
 from steersman.packs.qe.tools.recording import Call, Recorded
-from steersman.packs.qe.tools.values import GUESSES, Kind, Source, kind_of_value
+from steersman.packs.qe.tools.values import GUESSES, Kind, Source, kind_of_value, plain
 
-_GUESSES = 49
+_GUESSES = 48
+_APPLIED_TO, _LIKELIER = 3, 3
+_BY_NAME = 0.4
 _MOST_STEPS = 3
 _UNFIT = ("TypeError", "AttributeError")
 _LONGEST = 400
+_NAMES: tuple[tuple[frozenset[str], Kind], ...] = (
+    (frozenset({"f", "fn", "fun", "func", "function", "key", "predicate", "pred", "op", "method", "callback"}), CALLABLE),
+    (
+        frozenset(
+            {"seq", "sequence", "iterable", "iter", "item", "list", "value", "row", "array", "arr", "element", "coll"}
+        ),
+        Kind(name="list", parts=(plain("int"),)),
+    ),
+    (frozenset({"n", "k", "i", "j", "count", "size", "maxsize", "index", "num", "width", "prec", "length"}), plain("int")),
+    (frozenset({"name", "text", "string", "str", "line", "word", "path", "fmt", "format"}), plain("str")),
+    (
+        frozenset({"d", "dict", "dic", "mapping", "map", "data", "config", "option"}),
+        Kind(name="dict", parts=(plain("str"), plain("int"))),
+    ),
+)
 
 Kinds = tuple[Kind, ...]
 Record = Callable[[Sequence[Call]], tuple[Recorded, ...]]
@@ -35,9 +52,15 @@ class Manner:
 class Caller:
     """Draws calls of what is in a module. heard: the calls of its tests."""
 
-    def __init__(self, module: Module, heard: Heard, generator: np.random.Generator) -> None:
+    def __init__(
+        self,
+        module: Module,
+        heard: Heard,
+        generator: np.random.Generator,
+        fitting: dict[Target, list[Kinds]] | None = None,
+    ) -> None:
         self._module, self._heard, self._rng = module, heard, generator
-        self.fitting: dict[Target, list[Kinds]] = {}
+        self.fitting = {} if fitting is None else fitting
 
     def fit(self, targets: Sequence[Target], record: Record) -> None:
         """Find the kinds that each target takes; first those of the constructors, because objects are built by them."""
@@ -50,9 +73,13 @@ class Caller:
             source = Source(self._rng)
             made = [(self._call(target, tuple(map(source.typical, kinds))), kinds) for target, kinds in trials]
             kinds_of = {call: kinds for call, kinds in made if call is not None}
-            for each in record([*kinds_of]):
-                if each.status != "crash" and not (each.status == "raises" and each.text in _UNFIT):
-                    self.fitting.setdefault(each.call.target, []).append(kinds_of[each.call])
+            self.fitting |= {call.target: [] for call in kinds_of}
+            recorded = record([*kinds_of])
+            returned = [each for each in recorded if each.status in ("value", "skip")]
+            refused = [each for each in recorded if each.status == "raises" and each.text not in _UNFIT]
+            answering = {each.call.target for each in returned}  # of these, what raises says little of its kinds
+            for each in [*returned, *(each for each in refused if each.call.target not in answering)]:
+                self.fitting[each.call.target].append(kinds_of[each.call])
 
     def calls(self, target: Target, count: int, manner: Manner) -> list[Call]:
         """Return up to so many different calls of a target."""
@@ -68,11 +95,22 @@ class Caller:
                 found.setdefault(call)
         return list(found)
 
+    def applied(self, parent: Recorded) -> list[Call]:
+        """Return calls of what a call came back with, where that is something to call: a decorator, a curried function."""
+        found: dict[Call, None] = {}
+        for kind in (CALLABLE, *GUESSES) if parent.makes_callable else ():
+            given = Source(self._rng).typical(kind)
+            text, needs = f"{parent.call.text}({given!r})", parent.call.needs | needs_of(given)
+            if text.isprintable() and len(text) <= _LONGEST:
+                found.setdefault(replace(parent.call, text=text, needs=needs))
+        return [list(found)[int(each)] for each in self._rng.permutation(len(found))[:_APPLIED_TO]]
+
     def varied(self, parent: Call) -> Call | None:
         """Return a call with arguments near those of another, of the same object."""
         source = Source(self._rng, parent.target.constants)
         values = tuple(map(source.vary, parent.values))
-        return _made(parent.target, values, like=parent)
+        named = tuple((name, source.vary(value)) for name, value in parent.named)
+        return _made(parent.target, values, named=named, like=parent)
 
     def _again(
         self, heard: Sequence[HeardCall], target: Target, source: Source, number: int, edge: bool
@@ -86,18 +124,36 @@ class Caller:
 
     def _anew(self, target: Target, source: Source, manner: Manner, edge: bool) -> Call | None:
         kinds = self.fitting[target][int(self._rng.integers(len(self.fitting[target])))]
-        kinds = kinds[: int(self._rng.integers(min(target.required, len(kinds)), len(kinds) + 1))]
+        required = min(target.required, len(kinds))
+        by_name = bool(target.options) and self._rng.random() < _BY_NAME
+        kinds = kinds[: required if by_name else int(self._rng.integers(required, len(kinds) + 1))]
+        named = tuple(self._named(target, source)) if by_name else ()
         values = tuple(source.edge(each) if edge and self._rng.random() < 0.6 else source.typical(each) for each in kinds)
-        return self._call(target, values, edge=edge and bool(values), steps=manner.steps)
+        return self._call(target, values, named=named, edge=edge and bool(values), steps=manner.steps)
 
-    def _call(self, target: Target, values: tuple[Any, ...], *, edge: bool = False, steps: int = 0) -> Call | None:
+    def _named(self, target: Target, source: Source) -> Iterator[tuple[str, Any]]:
+        """Yield one or two of the arguments that may be given by name."""
+        for index in self._rng.permutation(len(target.options))[: int(self._rng.integers(1, 3))]:
+            name, kind = target.options[int(index)]
+            likely = _likely(name)
+            yield name, source.typical(likely[int(self._rng.integers(len(likely)))] if kind is None else kind)
+
+    def _call(
+        self,
+        target: Target,
+        values: tuple[Any, ...],
+        *,
+        named: tuple[tuple[str, Any], ...] = (),
+        edge: bool = False,
+        steps: int = 0,
+    ) -> Call | None:
         if not target.on_object:
-            return _made(target, values, edge=edge)
+            return _made(target, values, named=named, edge=edge)
         receiver = self._receiver(target.owner)
         if receiver is None:
             return None
-        done = tuple(self._steps(target.owner, int(self._rng.integers(steps + 1))))
-        return _made(target, values, receiver=receiver, steps=done, edge=edge)
+        done = tuple(self._steps(target.owner, int(self._rng.integers(steps + 1)), values))
+        return _made(target, values, named=named, receiver=receiver, steps=done, edge=edge)
 
     def _receiver(self, owner: str) -> Written | None:
         """Return an object of a class: one of the tests, or one that is built."""
@@ -115,14 +171,24 @@ class Caller:
         made = source.typical(kind) if kind is not None else None
         return made if isinstance(made, Written) else None
 
-    def _steps(self, owner: str, count: int) -> Iterator[tuple[str, frozenset[tuple[str, str]]]]:
-        """Yield things to do with an object before it is asked something."""
-        others = [each for each in self.fitting if each.owner == owner and each.how == "method" and _may_change(each)]
+    def _steps(self, owner: str, count: int, asked: Sequence[Any]) -> Iterator[tuple[str, frozenset[tuple[str, str]]]]:
+        """Yield things to do with an object before it is asked something, often with the same values as it is asked with."""
+        others = [
+            each
+            for each, fit in self.fitting.items()
+            if fit and each.owner == owner and each.how == "method" and _may_change(each)
+        ]
         for _ in range(count if others else 0):
             target = others[int(self._rng.integers(len(others)))]
             kinds = self.fitting[target][int(self._rng.integers(len(self.fitting[target])))]
-            values = tuple(map(Source(self._rng, target.constants).typical, kinds[: max(target.required, 1)]))
+            drawn = map(Source(self._rng, target.constants).typical, kinds[: max(target.required, 1)])
+            values = tuple(self._known(each, asked) for each in drawn)
             yield target.called(values), needs_of(values)
+
+    def _known(self, value: Any, others: Sequence[Any]) -> Any:
+        """Return one of the others that is of the same type, half of the time."""
+        like = [each for each in others if type(each) is type(value)]
+        return like[int(self._rng.integers(len(like)))] if like and self._rng.random() < 0.5 else value
 
     def _options(self, target: Target) -> list[Kinds]:
         """Return the kinds to try: those annotated, those seen in tests, or guesses."""
@@ -132,9 +198,21 @@ class Caller:
         whole = [tuple(each for each in kinds if each is not None) for kinds in seen if None not in kinds]
         if whole:
             return list(dict.fromkeys(whole))
-        options = [[kind] if kind is not None else [*GUESSES, CALLABLE] for kind in target.kinds]
-        every = list(itertools.islice(itertools.product(*options), 5000))
-        return [every[int(each)] for each in self._rng.permutation(len(every))[:_GUESSES]]
+        short = self._guessed(target, target.required, _GUESSES // 2) if target.required < len(target.kinds) else []
+        return list(dict.fromkeys([*short, *self._guessed(target, len(target.kinds), _GUESSES - len(short))]))
+
+    def _guessed(self, target: Target, count: int, most: int) -> list[Kinds]:
+        """Return kinds of the first parameters, by guesses where they are unsaid: what their names say is likelier."""
+        named = itertools.zip_longest(target.kinds[:count], target.parameters[:count], fillvalue="")
+        options = [[kind] if isinstance(kind, Kind) else _likely(str(name)) for kind, name in named]
+        drawn = (tuple(each[int(self._rng.integers(len(each)))] for each in options) for _ in range(most))
+        return list(dict.fromkeys([tuple(each[0] for each in options), *drawn]))
+
+
+def _likely(parameter: str) -> list[Kind]:
+    """Return what to try for a parameter, first and more often what it is usually given in Python under this name."""
+    usual = next((kind for names, kind in _NAMES if parameter.rstrip("s0123456789_") in names), None)
+    return [*([usual] * _LIKELIER if usual is not None else []), *GUESSES, CALLABLE]
 
 
 def _may_change(target: Target) -> bool:
@@ -163,7 +241,7 @@ def _made(
     needs = target.needs | needs_of(values) | needs_of([each for _, each in named])
     if like is not None:
         return Call(target=target, text=text, setup=like.setup, steps=like.steps, needs=needs | like.needs,
-                    values=values, edge=like.edge, reused=like.reused)  # fmt: skip
+                    values=values, named=named, edge=like.edge, reused=like.reused)  # fmt: skip
     return Call(
         target=target,
         text=text,
@@ -171,6 +249,7 @@ def _made(
         steps=tuple(each for each, _ in steps),
         needs=needs.union(needs_of(receiver), *(each for _, each in steps)),
         values=values,
+        named=named,
         edge=edge,
         reused=reused,
     )

@@ -10,6 +10,7 @@ from steersman.packs.qe.tools.functions import (
     Module,
     Place,
     Target,
+    behind_names,
     count_branches,
     functions_in,
     module_at,
@@ -29,8 +30,11 @@ def modules_of(sandbox: Sandbox) -> tuple[Module, ...]:
     trees = parsed(sandbox)
     known = Classes(sandbox, trees)
     names = frozenset(each.name for tree in trees.values() for each in _definitions(tree))
-    found = [_module(Place(file=file, module=module_at(sandbox, file), names=names, known=known.kinds), tree, known)
-             for file, tree in trees.items()]  # fmt: skip
+    found = []
+    for file, tree in trees.items():
+        module, behind = module_at(sandbox, file), behind_names(tree)
+        place = Place(file=file, module=module, names=names, known=known.kinds, behind=behind)
+        found.append(_module(place, tree, known))
     return tuple(each for each in found if each.targets and not _is_private(each.name))
 
 
@@ -39,14 +43,14 @@ class Classes:
 
     def __init__(self, sandbox: Sandbox, trees: Mapping[str, ast.Module]) -> None:
         self.nodes: dict[str, ast.ClassDef] = {}
-        modules = {}
+        self._modules: dict[str, str] = {}
         for file, tree in trees.items():
             for each in _classes(tree):
                 self.nodes[each.name] = each
-                modules[each.name] = module_at(sandbox, file)
+                self._modules[each.name] = module_at(sandbox, file)
         self.kinds: dict[str, Kind] = dict(STANDARD)
         for _ in range(2):  # the second time, those that are built from others are known too
-            for name, module in modules.items():
+            for name, module in self._modules.items():
                 kind = self._kind(name, module)
                 if kind is not None:
                     self.kinds[name] = kind
@@ -64,6 +68,13 @@ class Classes:
                     if isinstance(each.target, ast.Name)]  # fmt: skip
         bases = [self.nodes[name] for name in map(_last_name, node.bases) if name in self.nodes and deep]
         return self.parameters(bases[0], deep - 1) if bases else []
+
+    def constructor(self, node: ast.ClassDef, deep: int = _DEEP) -> ast.FunctionDef | None:
+        """Return the constructor of a class, its own or that of the first of its bases in the same module that has one."""
+        own = next((each for each in _methods(node) if each.name == "__init__"), None)
+        names = [each for each in map(_last_name, node.bases) if each in self.nodes and deep]
+        bases = [self.nodes[each] for each in names if self._modules[each] == self._modules[node.name]]
+        return own or next(filter(None, (self.constructor(each, deep - 1) for each in bases)), None)
 
     def members(self, node: ast.ClassDef) -> list[str]:
         """Return the members of an enumeration; none of another class."""
@@ -110,11 +121,12 @@ def _of_class(place: Place, node: ast.ClassDef, classes: Classes) -> Iterator[Ta
     methods = list(_methods(node))
     if node.name.startswith("_") or any("abstractmethod" in _decorators(each) for each in methods):
         return
+    constructor = classes.constructor(node)
+    if constructor is not None:
+        yield place.target(constructor, owner=node.name, how="constructor")
     for each in methods:
         marks = _decorators(each)
-        if each.name == "__init__":
-            yield place.target(each, owner=node.name, how="constructor")
-        elif not _NOT_CALLED & marks and (each.name in OPERATORS or each.name == "__call__" or each.name[0] != "_"):
+        if not _NOT_CALLED & marks and (each.name in OPERATORS or each.name == "__call__" or each.name[0] != "_"):
             how = "property" if marks & _PROPERTIES else "class" if "classmethod" in marks else "method"
             yield place.target(each, owner=node.name, how="static" if "staticmethod" in marks else how)
 

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ _OUTSIDE = frozenset(
 )
 """Names of what reaches out of a function: it is not called, because one answer would say nothing about the next."""
 _MOST_PARAMETERS = 5
+_MOST_CONSTANTS, _LONGEST_CONSTANT = 80, 40
 _RESERVED = frozenset({*dir(builtins), "pytest", "given", "settings", "example", "st"})
 
 
@@ -48,7 +50,9 @@ class Target:
     """Something that can be called. how: function, class (of which it is called), constructor, method or property.
 
     kinds: of its parameters, without the object's own; None where unsaid. owner: its class. line: of its first decorator.
-    annotated: whether each kind is said by an annotation. calls: what of the project is called in it.
+    annotated: whether each kind is said by an annotation. calls: what of the project is called in it. options: what may be
+    given by name, each with its kind. constants: literals in it and behind what it names. helpers: first and last lines of
+    the private functions of its module that it leads to.
     """
 
     file: str
@@ -62,6 +66,8 @@ class Target:
     constants: tuple[Any, ...]
     calls: frozenset[str]
     parameters: tuple[str, ...] = ()
+    options: tuple[tuple[str, Kind | None], ...] = ()
+    helpers: tuple[tuple[int, int], ...] = ()
     annotated: bool = False
     owner: str = ""
     how: str = "function"
@@ -70,6 +76,11 @@ class Target:
     def typed(self) -> bool:
         """Whether the kind of each parameter is known."""
         return all(each is not None for each in self.kinds)
+
+    @property
+    def reach(self) -> tuple[tuple[int, int], ...]:
+        """First and last lines of itself and its helpers."""
+        return ((self.line, self.end), *self.helpers)
 
     @property
     def on_object(self) -> bool:
@@ -116,25 +127,50 @@ class Module:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Behind:
+    """What stands behind a private name of a module: the literals in it, and of a function its lines and what it names."""
+
+    constants: tuple[Any, ...]
+    lines: tuple[int, int] | None = None
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where definitions are read: the file, its import name, the names that the project defines, and known kinds."""
+    """Where definitions are read: the file, its import name, the names that the project defines, and known kinds.
+
+    behind: what stands behind the names of the module that no test calls by themselves.
+    """
 
     file: str
     module: str
     names: frozenset[str]
     known: Mapping[str, Kind]
+    behind: Mapping[str, Sequence[Behind]] = field(default_factory=dict)
 
     def target(self, node: ast.FunctionDef, *, owner: str = "", how: str = "function") -> Target | None:
         """Return a definition as something to call; None where it reaches out, or needs what no test could give."""
         arguments = node.args
         positional = [*arguments.posonlyargs, *arguments.args][bool(owner and how != "static") :]
+        required = len(positional) - len(arguments.defaults)
         more = [arguments.vararg] * 2 if arguments.vararg and how != "property" else []
-        if len(positional) > _MOST_PARAMETERS or any(each is None for each in arguments.kw_defaults) or reaches_out(node):
+        if required > _MOST_PARAMETERS or any(each is None for each in arguments.kw_defaults) or reaches_out(node):
             return None
         if not owner and (not (positional or more) or node.name in _RESERVED):
             return None
-        defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults[-len(positional) :]
+        defaults = [None] * required + arguments.defaults[-len(positional) :]
+        options = tuple(
+            (each.arg, self._kind(each, default))
+            for each, default in [
+                *list(zip(positional, defaults, strict=False))[max(required, len(arguments.posonlyargs)) :],
+                *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+            ]
+        )
+        if len(positional) > _MOST_PARAMETERS:
+            positional, more = positional[:_MOST_PARAMETERS], []
         kinds = [self._kind(each, default) for each, default in zip(positional, defaults, strict=False)]
+        behind = self._behind(node)
+        known = itertools.chain(constants(node), *(each.constants for each in behind))
         return Target(
             file=self.file,
             module=self.module,
@@ -143,14 +179,25 @@ class Place:
             how={"static": "class"}.get(how, how),
             kinds=(*kinds, *(kind_of(each.annotation, self.known) for each in more)),
             parameters=tuple([each.arg for each in positional] + [f"{each.arg}{n}" for n, each in enumerate(more, 1)]),
+            options=() if node.name in OPERATORS or how == "property" else options,
             annotated=all(each.annotation is not None for each in [*positional, *more]),
-            required=max(len(positional) - len(arguments.defaults), 0 if owner or more else 1),
+            required=max(required, 0 if owner or more else 1),
             line=min([node.lineno, *(each.lineno for each in node.decorator_list)]),
             end=node.end_lineno or node.lineno,
             branches=count_branches(node),
-            constants=tuple(_constants(node)),
+            constants=tuple(dict.fromkeys(known))[:_MOST_CONSTANTS],
+            helpers=tuple(each.lines for each in behind if each.lines is not None),
             calls=frozenset(_called(node)) & self.names - {node.name},
         )
+
+    def _behind(self, node: ast.FunctionDef) -> list[Behind]:
+        """Return what stands behind the names in a body, and behind the names in that, nearest first."""
+        found, new = dict[str, None](), named_in(node) & self.behind.keys()
+        while new:
+            found |= dict.fromkeys(sorted(new))
+            inner = frozenset().union(*(each.names for name in new for each in self.behind[name]))
+            new = (inner & self.behind.keys()) - found.keys()
+        return [each for name in found for each in self.behind[name]]
 
     def _kind(self, parameter: ast.arg, default: ast.expr | None) -> Kind | None:
         """Return the kind of a parameter, by its annotation, else by its default."""
@@ -196,13 +243,48 @@ def reaches_out(node: ast.FunctionDef) -> bool:
     return bool(used & _OUTSIDE) or any(isinstance(each, ast.Global | ast.Import | ast.ImportFrom) for each in body)
 
 
-def _constants(node: ast.FunctionDef) -> Iterator[Any]:
+def behind_names(tree: ast.Module) -> dict[str, list[Behind]]:
+    """Return what stands behind the private functions of a module, and behind what is listed at its top."""
+    found: dict[str, list[Behind]] = {}
+    for each in ast.walk(tree):
+        if (
+            isinstance(each, ast.FunctionDef)
+            and each.name.startswith("_")
+            and each.name[-1] != "_"
+            and not reaches_out(each)
+        ):
+            lines = (each.lineno, each.end_lineno or each.lineno)
+            made = Behind(constants=tuple(constants(each)), lines=lines, names=named_in(each))
+            found.setdefault(each.name, []).append(made)
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Dict(keys=items) | ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items),
+            ):
+                listed = tuple(item.value for item in items if isinstance(item, ast.Constant) and _is_handy(item))
+                found.setdefault(name, []).append(Behind(constants=listed))
+    return found
+
+
+def named_in(node: ast.AST) -> frozenset[str]:
+    """Return the names and attributes that a piece of code uses."""
+    inner = list(ast.walk(node))
+    names = (each.id for each in inner if isinstance(each, ast.Name))
+    return frozenset(names) | {each.attr for each in inner if isinstance(each, ast.Attribute)}
+
+
+def constants(node: ast.FunctionDef) -> Iterator[Any]:
     """Yield the literals in a body, without its docstring: where a function decides, values near them matter."""
     body = node.body[1:] if ast.get_docstring(node) is not None else node.body
     for statement in body:
         for each in ast.walk(statement):
-            if isinstance(each, ast.Constant) and type(each.value) in (int, float, str) and len(str(each.value)) < 40:
+            if isinstance(each, ast.Constant) and _is_handy(each):
                 yield each.value
+
+
+def _is_handy(constant: ast.Constant) -> bool:
+    return type(constant.value) in (int, float, str) and len(str(constant.value)) < _LONGEST_CONSTANT
 
 
 def _called(tree: ast.AST) -> Iterator[str]:

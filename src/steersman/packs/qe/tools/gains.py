@@ -102,8 +102,8 @@ class Gains:
         return all(map(self._is_done, self.modules))
 
     def open(self, module: Module) -> frozenset[Point]:
-        """Return the lines and branches that nothing runs, of what can be called in a module."""
-        ranges = [(each.line, each.end) for each in module.targets]
+        """Return the lines and branches that nothing runs, of what can be called in a module and what that leads to."""
+        ranges = {lines for each in module.targets for lines in each.reach}
         missing = (each for each in self.covered.possible if each[0] == module.file and each not in self.ran)
         return frozenset(each for each in missing if any(first <= each[1] <= last for first, last in ranges))
 
@@ -162,7 +162,8 @@ class Gains:
         """Return a module with faults that its tests let through, drawn once."""
         if module.file not in self._at_work:
             source = site.sandbox.read(module.file)
-            lines = {line for each in module.targets for line in range(each.line, each.end + 1)}
+            reach = {lines for each in module.targets for lines in each.reach}
+            lines = {line for first, last in reach for line in range(first, last + 1)}
             every = [each for each in candidates(module.file, source) if each.line in lines and is_valid(each, source)]
             found: list[Fault] = []
             for fault in sample(site.generator, every, _SEEDED * self._faults):

@@ -1,13 +1,17 @@
 """Drafts of tests for one module, by four techniques; each rests on calls that are really made and recorded."""
 
 import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from steersman.core.errors import DeadlineExceeded
 from steersman.packs.qe.faults.mutation import Fault
 from steersman.packs.qe.fleet.findings import Finding
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.tools.arguments import Caller, Manner
+from steersman.packs.qe.tools.arguments import Caller, Kinds, Manner
 from steersman.packs.qe.tools.functions import IT, Module, Target
 from steersman.packs.qe.tools.ghostwriter import ghostwritten
 from steersman.packs.qe.tools.heard import Heard
@@ -19,11 +23,13 @@ from steersman.packs.qe.tools.trials import Point
 _GENERATIONS = 3
 _MUTANT_S = 10.0
 _FAULT_WEIGHT = 3
+_LEAST_GAIN = 0.2
+_APPLIED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
-    """How far a technique goes: how many functions, calls of each, drafts in all, and steps before a call at most."""
+    """How far a technique goes: how many functions, calls of each (more of few), drafts, and steps before a call at most."""
 
     targets: int
     calls: int
@@ -32,8 +38,8 @@ class Depth:
 
 
 DEPTHS: Mapping[str, Depth] = {
-    "simple": Depth(targets=6, calls=20, drafts=14, steps=0),
-    "comprehensive": Depth(targets=16, calls=40, drafts=30, steps=3),
+    "simple": Depth(targets=8, calls=30, drafts=20, steps=1),
+    "comprehensive": Depth(targets=16, calls=60, drafts=40, steps=3),
     "integration": Depth(targets=8, calls=30, drafts=20, steps=2),
 }
 
@@ -59,23 +65,28 @@ class Maker:
         missing: frozenset[Point],
         ran: frozenset[Point],
         faults: Sequence[Fault],
+        fitting: dict[Target, list[Kinds]] | None = None,
     ) -> None:
         self._site, self._module, self._heard = site, module, heard
         self._missing, self._ran, self._faults = missing, ran, faults
-        self._caller = Caller(module, heard, site.generator)
+        self._caller = Caller(module, heard, site.generator, fitting)
         self._made = Drafts()
 
     def make(self, technique: str, focus: str, depth: str, pattern: str) -> Drafts:
         """Return drafts by a technique, focus, depth and pattern; none where nothing can be called."""
         size = DEPTHS[depth]
-        targets = self._targets(depth, size.targets, technique, pattern == "reuse")
-        self._caller.fit(targets, self._record)
+        targets = self._fit(self._targets(depth, technique, pattern == "reuse"), size.targets, pattern == "reuse")
         edges = {"fuzzing": 0.8, "mutation": 0.4}.get(technique, 0.15) if focus != "edge cases" else 0.9
         manner = Manner(edges=edges, reuse=pattern == "reuse", steps=size.steps)
-        calls = [call for target in targets for call in self._caller.calls(target, size.calls, manner)]
+        count = size.calls * size.targets // max(len(targets), 1)
+        calls = [call for target in targets for call in self._caller.calls(target, count, manner)]
         recorded = self._record(calls)
+        for _ in range(_APPLIED):
+            made = [call for each in recorded for call in self._caller.applied(each)]
+            recorded = (*(each for each in recorded if not each.makes_callable), *self._record(made))
+        calls = [each.call for each in recorded]
         if technique == "fuzzing":
-            recorded = self._evolved(recorded, size.calls)
+            recorded = self._evolved(recorded, count)
             self._made.crashes = [*_crashes(recorded)]
         if technique == "property-based":
             self._made.drafts = [*self._properties(targets, recorded, focus), *self._ghostwritten(targets, depth)][
@@ -86,21 +97,34 @@ class Maker:
             self._made.drafts = [example(each) for each in _chosen(recorded, points, size.drafts)]
         return self._made
 
-    def _targets(self, depth: str, most: int, technique: str, reuse: bool) -> list[Target]:
-        """Return what to call, those first in which most is not run yet or a fault stays unseen; else at random."""
+    def _fit(self, targets: Sequence[Target], most: int, reuse: bool) -> list[Target]:
+        """Return the first targets for which arguments are known, having looked for some for twice as many."""
+        self._caller.fit(targets[: 2 * most], self._record)
+        return [each for each in targets if (reuse and self._heard.of(each)) or self._caller.fitting.get(each)][:most]
+
+    def _targets(self, depth: str, technique: str, reuse: bool) -> list[Target]:
+        """Return what may be called, in an order drawn by how much of each is not run yet and which faults stay unseen.
+
+        What was tried in vain before is left out. The order is that of Efraimidis and Spirakis, "Weighted random sampling
+        with a reservoir", 2006.
+        """
         found = [each for each in self._module.targets if depth != "integration" or each.calls]
         found = [each for each in found if not reuse or self._heard.of(each)]
         found = [each for each in found if technique != "property-based" or each.how == "function"]
-        order = self._site.generator.permutation(len(found))
-        return sorted((found[int(each)] for each in order), key=lambda each: -self._gain(each))[:most]
+        found = [each for each in found if self._caller.fitting.get(each, True) or (reuse and self._heard.of(each))]
+        drawn = self._site.generator.exponential(size=len(found)) / [_LEAST_GAIN + self._gain(each) for each in found]
+        return [found[int(each)] for each in np.argsort(drawn)]
 
     def _gain(self, target: Target) -> int:
         inside = [line for file, line, _ in self._missing if file == target.file]
         inside += [each.line for each in self._faults] * _FAULT_WEIGHT
-        return sum(target.line <= line <= target.end for line in inside)
+        return sum(any(first <= line <= last for first, last in target.reach) for line in inside)
 
     def _record(self, calls: Sequence[Call], limit_s: float = 60.0) -> tuple[Recorded, ...]:
-        recording: Recording = record(self._site, calls, limit_s=limit_s)
+        left_s = self._site.suite.deadline - time.monotonic()
+        if left_s <= 0.0:
+            raise DeadlineExceeded("the time for this work is over, so no more calls were made.")
+        recording: Recording = record(self._site, calls, limit_s=min(limit_s, left_s))
         self._made.cpu_s += recording.cpu_s
         return recording.calls
 
@@ -178,12 +202,18 @@ def _chosen(recorded: Sequence[Recorded], points: Mapping[Recorded, frozenset[Ha
         covered |= points[best]
         chosen.append(best)
         usable.remove(best)
+    return [*chosen, *itertools.islice(_others(chosen, usable), most - len(chosen))]
+
+
+def _others(chosen: Sequence[Recorded], usable: Sequence[Recorded]) -> Iterator[Recorded]:
+    """Yield calls with results not seen yet, of one target after the other."""
     outcomes = {(each.call.target, each.outcome) for each in chosen}
+    new: dict[Target, dict[Hashable, Recorded]] = {}
     for each in usable:
-        if len(chosen) < most and (each.call.target, each.outcome) not in outcomes:
-            outcomes.add((each.call.target, each.outcome))
-            chosen.append(each)
-    return chosen
+        if (each.call.target, each.outcome) not in outcomes:
+            new.setdefault(each.call.target, {}).setdefault(each.outcome, each)
+    rows = itertools.zip_longest(*(each.values() for each in new.values()))
+    return (each for row in rows for each in row if each is not None)
 
 
 def _crashes(recorded: Iterable[Recorded]) -> Iterable[Finding]:

@@ -196,7 +196,7 @@ def _outcome(value: Any) -> dict[str, Any]:
         if found is not None:
             break
     if found is None:
-        return {"status": "skip", "text": f"a {type(value).__name__}"}
+        return {"status": "skip", "text": f"a {type(value).__name__}", "callable": callable(value)}
     return {"status": "value", "text": found[0], "needs": sorted(found[1]), "form": form}
 
 

@@ -22,7 +22,7 @@ class Call:
     """One call to make. text: an expression or a statement, in which `IT` stands for the object that `setup` builds.
 
     steps: what is done with the object first. needs: what all of it imports. values: the arguments, as they were drawn.
-    edge: with an extreme value. reused: from a test.
+    named: those given by name. edge: with an extreme value. reused: from a test.
     """
 
     target: Target
@@ -31,6 +31,7 @@ class Call:
     steps: tuple[str, ...] = ()
     needs: frozenset[Need] = frozenset()
     values: tuple[Any, ...] = field(default=(), compare=False)
+    named: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
     edge: bool = field(default=False, compare=False)
     reused: bool = field(default=False, compare=False)
 
@@ -46,7 +47,8 @@ class Recorded:
 
     text: of the result, or the name of an exception. form: how the result was looked at: "{}", "list({})". view: what was
     looked at instead of the result, of an object that changed. needs: what `text` imports. origin: the module of an
-    exception. lines, arcs: of the project that ran, each with its file. at: where it crashed.
+    exception. lines, arcs: of the project that ran, each with its file. at: where it crashed. makes_callable: what came
+    back can only be called.
     """
 
     call: Call
@@ -59,6 +61,7 @@ class Recorded:
     at: tuple[str, int] = ("", 0)
     lines: frozenset[tuple[str, int]] = field(default_factory=frozenset)
     arcs: frozenset[tuple[str, int, int]] = field(default_factory=frozenset)
+    makes_callable: bool = False
 
     @property
     def usable(self) -> bool:
@@ -136,6 +139,7 @@ def _read(out: Path, calls: Sequence[Call]) -> tuple[Recorded, ...]:
                 at=tuple(entry.get("at", ("", 0))),
                 lines=frozenset((file, line) for file, line in entry["lines"]),
                 arcs=frozenset((file, a, b) for file, a, b in entry["arcs"]),
+                makes_callable=entry.get("callable", False),
             )
         )
     return tuple(found)

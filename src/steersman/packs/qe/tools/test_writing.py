@@ -77,7 +77,7 @@ def example(recorded: Recorded) -> Draft:
         edge=call.edge,
         reused=call.reused,
         reach=recorded.lines | recorded.arcs,
-        case=_case(recorded) if not (call.steps or recorded.view) and _is_expression(call.text) else None,
+        case=_case(recorded) if _is_plain(recorded) else None,
     )
 
 
@@ -196,6 +196,12 @@ def _stated(given: str, text: str) -> str:
 
 def _is_comparison(text: str) -> bool:
     return isinstance(ast.parse(text, mode="eval").body, ast.Compare)
+
+
+def _is_plain(recorded: Recorded) -> bool:
+    """Return whether a call is an expression of nothing but its target and its arguments, as all lines of a table are."""
+    call = recorded.call
+    return not (call.steps or recorded.view) and call.text == call.target.called(call.values) and _is_expression(call.text)
 
 
 def _is_expression(text: str) -> bool:

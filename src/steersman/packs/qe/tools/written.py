@@ -74,8 +74,8 @@ class Writer:
         )
 
     def _object(self, value: Any, needs: Needs) -> str:
-        """Return the repr of an object where that is an expression; else the constructor call that was heard."""
-        found = _of_repr(value)
+        """Return an object's name, its repr where that is an expression, or else the constructor call that was heard."""
+        found = _global(value) or _of_repr(value)
         if found is None:
             kept = self._made.get(id(value))
             if kept is None or kept[0] is not value:
@@ -100,6 +100,12 @@ def _path(value: pathlib.Path, needs: Needs) -> str:
 
 def _member(value: enum.Enum, needs: Needs) -> str:
     return f"{_named(type(value), needs)}.{value.name}"
+
+
+def _global(value: Any) -> tuple[str, Needs] | None:
+    """Return the name under which a package offers an object at its top, if it does."""
+    package, public = _public(value)
+    return next(((name, {(package, name)}) for name, each in public.items() if each is value), None)
 
 
 def _of_repr(value: Any) -> tuple[str, Needs] | None:
@@ -158,7 +164,17 @@ def _resolve(name: str, value: Any, needs: Needs) -> None:
         if found is not None and not isinstance(found, types.ModuleType):
             _named(found, needs)
             return
-    raise Unwritable
+    package, public = _public(value)
+    if name not in public:
+        raise Unwritable
+    needs.add((package, name))
+
+
+def _public(value: Any) -> tuple[str, dict[str, Any]]:
+    """Return the package that the class of a value comes from, and what it offers at its top; nothing of tests."""
+    package = type(value).__module__.partition(".")[0]
+    offered = {} if _is_no_library(package) else vars(sys.modules.get(package, builtins))
+    return package, {name: each for name, each in offered.items() if not name.startswith("_")}
 
 
 def _named(value: Any, needs: Needs) -> str:
@@ -166,15 +182,20 @@ def _named(value: Any, needs: Needs) -> str:
     name, module = value.__qualname__, value.__module__ or ""
     if module == "builtins" and getattr(builtins, name, None) is value:
         return str(name)
-    parts = module.split(".")
-    ours = any(each in ("tests", "test", "testing", "conftest", "__main__") or each.startswith("test_") for each in parts)
     found: Any = sys.modules.get(module)
     for each in name.split("."):
         found = getattr(found, each, None)
-    if found is not value or ours or module in _TYPING or parts[0].startswith(("_", "steersman")):
+    if found is not value or _is_no_library(module):
         raise Unwritable
     needs.add((module, name.split(".")[0]))
     return str(name)
+
+
+def _is_no_library(module: str) -> bool:
+    """Return whether a generated test may not import from a module: it is a test, or none of anybody's business."""
+    parts = module.split(".")
+    tests = any(each in ("tests", "test", "testing", "conftest", "__main__") or each.startswith("test_") for each in parts)
+    return tests or module in _TYPING or parts[0].startswith(("_", "steersman"))
 
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo)

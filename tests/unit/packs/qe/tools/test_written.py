@@ -1,7 +1,9 @@
 """A value is written as an expression that really makes one like it, or not at all."""
 
 import enum
+import importlib
 import operator
+import os
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -41,6 +43,7 @@ class Local:
         (Counter("aab"), "Counter({'a': 2, 'b': 1})", {("collections", "Counter")}),
         (operator.itemgetter, "itemgetter", {("operator", "itemgetter")}),
         (len, "len", set()),
+        (os.environ, "environ", {("os", "environ")}),
     ],
 )
 def test_a_value_is_written_with_its_imports(value: Any, text: str, needs: set[tuple[str, str]]) -> None:
@@ -70,3 +73,17 @@ def test_equal_looks_at_types_all_the_way_down() -> None:
     assert equal([1, (2,)], [1, (2,)])
     assert not equal([1], [True])
     assert not equal(1, 1.0)
+
+
+def test_what_a_package_offers_at_its_top_is_imported_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects whose class has another name inside, as numbers of mpmath have, and the objects that a package shares."""
+    inner = "class _Price:\n    def __init__(self, n): self.n = n\n    def __repr__(self): return f'Price({self.n})'\n"
+    (tmp_path / "pricing").mkdir()
+    (tmp_path / "pricing" / "inner.py").write_text(inner, encoding="utf-8")
+    (tmp_path / "pricing" / "__init__.py").write_text(
+        "from pricing.inner import _Price\nPrice = _Price\nfree = Price(0)\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    pricing = importlib.import_module("pricing")
+    assert Writer().write(pricing.Price(3), same=alike) == ("Price(3)", {("pricing", "Price")})
+    assert Writer().write(pricing.free, same=alike) == ("free", {("pricing", "free")})
