@@ -190,6 +190,10 @@ def _batch(served: Served, states: list[dict[str, Any]], size: int, rng: np.rand
     return found
 
 
+MODES = {0: "shadow", 1: "advisory", 5: "shadow", 7: "advisory", 10: "off"}
+"""With which of the things that break which mode is set: none of them lets anything past a guard."""
+
+
 def _disturb(served: Served, runtime: Any, weather: Weather, rng: np.random.Generator) -> bool:
     """Break something, mend what was broken before; return whether the kill switch is on."""
     what = int(rng.integers(12))
@@ -209,6 +213,7 @@ def _disturb(served: Served, runtime: Any, weather: Weather, rng: np.random.Gene
     _control(served, "pause", active=what == 6)
     _control(served, "pin", active=what in (7, 8), choices={"action": str(rng.choice(["heavy", "steady"]))})
     _control(served, "kill", active=what == 9)
+    _control(served, "mode", active=what in MODES, choices={"mode": MODES.get(what, "live")})
     return what == 9
 
 

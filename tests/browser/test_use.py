@@ -66,6 +66,20 @@ def test_exploration_is_paused_until_a_time(visit: Visit, server: Server, releas
     expect(page.locator(".notice.pause")).to_have_count(0)
 
 
+def test_the_rule_decides_while_what_was_learned_is_watched(visit: Visit, server: Server, released: None) -> None:
+    page = visit().go(SMALL)
+    page.locator("[data-open=mode]").click()
+    page.locator("#mode [name=mode]").select_option("shadow")
+    page.locator("#mode [name=reason]").fill("two weeks with eyes on it")
+    page.locator("#mode [type=submit]").click()
+    expect(page.locator(".notice.mode")).to_contain_text("The rule decides, learned policies only watch")
+    made = server.ask("POST", "/v1/decisions", {"agent": "lab/small", "state": {"load": 20.0, "weekend": False}})
+    assert (made["mode"], made["arm"]) == ("shadow", "baseline")
+    page.locator(".notice.mode [data-release]").click()
+    expect(page.locator(".notice.mode")).to_have_count(0)
+    assert active(server) == []
+
+
 def test_an_action_is_pinned_and_served(visit: Visit, server: Server, released: None) -> None:
     page = visit().go("/agents/lab/factored")
     page.locator("[data-open=pin]").click()

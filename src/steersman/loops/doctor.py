@@ -64,6 +64,7 @@ def diagnose(agent: Runtime) -> Diagnosis:
         findings=[],
     )
     facts.findings.extend(_findings(facts))
+    facts.findings.extend(_about_influence(agent))
     facts.findings.extend(_about_learner(agent, facts))
     facts.findings.extend(_about_release(agent))
     if agent.skipped:
@@ -123,6 +124,13 @@ def _exploring(agent: Runtime, windows: list[Window]) -> float:
         return agent.fold.epsilon if policy == "epsilon_greedy" else 0.0
     outcomes = sum(each.outcomes for each in windows)
     return sum(each.explored for each in windows) / outcomes if outcomes else 1.0
+
+
+def _about_influence(agent: Runtime) -> list[str]:
+    """Return whether what was learned decides nothing, and who says so."""
+    said = agent.hands.look().mode
+    mode, by = said or agent.mode, "by steersman mode" if said else "by the settings (influence.mode)"
+    return [] if mode == "live" else [f"The rule decides: what was learned has the mode {mode!r}, {by}."]
 
 
 def _about_learner(agent: Runtime, facts: Diagnosis) -> list[str]:

@@ -227,6 +227,15 @@ def test_the_nearest_word_of_a_mode_holds_until_its_time_is_over(steersman: Stee
     )
 
 
+def test_the_doctor_says_that_the_rule_decides_and_who_says_so(steersman: Steersman) -> None:
+    agent = steersman.agent(spec(mode="shadow"))
+    assert any("the mode 'shadow', by the settings" in each for each in agent.diagnose().findings)
+    steersman.control("mode", "lab", actor="ann", choices={"mode": "off"})
+    assert any("the mode 'off', by steersman mode" in each for each in agent.diagnose().findings)
+    steersman.control("mode", "lab", actor="ann", choices={"mode": "live"})
+    assert not any("The rule decides" in each for each in agent.diagnose().findings)
+
+
 @pytest.mark.parametrize("choices", [{}, {"mode": "on"}, {"mode": "live", "size": 1}, {"action": "heavy"}, {"mode": 1}])
 def test_a_mode_that_is_none_is_refused(steersman: Steersman, choices: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="a mode is one of off, shadow, advisory, live"):

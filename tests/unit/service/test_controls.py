@@ -40,6 +40,28 @@ def test_a_pin_holds_a_choice(client: httpx.Client) -> None:
     assert client.get("/v1/controls").json()["controls"][-1]["choices"] == {"action": "steady"}
 
 
+@pytest.mark.parametrize("mode", ["off", "shadow", "advisory"])
+def test_a_mode_leaves_it_to_the_rule_and_tells_what_was_asked(client: httpx.Client, mode: str) -> None:
+    body = {"kind": "mode", "active": True, "scope": "lab/small", "choices": {"mode": mode}, "reason": "eyes on it"}
+    assert client.post("/v1/controls", json=body).status_code == 200
+    made = decide(client)
+    assert (made["mode"], made["arm"], made["action"], made["propensity"]) == (mode, "baseline", {"action": "light"}, 1.0)
+    assert (made["shadow"] is None) == (mode == "off")
+    page = client.get("/agents/lab/small", headers={"accept": "text/html"}).text
+    assert "eyes on it" in page
+    assert page.count("The rule decides") == 1, "the notice of the control, and not the finding beside it"
+    record = client.get(f"/decisions/{made['id']}", headers={"accept": "text/html"}).text
+    assert f"<dt>Mode</dt><dd>{mode}" in record
+    client.post("/v1/controls", json={"kind": "mode", "active": False, "scope": "lab/small"})
+    assert decide(client)["mode"] == "live"
+
+
+def test_what_was_observed_long_ago_is_told_with_the_question(client: httpx.Client) -> None:
+    asked = {"agent": "lab/small", "state": STATE, "observed_at": 1_000.0}
+    assert client.post("/v1/decisions", json=asked).json()["mode"] == "live", "no limit is set"
+    assert client.post("/v1/decisions", json=asked | {"observed_at": "yesterday"}).status_code == 400
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -50,6 +72,8 @@ def test_a_pin_holds_a_choice(client: httpx.Client) -> None:
         ({"kind": "pin", "active": True, "scope": "lab/small"}, 400),
         ({"kind": "pin", "active": True, "scope": "lab/small", "choices": {"action": "run"}}, 400),
         ({"kind": "pause", "active": True, "expires_in_s": -1}, 400),
+        ({"kind": "mode", "active": True, "scope": "lab/small"}, 400),
+        ({"kind": "mode", "active": True, "scope": "lab/small", "choices": {"mode": "on"}}, 400),
         ({"kind": "pause", "active": True, "reason": "a\u0000b"}, 400),
         ({"kind": "pause", "active": True, "actor": "the boss"}, 400),
     ],
