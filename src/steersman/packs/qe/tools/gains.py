@@ -1,5 +1,6 @@
 """What is left to gain from tests of a project, module by module: what nothing runs, and faults that no test sees."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ _SEEDED = 2
 _TO_LEARN_FROM = 2
 _MOST_KEPT = 60
 _FORMAT_S = 30.0
+_FAULTS_SHARE = 0.2
+"""Of the time that is left."""
 
 
 @dataclass(kw_only=True)
@@ -116,7 +119,10 @@ class Gains:
             }
             for name in sorted(trial.passed)
         }
+        until = _share_of_time(site)
         for fault in (*at_work.missed, *at_work.learn_from) if trial.passed else ():
+            if time.monotonic() >= until:
+                break
             order = tuple(sorted(each for each in trial.passed if trial.runs(each, fault)))
             failed = (order and kills(site, fault, Plan(order=order, rest=False), trial.wall_s)) or frozenset()
             for name in trial.passed if at_work.file in failed else trial.passed & failed:
@@ -166,7 +172,10 @@ class Gains:
             lines = {line for first, last in reach for line in range(first, last + 1)}
             every = [each for each in candidates(module.file, source) if each.line in lines and is_valid(each, source)]
             found: list[Fault] = []
+            until = _share_of_time(site)
             for fault in sample(site.generator, every, _SEEDED * self._faults):
+                if time.monotonic() >= until:
+                    break
                 if len(found) < self._faults + _TO_LEARN_FROM and self._is_missed(site, fault):
                     found.append(fault)
             self._at_work[module.file] = AtWork(
@@ -185,6 +194,12 @@ class Gains:
         tests = self._suite.tests
         failed = kills(site, fault, plan, sum(tests[each].duration_s for each in covering or tests))
         return failed is not None and not failed - frozenset(self._suite.failures)
+
+
+def _share_of_time(site: Site) -> float:
+    """Return until when faults may be looked at: tests that are made then have to be tried and written in what is left."""
+    now = time.monotonic()
+    return now + _FAULTS_SHARE * max(site.suite.deadline - now, 0.0)
 
 
 def _last(test: str) -> str:
