@@ -156,6 +156,7 @@ def _show_backtest(report: Mapping[str, Any], html: Path | None) -> None:
     named = ", ".join(symbols[:5]) + (f" and {len(symbols) - 5} more" if len(symbols) > 5 else "")
     say(f"{named}: {report['bars']} bars of tests, {report['first']} to {report['last']}, {len(report['folds'])} folds.")
     show_table("Each arm, after costs, in all tests strung together", _ARM_COLUMNS, map(_arm_row, report["arms"]))
+    show_table("What they did for it", _WORK_COLUMNS, map(_work_row, report["arms"]))
     columns = ("learned −", "return a year", "verdict", "Sharpe ratio", "verdict")
     show_table("Paired by bar; the intervals hold together with 95 %", columns, map(_pair_row, report["comparisons"]))
     say(f"Verdict: {_in_words(report['verdict'])}.")
@@ -179,7 +180,8 @@ def _show_backtest(report: Mapping[str, Any], html: Path | None) -> None:
         say(f"Page: {html}")
 
 
-_ARM_COLUMNS = ("arm", "1 became", "a year", "Sharpe (95 %)", "drawdown", "positions", "won", "turnover", "costs", "shut")
+_ARM_COLUMNS = ("arm", "1 became", "a year", "σ a year", "Sharpe ratio, 95 %", "drawdown")
+_WORK_COLUMNS = ("arm", "positions", "won", "in the market", "turnover a year", "costs a year", "shut")
 _REGIME_COLUMNS = ("regime", "signals", "held", "strategy", "model", "weight", "size", "leverage", "a position")
 _TRADE_COLUMNS = ("symbol", "opened", "closed", "side", "by", "size × leverage", "position", "account", "why closed")
 
@@ -196,10 +198,18 @@ def _arm_row(row: Mapping[str, Any]) -> Sequence[object]:
         row["name"],
         f"{row['final']:.3f}",
         _percent(row["growth"], 1),
+        f"{100 * row['volatility']:.1f} %",
         _interval(row["sharpe"]),
-        _percent(-row["drawdown"], 1),
+        f"{100 * row['drawdown']:.1f} %",
+    )
+
+
+def _work_row(row: Mapping[str, Any]) -> Sequence[object]:
+    return (
+        row["name"],
         row["trades"],
         "–" if row["won"] is None else f"{100 * row['won']:.0f} %",
+        f"{100 * row['exposure']:.0f} %",
         f"{row['turnover']:.1f}",
         f"{100 * row['costs']:.2f} %",
         row["stops"],

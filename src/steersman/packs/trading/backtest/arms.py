@@ -1,7 +1,7 @@
 """Arms: who decides in a backtest. What was learned, what explores to learn, and rules, all inside the same guards."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from steersman.core.values import Decision
 from steersman.packs.trading.agents import meta_strategy, position_sizing
 
 META, SIZING = meta_strategy.agent.name, position_sizing.agent.name
+_HOUR_MS = 3_600_000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +118,9 @@ class Exploring(Learned):
         return found
 
 
-def agents_of(agent: Callable[[str], Any]) -> dict[str, Any]:
+def agents_of(agent: Callable[[AgentSpec], Any]) -> dict[str, Any]:
     """Return the two agents. Raises InvalidInput unless they are allowed to decide, and take what is best when they do."""
-    found = {name: agent(name) for name in (META, SIZING)}
+    found = {spec.name: agent(unhurried(spec)) for spec in (meta_strategy.agent, position_sizing.agent)}
     for name, each in found.items():
         settings = each.settings
         if settings.influence.mode != "live" or settings.influence.limited or settings.exploration.policy != "greedy":
@@ -128,6 +129,11 @@ def agents_of(agent: Callable[[str], Any]) -> dict[str, Any]:
                 f"exploration.policy greedy; they are {settings.influence.mode} and {settings.exploration.policy}."
             )
     return found
+
+
+def unhurried(spec: AgentSpec) -> AgentSpec:
+    """Return an agent whose guards have an hour to answer: a busy machine must not decide what a backtest comes to."""
+    return replace(spec, guards=tuple(replace(each, deadline_ms=_HOUR_MS) for each in spec.guards))
 
 
 def fixed(strategy: str, model: str, weight: str) -> Rule:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steersman.core.agent import AgentSpec
 from steersman.core.ports import Progress
 from steersman.packs.trading.backtest import figures
 from steersman.packs.trading.backtest import report as reports
@@ -66,7 +67,7 @@ class BacktestOptions:
         return Terms(costs=costs, mode=self.account, hold_bars=self.hold_bars, resume_bars=self.resume_bars)
 
 
-def backtest(agent: Callable[[str], Any], options: BacktestOptions, progress: Progress) -> BacktestReport:
+def backtest(agent: Callable[[AgentSpec], Any], options: BacktestOptions, progress: Progress) -> BacktestReport:
     """Read the prices, play them, and return the report; write it as a page where that is asked for.
 
     Raises what `read_market` does, InvalidInput for too few bars or options that do not fit, NotFound for a missing extra.

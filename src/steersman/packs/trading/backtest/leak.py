@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steersman.core.agent import AgentSpec
 from steersman.core.errors import InvalidInput, nearest
 from steersman.core.ports import Progress
 from steersman.packs.trading.backtest.arms import Rule, agents_of
@@ -87,7 +88,7 @@ class LeakRun:
     trace: Trace
 
 
-def leak(agent: Callable[[str], Any], options: LeakOptions, progress: Progress) -> LeakRun:
+def leak(agent: Callable[[AgentSpec], Any], options: LeakOptions, progress: Progress) -> LeakRun:
     """Play one run, and compare it with the trace of another where one is given.
 
     Raises what `backtest` does, and InvalidInput where the change would begin before anything is tested.

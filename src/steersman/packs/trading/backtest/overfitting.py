@@ -83,7 +83,7 @@ def overfitting_probability(returns: Floats, *, groups: int = 10) -> float:
         best = int(np.argmax(_ratios(moments[:, list(chosen)].sum(axis=1))))
         outside = _ratios(moments[:, rest].sum(axis=1))
         rank = np.count_nonzero(outside < outside[best]) + (np.count_nonzero(outside == outside[best]) + 1) / 2.0
-        low += 2.0 * rank <= strategies + 1
+        low += int(2.0 * rank <= strategies + 1)
     return low / len(choices)
 
 

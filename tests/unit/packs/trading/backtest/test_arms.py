@@ -82,6 +82,12 @@ def test_where_nothing_is_allowed_nothing_is_opened(fresh_agents: Any) -> None:
     assert exploring.choose(META, {**SEEN, "regime": "unknown"}) is None
 
 
+def test_no_clock_has_a_say_in_what_guards_allow(fresh_agents: Any) -> None:
+    for agent in fresh_agents().values():
+        assert {guard.deadline_ms for guard in agent.spec.guards} == {3_600_000.0}
+    assert max(guard.deadline_ms for guard in position_sizing.agent.guards) < 1_000.0
+
+
 def test_agents_that_may_not_decide_cannot_be_tested() -> None:
     with (
         Steersman.open("memory:", settings={}) as steersman,
