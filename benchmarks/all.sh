@@ -10,6 +10,7 @@ run() {
 }
 run benchmarks/imports.py --size
 run benchmarks/decide.py
+run benchmarks/trading_episodes.py
 run benchmarks/refold.py
 run benchmarks/replay.py
 run benchmarks/ingest.py
@@ -22,6 +23,7 @@ run benchmarks/lost_updates.py
 run benchmarks/workers.py
 run benchmarks/streams.py
 run benchmarks/safety.py
+run benchmarks/position_limits.py
 run benchmarks/crash.py --kills 500 --cuts 300
 run benchmarks/sequences.py
 run benchmarks/simulation.py
