@@ -12,6 +12,7 @@ pack = Pack(
     commands={
         "backtest": "steersman.packs.trading.backtest.command:backtest",
         "leak": "steersman.packs.trading.backtest.leak:leak",
+        "paper": "steersman.packs.trading.paper.command:paper",
     },
     events={
         "signal.generated@1": "steersman.packs.trading.events:SignalGenerated",

@@ -27,7 +27,7 @@ class SignalGenerated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyChosen(msgspec.Struct, frozen=True, kw_only=True):
-    """How the signal is followed. Nothing is opened where the arm is "safe"."""
+    """How the signal is followed. Nothing is opened where the arm is "safe". reason: as the decision has it."""
 
     decision_id: str
     position: str
@@ -37,6 +37,7 @@ class StrategyChosen(msgspec.Struct, frozen=True, kw_only=True):
     weight: str
     arm: str
     mode: str
+    reason: str = ""
 
 
 class OrderProposed(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ class OrderProposed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SizeChosen(msgspec.Struct, frozen=True, kw_only=True):
-    """How large the position is. Nothing is opened where the arm is "safe"."""
+    """How large the position is. Nothing is opened where the arm is "safe". reason: as the decision has it."""
 
     decision_id: str
     position: str
@@ -66,6 +67,7 @@ class SizeChosen(msgspec.Struct, frozen=True, kw_only=True):
     leverage: float
     arm: str
     mode: str
+    reason: str = ""
 
 
 class Sized(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ choose_strategy = Route(
         "weight": "@decision.executed.weight",
         "arm": "@decision.arm",
         "mode": "@decision.mode",
+        "reason": "@decision.reason",
     },
 )
 choose_size = Route(
@@ -37,6 +38,7 @@ choose_size = Route(
         "leverage": "@decision.executed.leverage",
         "arm": "@decision.arm",
         "mode": "@decision.mode",
+        "reason": "@decision.reason",
     },
 )
 confirm = Route(on="trade.executed", do="note", prepare=_DESK, emit="execution.mismatch")
