@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, get_type_hints
 
 from steersman.app import stores
+from steersman.app.announcing import Announcer, open_announcer
 from steersman.app.checks import check_settings, isolated
 from steersman.app.duties import Duties
 from steersman.app.releases import open_production, sandbox
@@ -25,6 +26,7 @@ from steersman.core.settings import SettingsFile
 from steersman.core.values import ApiKey, AuditEvent, Control, ControlKind, Decision, Outcome
 from steersman.loops import exchange, learn, share
 from steersman.loops.agent import Agent
+from steersman.loops.consume import Tally
 from steersman.loops.explain import note_settings
 from steersman.loops.follow import follow
 from steersman.loops.rank import Ranker
@@ -76,6 +78,8 @@ class Steersman:
         self.rankers: dict[str, Ranker] = {}
         self._lock = threading.RLock()
         self._duties = Duties(self)
+        self.consumed: Tally | None = None
+        self.announcer: Announcer | None = None
 
     @classmethod
     def open(
@@ -110,7 +114,9 @@ class Steersman:
                 catalog.add(spec)
         for spec in agents:
             catalog.add(spec)
-        store = file.settings("", {}, values).store
+        shared = file.settings("", {}, values)
+        store = shared.store
+        announcer = None if read_only else open_announcer(shared.bus, store.taken_s)
         log = stores.open_log(url, queue_rows=store.queue_rows, taken_s=store.taken_s, read_only=read_only)
         steersman = cls(
             log,
@@ -121,12 +127,15 @@ class Steersman:
             clock=clock,
             ids=ids,
             learn=learn and not read_only,
-            meters=meters,
+            meters=(*meters, *(() if announcer is None else (announcer,))),
             audit_key=stores.audit_key(url),
-            production=open_production(url, log, file.settings("", {}, values).release, read_only=read_only and not moves),
+            production=open_production(url, log, shared.release, read_only=read_only and not moves),
         )
         if not read_only:
             steersman._duties.begin(watch=learn, jumps=clock is time.time)
+        if announcer is not None:
+            steersman.announcer = announcer
+            announcer.begin(steersman)
         return steersman
 
     def agent(self, agent: str | AgentSpec) -> Agent:
@@ -346,6 +355,8 @@ class Steersman:
 
     def close(self) -> None:
         """Make everything durable and release the store. Raises StoreError if something could not be made durable."""
+        if self.announcer is not None:
+            self.announcer.end()
         at_work = self._duties.end()
         for ranker in () if self.log.shared or not at_work else self.rankers.values():
             with suppress(StoreError):  # opening goes on from the last time, and learns the rest again

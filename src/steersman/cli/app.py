@@ -5,6 +5,7 @@ import typer
 from steersman import __version__
 from steersman.cli import (
     bench,
+    bus,
     check,
     controls,
     decisions,
@@ -67,5 +68,6 @@ for group in (
     personalizer,
     bench,
     trade,
+    bus,
 ):
     group.register(app)

@@ -5,6 +5,7 @@ an event that comes again finds it, is answered as before, and counts once. Noth
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,19 +18,22 @@ from steersman.loops.intake import Fault, Host, Intake, Part, Plan, Result, Work
 
 _WAIT_S = 5.0
 _TAKE_S = 0.5
+_LOOK_S = 5.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 
 
 @dataclass(kw_only=True)
 class Tally:
-    """What a consumer has done since it began. events: by type and result. dead: by fault."""
+    """What a consumer has done since it began. events: by type and result. dead: by fault. waiting: as last looked."""
 
     events: Counter[tuple[str, Result]] = field(default_factory=Counter)
     dead: Counter[Fault] = field(default_factory=Counter)
     redelivered: int = 0
     answers: int = 0
     troubles: int = 0
+    working: bool = True
+    waiting: int | None = None
 
 
 class Consumer:
@@ -44,6 +48,7 @@ class Consumer:
         self._intake = Intake(host, plan)
         self._held: list[Delivery] = []
         self._trouble = ""
+        self._looked_at = float("-inf")
         self.tally = Tally()
 
     def restore(self) -> None:
@@ -59,16 +64,24 @@ class Consumer:
         while not stop.is_set():
             try:
                 worked = self.step(_TAKE_S)
-                over = drain and not worked and not self._bus.health() and not self._bus.waiting()
+                trouble = "" if worked else self._bus.health()
+                if not trouble and self._looks(at_once=drain and not worked) == 0 and drain and not worked:
+                    return
             except (StoreError, DeadlineExceeded) as error:
                 self._tell(str(error))
                 stop.wait(pause_s)
                 pause_s = min(2.0 * pause_s, _LONGEST_PAUSE_S)
                 continue
-            self._tell("" if worked else self._bus.health())
+            self._tell(trouble)
             pause_s = _FIRST_PAUSE_S
-            if over:
-                return
+
+    def _looks(self, *, at_once: bool) -> int | None:
+        """Return how many entries are waiting, as counted now and then, or at once. Raises StoreError."""
+        now = time.monotonic()
+        if at_once or now - self._looked_at >= _LOOK_S:
+            self._looked_at = now
+            self.tally.waiting = self._bus.waiting()
+        return self.tally.waiting
 
     def step(self, wait_s: float) -> int:
         """Work off one batch, and return how many entries it had.
@@ -97,6 +110,7 @@ class Consumer:
         elif self._trouble and not trouble:
             self._say("going on")
         self._trouble = trouble
+        self.tally.working = not trouble
 
     def _settle(self, works: Sequence[Work]) -> None:
         """Wait once for all that was appended, and see what the log has of it. Raises StoreError or DeadlineExceeded."""

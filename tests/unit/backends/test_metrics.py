@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from steersman.app import Steersman
+from steersman.app.announcing import Announcer
+from steersman.backends.memory import MemoryBus
 from steersman.backends.metrics.prometheus import PrometheusMeter
 from steersman.backends.metrics.recent import KEPT, Recent
 from steersman.backends.metrics.table import METRICS
@@ -22,6 +25,7 @@ from steersman.core.guards import Guard, Refusal
 from steersman.core.influence import GATES, KILLED, MODES, Mode, reason
 from steersman.core.reward import Measurement, Reward
 from steersman.core.values import Decision, Outcome, Refused
+from steersman.loops.consume import Tally
 from steersman.testing.log_rows import decision, outcome
 from steersman.testing.specs import small_agent
 
@@ -45,6 +49,8 @@ class Catalog:
 
 class Known:
     """A stand-in for a store whose agent is known, and cannot be put together."""
+
+    consumed = announcer = None
 
     def __init__(self, spec: AgentSpec) -> None:
         self.catalog = Catalog(spec)
@@ -345,6 +351,10 @@ def with_everything(steersman: Steersman) -> PrometheusMeter:
     meter.decided(replace(decision(agent="lab/whole"), refusals=(Refused(where={}, guard="x", reason="guard failed …"),)))
     meter.decided(replace(decision(agent="lab/whole"), mode="off", reason=reason("off", "the rule decides")))
     meter.served("decide", 200, 0.004)
+    steersman.consumed = Tally(
+        events=Counter({("job.queued", "done"): 2}), dead=Counter({"misfit": 1}), redelivered=1, waiting=4
+    )
+    steersman.announcer = Announcer(MemoryBus, "news", queue=1, keep_s=60.0)
     meter.observe(steersman)
     return meter
 
@@ -375,6 +385,18 @@ def test_what_the_learned_policy_was_kept_from_counts_by_mode_and_reason(steersm
     )
     counted = {(each.labels["mode"], each.labels["reason"]): each.value for each in found.samples}
     assert counted == {(mode, gate): 2.0 for gate, (mode, _) in said.items()}
+
+
+def test_what_a_consumer_counts_goes_up_by_what_is_new(steersman: Steersman) -> None:
+    now = iter(range(0, 1_000, 10))
+    meter = PrometheusMeter(timer=lambda: float(next(now)))
+    tally = steersman.consumed = Tally(events=Counter({("job.queued", "done"): 2}), working=False)
+    for count in (2, 2, 5):
+        tally.events["job.queued", "done"] = count
+        meter.observe(steersman)
+        line = f'steersman_bus_events_total{{result="done",tenant="default",type="job.queued"}} {count:.1f}'
+        assert line in meter.exposition()[0].decode()
+    assert 'steersman_bus_working{tenant="default"} 0.0' in meter.exposition()[0].decode()
 
 
 def test_nothing_exposed_is_no_number(everything: str) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, get_args
 
+from steersman.backends.metrics.bus import Announced, Consumed
 from steersman.backends.metrics.recent import Recent
 from steersman.backends.metrics.releases import Drifted, Released, Told, release_gauges
 from steersman.core.agent import AgentSpec
@@ -73,6 +74,14 @@ class Steered(Protocol):
     @property
     def log(self) -> Log:
         """The log."""
+
+    @property
+    def consumed(self) -> Consumed | None:
+        """What a consumer of a bus has done in this process; None if there is none."""
+
+    @property
+    def announcer(self) -> Announced | None:
+        """Who tells a stream what happens; None if nobody does."""
 
     def agent(self, agent: str) -> _AtWork:
         """Return an agent."""

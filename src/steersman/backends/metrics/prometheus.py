@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from steersman.backends.metrics.agents import Steered, gauges
+from steersman.backends.metrics.bus import BusMeter
 from steersman.backends.metrics.instruments import Buckets, Instruments
 from steersman.backends.metrics.recent import Recent
 from steersman.backends.metrics.tally import Tally
@@ -59,6 +60,7 @@ class PrometheusMeter:
         self._silent: dict[str, None] = {}
         self._requests: dict[tuple[str, str], Buckets] = {}
         self._folded = 0
+        self._bus = BusMeter(self._instruments)
         self._lock = threading.Lock()
         self._telling = threading.Lock()
         self._observed_at = float("-inf")
@@ -119,6 +121,7 @@ class PrometheusMeter:
                 self._observed_at = self._timer()
                 self._read_ranges(steersman)
                 self._read_gauges(steersman)
+            self._bus.tell(steersman.consumed, steersman.announcer)
             self._tell()
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:

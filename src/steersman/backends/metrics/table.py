@@ -179,6 +179,18 @@ METRICS: tuple[Definition, ...] = (
         "controls_active", (*OF_AGENT, "kind"), "Whether a kill, pin, pause or mode by a person is in force for the agent."
     ),
     _gauge("log_writing", ("tenant",), "Whether the store takes what is logged: 1, or 0 while it does not.", "", "livemin"),
+    _counter(
+        "bus_events_total",
+        ("tenant", "type", "result"),
+        "Entries taken from a bus, by the type of the event and what became of it: done, again, ignored, later or dead.",
+    ),
+    _counter("bus_dead_letters_total", ("tenant", "fault"), "Entries that were put aside, by what is wrong with them."),
+    _counter("bus_redelivered_total", ("tenant",), "Entries that the bus had delivered before."),
+    _gauge("bus_waiting", ("tenant",), "Entries of the streams that are not acknowledged yet, as counted every 5 s."),
+    _gauge(
+        "bus_working", ("tenant",), "Whether the consumer works: 1, or 0 while it waits for bus or store.", "", "livemin"
+    ),
+    _counter("announced_events_total", ("tenant", "result"), "News for the stream that is told: sent, or dropped unsent."),
     _gauge("memory_bytes", ("tenant",), "Resident memory of the service's processes.", "", "livesum"),
     _counter("series_folded_total", ("tenant",), 'Events counted under agent "other", because there are too many series.'),
     _gauge("build_info", ("tenant", "release"), "1, with the release that runs as a label.", "", "livemax"),
