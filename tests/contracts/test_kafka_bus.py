@@ -63,8 +63,16 @@ def test_what_was_acknowledged_behind_something_that_was_not_comes_again_after_a
 
 
 @pytest.mark.parametrize(
-    "url", ["kafka://", "kafka:///topic", "kafka://127.0.0.1:9092/topic", "kafka://127.0.0.1:9092?no.such.setting=1"]
+    "url",
+    [
+        "kafka://",
+        "kafka:///topic",
+        "kafka://127.0.0.1:9092/topic",
+        "kafka://ann:secret@127.0.0.1:9092",
+        "kafka://127.0.0.1:9092?no.such.setting=1",
+    ],
 )
 def test_a_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(InvalidInput, match=r"kafka://HOST:PORT|librdkafka"):
+    with pytest.raises(InvalidInput, match=r"kafka://HOST:PORT|librdkafka") as told:
         KafkaBus(url, ["s"])
+    assert "secret" not in str(told.value)

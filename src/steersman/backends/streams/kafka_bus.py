@@ -312,8 +312,10 @@ _PRODUCER = {
 def _settings(url: str) -> dict[str, str]:
     """Return librdkafka's settings of a URL: its brokers, and what stands behind the question mark."""
     where = urlsplit(url)
-    if where.scheme != "kafka" or not where.netloc or where.path.strip("/"):
-        raise InvalidInput(f"{url.partition('?')[0]} is no URL of Kafka. Use kafka://HOST:PORT,HOST:PORT?NAME=VALUE.")
+    if where.scheme != "kafka" or not where.netloc or where.path.strip("/") or "@" in where.netloc:
+        raise InvalidInput(
+            "this is no URL of Kafka. Use kafka://HOST:PORT,HOST:PORT?NAME=VALUE; a login is sasl.username=…."
+        )
     return {"bootstrap.servers": where.netloc, **dict(parse_qsl(where.query, keep_blank_values=True))}
 
 

@@ -81,6 +81,7 @@ class RedisBus:
         self._partitions = partitions
         self._known: dict[str, int] = {}
         self._streams: list[_Stream] = []
+        self._ahead: list[Delivery] = []
         self._looked_at = self._trimmed_at = float("-inf")
 
     def publish(self, stream: str, entries: Sequence[tuple[str, bytes]]) -> None:
@@ -90,9 +91,12 @@ class RedisBus:
 
     def take(self, limit: int, wait_s: float) -> list[Delivery]:
         """Return up to `limit` entries, new or not acknowledged in time; none while the server cannot be reached."""
+        if self._ahead:
+            found, self._ahead = self._ahead[:limit], self._ahead[limit:]
+            return found
         until = time.monotonic() + wait_s
         while True:
-            found: list[Delivery] = []
+            found = []
             left = until - time.monotonic()
             try:
                 with self._server.reach() as client:
@@ -171,13 +175,11 @@ class RedisBus:
         if not keys:
             time.sleep(max(0.0, min(wait_s, self._look_s)))
             return []
-        turn = time.monotonic_ns() % len(keys)
-        keys = (keys[turn:] + keys[:turn])[:limit]
         block_ms = int(min(wait_s, self._look_s) * 1_000)
         asked = {_key(*each): ">" for each in keys}
         try:
             answer = client.xreadgroup(
-                self._group, self._me, asked, count=max(1, limit // len(keys)), block=block_ms if block_ms > 0 else None
+                self._group, self._me, asked, count=-(-limit // len(keys)), block=block_ms if block_ms > 0 else None
             )
         except exceptions.ResponseError as error:
             if not str(error).startswith("NOGROUP"):
@@ -185,11 +187,13 @@ class RedisBus:
             self._forget()  # someone removed the stream; it is made anew
             return []
         place = {_key(*each): each for each in keys}
-        return [
+        found = [
             self._delivery(*place[name.decode()], position, fields, 1)
             for name, entries in answer or ()
             for position, fields in entries
         ]
+        self._ahead = found[limit:]  # each partition gave its share, rounded up
+        return found[:limit]
 
     def _look(self, client: Any, limit: int) -> list[Delivery]:
         """Renew leases, and return what was left by others, or was not acknowledged for too long."""
@@ -259,7 +263,7 @@ class RedisBus:
 
     def _forget(self) -> None:
         """After an outage, look at everything anew."""
-        self._streams, self._known, self._looked_at = [], {}, float("-inf")
+        self._streams, self._known, self._ahead, self._looked_at = [], {}, [], float("-inf")
 
     # counting and trimming
 
