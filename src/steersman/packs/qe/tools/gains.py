@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from steersman.core.errors import NotFound
+from steersman.core.errors import InvalidInput, NotFound
 from steersman.packs.qe.faults.mutation import Fault, candidates, is_valid, sample
 from steersman.packs.qe.fleet.site import Site
-from steersman.packs.qe.project.suite import Plan
+from steersman.packs.qe.project.suite import Plan, RunResult
 from steersman.packs.qe.tools.arguments import Kinds
 from steersman.packs.qe.tools.callables import modules_of
 from steersman.packs.qe.tools.functions import Module, Target
@@ -22,7 +22,7 @@ _AT_ONE = 2
 _SEEDED = 2
 _TO_LEARN_FROM = 2
 _MOST_KEPT = 60
-_FORMAT_S = 30.0
+_FORMAT_S, _MOST_WORDS = 30.0, 300
 _FAULTS_SHARE = 0.2
 """Of the time that is left."""
 
@@ -64,7 +64,7 @@ class Kept:
 class Gains:
     """A project's modules, its suite under coverage.py, and what of it was gained. faults: to be measured by, a module.
 
-    Raises NotFound where there is nothing to call.
+    Raises NotFound where there is nothing to call, InvalidInput where pytest runs no test here, as after its conftest.py.
     """
 
     def __init__(self, site: Site, faults: int) -> None:
@@ -82,6 +82,10 @@ class Gains:
         nothing = _free_name(site, first)
         with site.changed({nothing: f"import {first.name}\n\n\ndef test_start():\n    assert {first.name}\n"}):
             self.start = site.suite.run(Plan(whole=(nothing,), rest=False), timeout_s=site.timeout_s)
+            if not self.start.tests and not self.start.uncollected:
+                raise InvalidInput(
+                    f"pytest runs no test in this project, not even one that only imports: {_last_words(self.start)}"
+                )
             with self.heard.listening(site, [each for module in self.modules for each in module.targets]):
                 self._suite, self.covered = suite_coverage(site)
         by_test = self.covered.by_test.items() if site.project.tests else ()
@@ -194,6 +198,12 @@ class Gains:
         tests = self._suite.tests
         failed = kills(site, fault, plan, sum(tests[each].duration_s for each in covering or tests))
         return failed is not None and not failed - frozenset(self._suite.failures)
+
+
+def _last_words(run: RunResult) -> str:
+    """Return what pytest said last, in short."""
+    lines = [each.strip() for each in run.tail.splitlines() if each.strip()]
+    return " ".join(lines[-3:])[-_MOST_WORDS:] or "it said nothing"
 
 
 def _share_of_time(site: Site) -> float:
