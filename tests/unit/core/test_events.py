@@ -1,9 +1,12 @@
 """Events: what goes over the wire reads back the same or is refused, and payloads are known by type and version."""
 
+import json
 import math
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from steersman.core import events
 from steersman.core.catalog import Catalog
@@ -107,3 +110,24 @@ def test_numbers_keep_their_value_on_the_wire() -> None:
     )
     sent = decode(encode(made("decision.made", payload, id="d", at=1.0)))
     assert EventTypes().payload(sent) == payload
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+_LIKE_EVENTS = st.fixed_dictionaries(
+    {"id": st.just("e") | _JSON, "type": st.just("t") | _JSON, "at": st.just(1.0) | _JSON, "data": st.just({}) | _JSON},
+    optional={"version": _JSON, "source": _JSON, "subject": _JSON, "more": _JSON},
+)
+
+
+@given(st.binary() | _LIKE_EVENTS.map(lambda made: json.dumps(made).encode()))
+def test_any_bytes_are_an_event_that_can_be_sent_on_or_are_refused(body: bytes) -> None:
+    try:
+        event = decode(body)
+    except InvalidInput:
+        return
+    assert decode(encode(event)) == event
+    with pytest.raises(InvalidInput):
+        EventTypes({"t@1": Signal}).payload(event)
