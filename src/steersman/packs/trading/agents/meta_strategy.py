@@ -65,8 +65,15 @@ PROBE: dict[str, Scalar] = {
 }
 
 
+_TRENDING = {"trend": 1.0, "breakout": 0.5, "range": 0.0, "unknown": 0.0}
+
+
 def _shared(state: StateValues) -> dict[str, float]:
-    return {"risk": min(float(state["volatility"]) / 0.06, 1.0), "confidence": float(state["confidence"])}
+    return {
+        "trending": _TRENDING[str(state["regime"])],
+        "risk": min(float(state["volatility"]) / 0.06, 1.0),
+        "confidence": float(state["confidence"]),
+    }
 
 
 agent = AgentSpec(

@@ -1,5 +1,6 @@
 """The two agents count their actions as declared, mask what cannot run, and leave deciding to the rule until told."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,25 @@ def test_limits_of_influence_are_those_of_the_specification() -> None:
             found = steersman.agent(spec).settings.influence
             assert (found.mode, found.confidence, found.stale_s, found.cooldown_s) == ("off", 0.65, 600.0, 30.0)
             assert steersman.agent(spec).settings.learning.gamma == 0.0
+
+
+def test_all_symbols_share_a_table_and_an_agent_of_ones_own_learns_from_it() -> None:
+    """Forty positions of one symbol teach about another one, and about an agent of the same kind under another name."""
+    own = replace(META, name="mine/crypto-strategy")
+    earned = {"pnl_pct": 5.0, "max_drawdown_pct": 0.0, "sharpe": 0.0, "alignment": 0.5}
+    live = {"influence": {"mode": "live", "confidence": 0.0, "cooldown_s": 0.0}}
+    with Steersman.open("memory:", agents=[own], settings=live) as steersman:
+        agent = steersman.agent(META)
+        for _ in range(40):
+            agent.report(agent.decide(SEEN, subject="AAA"), earned)
+        learned = agent.values(SEEN)
+        assert sum(entry.visits for entry in learned["strategy"].values()) == 40
+        assert agent.decide(SEEN, subject="BBB").values == tuple(
+            learned[name][choice].value for name, choice in META.actions.slot_names
+        )
+        agent.share()
+        priors = steersman.agent(own).decide(SEEN).priors
+    assert {each.source for each in priors} == {"own", "transfer/trading/meta-strategy"}
 
 
 def test_no_trade_is_the_safe_arm() -> None:
