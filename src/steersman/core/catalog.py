@@ -22,7 +22,8 @@ class Pack:
     """A domain: its agents and commands by name, each as "module:attribute", loaded when first asked for.
 
     events: the payloads of the events it knows, by type and version, such as "signal.generated@1". routes: what these mean
-    to its agents, each a `core.routes.Route`, by a name that is unique among the routes of an event.
+    to its agents, each a `core.routes.Route`, by a name that is unique among the routes of an event. positions: where a
+    `core.positions.Positions` says how pages read positions out of its decisions; "" where it holds none.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Pack:
     commands: Mapping[str, str] = field(default_factory=dict)
     events: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
+    positions: str = ""
 
 
 def load(target: str) -> Any:

@@ -21,6 +21,7 @@ import uvloop
 from steersman.app import Steersman
 from steersman.app.stores import DEFAULT_STORE, audit_key, is_shared
 from steersman.app.telemetry import open_meter, open_tracing
+from steersman.core.agent import AgentSpec
 from steersman.core.catalog import load_file
 from steersman.core.errors import Conflict, InvalidInput, NotPermitted
 from steersman.core.sections import Service as Limits
@@ -46,12 +47,14 @@ _DOORS = 32
 class Options:
     """What `steersman up` was asked for.
 
-    store: the main store's URL. agents: files with agents of the user's own. part: what this process does of all.
+    store: the main store's URL. agents: files with agents of the user's own. specs: agents beside those of the files. part:
+    what this process does of all.
     """
 
     store: str
     settings: str | None = None
     agents: tuple[str, ...] = ()
+    specs: tuple[AgentSpec, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8321
     part: table.Part = "all"
@@ -193,7 +196,7 @@ def make(options: Options, *, loopback: bool) -> Service:
         url = tenant_url(options.store, name)
         if name != "default":
             _make_folder(url)
-        own = [spec for file in options.agents for spec in load_file(file)]
+        own = [*options.specs, *(spec for file in options.agents for spec in load_file(file))]
         learns = options.part != "decide"
         return Steersman.open(url, agents=own, settings=options.settings, learn=learns, meters=meters)  # type: ignore[arg-type]
 

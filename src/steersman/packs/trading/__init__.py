@@ -30,4 +30,5 @@ pack = Pack(
         "judge-strategy": "steersman.packs.trading.routes:judge_strategy",
         "judge-size": "steersman.packs.trading.routes:judge_size",
     },
+    positions="steersman.packs.trading.positions:positions",
 )

@@ -15,6 +15,7 @@ from steersman.service.pages import (
     login,
     on_call,
     overview,
+    positions,
     release,
     releases,
 )
@@ -26,6 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
     decision.PAGE,
     releases.PAGE,
     release.PAGE,
+    positions.PAGE,
     on_call.PAGE,
     debug.PAGE,
     audit.PAGE,

@@ -8,7 +8,9 @@ from typing import Any
 
 import jinja2
 
+from steersman.core.catalog import load
 from steersman.core.errors import Conflict, InvalidInput, NotFound, NotPermitted, SteersmanError
+from steersman.core.positions import Positions
 from steersman.core.values import Role
 from steersman.core.versions import short
 from steersman.service.ledger import Ledger, ledger_of
@@ -27,6 +29,7 @@ _MENU = (
     ("on-call", "/on-call", "On call"),
     ("debug", "/debug", "Debug"),
 )
+_POSITIONS = (("positions", "/positions", "Positions"),)
 _MORE = (("audit", "/audit", "Audit"),)
 _NUMBERS = ("number", "exact", "signed", "percent", "signed_percent", "whole", "milliseconds")
 _FILTERS = (*_NUMBERS, "span", "moment", "iso", "cut")
@@ -60,7 +63,12 @@ def html(call: Call, template: str, *, status: int = 200, **values: Any) -> Repl
         .render(
             caller=call.caller,
             may=lambda role: may(call.caller, role),
-            menu=(*_MENU, *_MORE, *((("keys", "/keys", "Keys"),) if may(call.caller, "admin") else ())),
+            menu=(
+                *_MENU,
+                *(_POSITIONS if may(call.caller, "view") and holding(call) else ()),
+                *_MORE,
+                *((("keys", "/keys", "Keys"),) if may(call.caller, "admin") else ()),
+            ),
             theme=_theme(call.headers.get("cookie", "")),
             now=now,
             ago=lambda at: words.ago(at, now),
@@ -68,6 +76,14 @@ def html(call: Call, template: str, *, status: int = 200, **values: Any) -> Repl
         )
     )
     return Reply(body=body.encode(), media_type="text/html; charset=utf-8", status=status, headers=_HEADERS)
+
+
+def holding(call: Call) -> list[Positions]:
+    """Return what packs say of their positions, of those whose agents have decided here."""
+    at_work = ledger_of(call.steersman).agents()
+    packs = call.steersman.catalog.packs.values() if at_work else ()
+    found: list[Positions] = [load(each.positions) for each in packs if each.positions]
+    return [each for each in found if each.opens in at_work]
 
 
 def may(caller: Caller | None, role: Role) -> bool:

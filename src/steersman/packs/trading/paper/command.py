@@ -121,7 +121,7 @@ def paper(agent: Callable[[str], Any], options: PaperOptions, progress: Progress
 
 def replayed(stage: Stage, first: int, options: PaperOptions) -> PaperReport:
     """Replay the bars of a stage from one on, and return the report."""
-    exchange = Exchange(options.bus, options.stream, patience_s=options.patience_s, scopes=_SCOPES)
+    exchange = Exchange(options.bus, options.stream, patience_s=options.patience_s, scopes=_SCOPES, stop=options.stop)
     exchange.listen()
 
     def stopped() -> str:
@@ -135,7 +135,7 @@ def replayed(stage: Stage, first: int, options: PaperOptions) -> PaperReport:
         exchange.listen()
         played.pass_bar(bar)
         options.watch(played)
-    exchange.finish(options.stop)
+    exchange.finish()
     return _report(stage, first, played, exchange, options, time.monotonic() - began)
 
 

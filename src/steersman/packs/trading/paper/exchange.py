@@ -24,14 +24,23 @@ _PAUSE_S = 0.05
 class Exchange:
     """Tells, asks and listens. patience_s: how long an answer is waited for. scopes: those of kill switches that bear on it.
 
-    stopped: who threw a kill switch, by scope, as far as the bus tells of it (`bus.announce`).
+    stop: whether to wait no longer. stopped: who threw a kill switch, by scope, as far as the bus tells (`bus.announce`).
     """
 
-    def __init__(self, bus: Bus, stream: str, *, patience_s: float, scopes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        stream: str,
+        *,
+        patience_s: float,
+        scopes: Sequence[str] = (),
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._bus = bus
         self._stream = stream
         self._patience_s = patience_s
         self._scopes = scopes
+        self._stop = stop
         self._due: list[Event] = []
         self._given_up: set[str] = set()
         self.stopped: dict[str, str] = {}
@@ -62,7 +71,7 @@ class Exchange:
         self.asked += len(wanted)
         if wanted and self._asks(questions):
             until = time.monotonic() + self._patience_s
-            while wanted - found.keys() and (left := until - time.monotonic()) > 0.0:
+            while wanted - found.keys() and (left := until - time.monotonic()) > 0.0 and not self._stop():
                 found |= {name: each for name, each in self._listen(min(left, _TAKE_S)).items() if name in wanted}
         self.answered += len(found)
         self._given_up |= wanted - found.keys()
@@ -72,10 +81,10 @@ class Exchange:
         """Take note of what has come since, without waiting."""
         self._listen(0.0)
 
-    def finish(self, stop: Callable[[], bool]) -> bool:
+    def finish(self) -> bool:
         """Tell what is still due, as long as patience lasts; return whether all was told."""
         until = time.monotonic() + self._patience_s
-        while not (told := self.tell()) and time.monotonic() < until and not stop():
+        while not (told := self.tell()) and time.monotonic() < until and not self._stop():
             time.sleep(_PAUSE_S)
         return told
 

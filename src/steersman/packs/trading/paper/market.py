@@ -85,6 +85,11 @@ class PaperMarket(Simulation):
         self._size(self._follow(heard))
 
     @property
+    def day(self) -> str:
+        """The date of the last bar."""
+        return self._market.day(max(self.bar, 0))
+
+    @property
     def accounts(self) -> int:
         """How many accounts there were."""
         return self._reopened + 1

@@ -2,17 +2,15 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from steersman.app import Steersman, consumers
 from steersman.app.buses import open_bus
-from steersman.core.catalog import load, load_file
 from steersman.core.ports import Bus
 from steersman.core.sections import Bus as Settings
 from steersman.loops.consume import Consumer
@@ -20,9 +18,9 @@ from steersman.packs.trading.backtest.simulation import Terms
 from steersman.packs.trading.backtest.stage import Stage, staged
 from steersman.packs.trading.backtest.synthetic import switching
 from steersman.packs.trading.backtest.walk import Walk
+from steersman.packs.trading.paper.replayed import agents
 
-AGENTS = load_file(load("steersman.packs.trading.paper.replayed:__file__"))
-LIVE = {"influence": {"mode": "live", "confidence": 0.0}}
+LIVE = {"influence": {"confidence": 0.0}}
 FIRST = 200
 _numbers = itertools.count()
 
@@ -38,13 +36,11 @@ class Lab:
 
 
 @contextmanager
-def at_work(
-    store: str | Path, url: str, stream: str, *, settings: Mapping[str, Mapping[str, Any]] | None = None
-) -> Iterator[Lab]:
+def at_work(store: str | Path, url: str, stream: str, *, mode: str = "live") -> Iterator[Lab]:
     """Have a consumer work in a thread."""
     stop = threading.Event()
     bus = Settings(url=url, streams=stream, out=f"{stream}.answers")
-    with Steersman.open(store, agents=AGENTS, settings=LIVE if settings is None else settings) as steersman:
+    with Steersman.open(store, agents=agents(mode), settings=LIVE) as steersman:
         consumer, opened = consumers.open_consumer(steersman, bus, ["trading"], say=lambda _: None)
         thread = threading.Thread(target=consumer.run, args=(stop,))
         thread.start()

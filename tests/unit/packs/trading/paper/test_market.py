@@ -197,13 +197,12 @@ def test_a_kill_switch_lets_what_is_held_end_and_nothing_begin_even_on_an_order_
 def test_a_series_that_is_broken_off_and_replayed_is_answered_as_before_and_counts_nothing_twice(
     working: AtWork, stream: str, stage: Stage, first: int, tmp_path: Path
 ) -> None:
-    off: dict[str, Any] = {"influence": {"mode": "off"}}
-    with working("memory:", "memory:", stream, settings=off) as lab:
+    with working("memory:", "memory:", stream, mode="off") as lab:
         whole = market_of(lab, stage)
         pass_all(whole, stage, first)
     broken = None
     for last in (first + 25, len(stage.market)):
-        with working(tmp_path / "log.db", "memory:", f"{stream}-again", settings=off) as lab:
+        with working(tmp_path / "log.db", "memory:", f"{stream}-again", mode="off") as lab:
             broken = market_of(lab, stage)
             for bar in range(first, last):
                 broken.pass_bar(bar)
