@@ -68,7 +68,9 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Take events, decide and learn by them, and answer, until Ctrl-C or SIGTERM. Exits with 0 then."""
-    bus = _settings(settings, url=url, streams=streams, out=out, group=group)
+    if url:
+        os.environ["STEERSMAN_BUS__URL"] = url  # so that news go there, too
+    bus = _settings(settings, streams=streams, out=out, group=group)
     meter = open_meter() if metrics else None
     if metrics and meter is None:
         raise InvalidInput("--metrics needs prometheus-client: pip install 'steersman[service]'.")

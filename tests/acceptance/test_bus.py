@@ -1,0 +1,185 @@
+"""Events on a real Redis server, worked on by the command line as its users run it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steersman.app.buses import open_bus
+from steersman.core.events import Event, encode
+from steersman.testing.redis import RedisServer
+
+Cli = Callable[..., Any]
+SOON_S = 60.0
+AGENTS = """
+from dataclasses import replace
+
+from steersman.testing.specs import small_agent
+
+agent = replace(small_agent(), name="own/small")
+"""
+SETTINGS = """
+agent_files = ["agents.py"]
+
+[bus]
+streams = "jobs"
+out = "choices"
+announce = "news"
+idle_s = 1.0
+attempts = 2
+
+[[bus.routes]]
+on = "job.queued"
+do = "decide"
+agent = "own/small"
+state = { load = "load", backlog = 5, weekend = false }
+emit = "decision.made"
+
+[[bus.routes]]
+on = "job.done"
+do = "report"
+agent = "own/small"
+decision_of = "job"
+measurements = { reward = "reward" }
+"""
+
+
+@pytest.fixture
+def url(redis_server: RedisServer) -> str:
+    """The URL of an empty server."""
+    import redis
+
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "agents.py").write_text(AGENTS)
+    (tmp_path / "steersman.toml").write_text(SETTINGS)
+    return tmp_path
+
+
+def publish(url: str, *events: Event | bytes) -> None:
+    with closing(open_bus(url)) as bus:
+        bus.publish("jobs", [("ada", each if isinstance(each, bytes) else encode(each)) for each in events])
+
+
+def job(number: int, **data: Any) -> Event:
+    return Event(id=f"q{number}", type="job.queued", at=1.0, subject="ada", data={"load": 10.0 * number, **data})
+
+
+def done(number: int, reward: float = 0.5) -> Event:
+    return Event(id=f"d{number}", type="job.done", at=2.0, subject="ada", data={"job": f"q{number}", "reward": reward})
+
+
+def streamed(url: str, stream: str) -> list[dict[str, Any]]:
+    with closing(open_bus(url, [stream], group="reader")) as bus:
+        found = bus.take(1_000, 2.0)
+        bus.done(found)
+    return [json.loads(each.body) for each in found]
+
+
+def test_events_are_decided_learned_answered_and_announced(cli: Cli, folder: Path, url: str) -> None:
+    publish(url, job(1), done(1), job(2), done(2, reward=-0.5), job(1))
+    ran = cli("bus", "run", "--url", url, "--drain")
+    assert ran.code == 0, ran.err
+    assert "Taking from jobs; answers go to choices." in ran.out
+    answers = streamed(url, "choices")
+    assert {each["data"]["cause"] for each in answers} == {"q1", "q2"}
+    news = sorted(each["type"] for each in streamed(url, "news"))
+    assert news == ["decision.made", "decision.made", "outcome.recorded", "outcome.recorded"]
+    exported = [json.loads(line) for line in cli("export").out.splitlines()[1:]]
+    assert len(exported) == 4
+    status = cli("bus", "status", "--url", url, "--json")
+    assert status.code == 0
+    assert status.json["waiting"] == {"jobs": 0}
+    assert status.json["dead"] == {"jobs": 0}
+    assert [each["agent"] for each in status.json["last"]] == ["own/small"] * 2
+
+
+def test_dead_letters_are_shown_and_put_back(cli: Cli, folder: Path, url: str) -> None:
+    publish(url, b"nonsense", job(1, load="much"), done(7), job(2))
+    ran = cli("bus", "run", "--url", url, "--drain", "--json")
+    assert ran.code == 0, ran.err
+    tally = json.loads(ran.out.splitlines()[1])
+    assert tally["dead"] == {"unreadable": 1, "refused": 1, "unmatched": 1}
+    status = cli("bus", "status", "--url", url)
+    assert status.code == 2
+    for word in ("unreadable", "refused", "unmatched", "steersman bus dead"):
+        assert word in status.out
+    letters = cli("bus", "dead", "--url", url, "--json").json
+    assert {each["fault"] for each in letters} == {"unreadable", "refused", "unmatched"}
+    assert "nonsense" in cli("bus", "dead", "--url", url).out
+    publish(url, job(7))
+    assert cli("bus", "run", "--url", url, "--drain").code == 0
+    assert "3 put back." in cli("bus", "dead", "--url", url, "--retry").out
+    ran = cli("bus", "run", "--url", url, "--drain", "--json")
+    assert json.loads(ran.out.splitlines()[1])["dead"] == {"unreadable": 1, "refused": 1}
+    assert {each["fault"] for each in cli("bus", "dead", "--url", url, "--json").json} == {"unreadable", "refused"}
+
+
+def test_a_signal_ends_it_after_the_batch_and_metrics_can_be_fetched(folder: Path, url: str) -> None:
+    publish(url, job(1), done(1))
+    command = [sys.executable, "-m", "steersman", "bus", "run", "--url", url, "--metrics", "0", "--json"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env={**os.environ, "CI": "1"}) as running:
+        try:
+            assert running.stdout is not None
+            port = json.loads(running.stdout.readline())["metrics"]
+            line = 'steersman_bus_events_total{result="done",tenant="default",type="job.done"} 1.0'
+            deadline = time.monotonic() + SOON_S
+            while line not in (shown := _metrics(port)):
+                assert time.monotonic() < deadline, shown
+                time.sleep(0.1)
+            assert 'steersman_bus_working{tenant="default"} 1.0' in shown
+            running.send_signal(signal.SIGTERM)
+            said, _ = running.communicate(timeout=SOON_S)
+        finally:
+            running.kill()
+    assert running.returncode == 0
+    assert {each["result"] for each in json.loads(said)["events"]} == {"done"}
+
+
+def _metrics(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SOON_S) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("bus", "run"), 3, "bus.url is not set"),
+        (("bus", "run", "--url", "redis://localhost", "--streams", "a b"), 3, "use letters"),
+        (("bus", "run", "--url", "redis://localhost", "--pack", "tradign"), 6, "Did you mean 'trading'?"),
+        (("bus", "run", "--url", "amqp://localhost"), 3, "no bus for"),
+        (("bus", "run", "--url", "redis://localhost", "--metrics", "here"), 3, "is no address"),
+        (("bus", "status"), 3, "bus.url is not set"),
+    ],
+)
+def test_what_cannot_begin_says_the_way_out(
+    command: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, complaint: str
+) -> None:
+    monkeypatch.setenv("STEERSMAN_BUS__URL", "")
+    (folder / "steersman.toml").write_text(SETTINGS.replace('announce = "news"\n', ""))
+    found = command(*arguments)
+    assert (found.code, complaint in found.err) == (code, True), found.err
+
+
+def test_what_a_route_names_wrongly_is_told_before_anything_is_taken(
+    command: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEERSMAN_BUS__URL", "")
+    (folder / "steersman.toml").write_text(SETTINGS.replace('load = "load"', 'laod = "load"'))
+    found = command("bus", "run", "--url", "memory:")
+    assert found.code == 3
+    assert "knows no 'laod'. Did you mean 'load'?" in found.err
