@@ -18,6 +18,7 @@ from steersman.cli.output import (
     show_table,
     show_warning,
 )
+from steersman.cli.trade_paper import paper
 
 SETTINGS: Mapping[str, Mapping[str, object]] = {
     "influence": {"mode": "live", "confidence": 0.0, "stale_s": 0.0, "cooldown_s": 0.0},
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(lambda: None)
     group.command()(backtest)
     group.command()(leak)
+    group.command()(paper)
     app.add_typer(group)
 
 
@@ -55,7 +57,7 @@ def backtest(
     train: TrainOption = 504,
     embargo: EmbargoOption = 10,
     test: TestOption = 126,
-    epochs: Annotated[int, typer.Option(help="How often the agents practise on bars that are past.")] = 10,
+    epochs: Annotated[int, typer.Option(help="How often the agents practise on bars that are past.")] = 4,
     commission: Annotated[float, typer.Option(help="Basis points of what is traded.")] = 1.0,
     spread: Annotated[float, typer.Option(help="Basis points between bid and ask; half of it is paid a side.")] = 2.0,
     slippage: Annotated[float, typer.Option(help="Basis points by which a price slips away, a side.")] = 2.0,
@@ -182,8 +184,8 @@ def _show_backtest(report: Mapping[str, Any], html: Path | None) -> None:
 
 _ARM_COLUMNS = ("arm", "1 became", "a year", "σ a year", "Sharpe ratio, 95 %", "drawdown")
 _WORK_COLUMNS = ("arm", "positions", "won", "in the market", "turnover a year", "costs a year", "shut")
-_REGIME_COLUMNS = ("regime", "signals", "held", "strategy", "model", "weight", "size", "leverage", "a position")
-_TRADE_COLUMNS = ("symbol", "opened", "closed", "side", "by", "size × leverage", "position", "account", "why closed")
+_REGIME_COLUMNS = ("regime", "signals", "held", "strategy", "model", "weight", "size × lev.", "earned")
+_TRADE_COLUMNS = ("position", "opened", "closed", "followed", "size", "earned", "of equity")
 
 
 def _in_words(verdict: str) -> str:
@@ -223,20 +225,10 @@ def _pair_row(row: Mapping[str, Any]) -> Sequence[object]:
 
 def _regime_row(row: Mapping[str, Any]) -> Sequence[object]:
     often = {name: _often(choices) for name, choices in row["choices"].items()}
-    size, leverage = ("–" if row[name] is None else f"{row[name]:.2f}" for name in ("size", "leverage"))
+    sized = "–" if row["size"] is None else f"{row['size']:.2f} × {row['leverage']:.2f}"
     earned = "–" if row["return_pct"] is None else f"{row['return_pct']:+.2f} %"
     held = f"{100 * row['positions']:.0f} %"
-    return (
-        row["regime"],
-        row["signals"],
-        held,
-        often["strategy"],
-        often["model"],
-        often["weight"],
-        size,
-        leverage,
-        earned,
-    )
+    return row["regime"], row["signals"], held, often["strategy"], often["model"], often["weight"], sized, earned
 
 
 def _often(choices: Sequence[tuple[object, float]]) -> str:
@@ -245,15 +237,13 @@ def _often(choices: Sequence[tuple[object, float]]) -> str:
 
 def _trade_row(row: Mapping[str, Any]) -> Sequence[object]:
     return (
-        row["symbol"],
+        f"{row['symbol']} {row['side']}",
         row["opened"],
         row["closed"],
-        row["side"],
-        f"{row['strategy']}, {row['model']} {row['weight']}",
+        f"{row['strategy']}, {row['model']}",
         f"{row['size']:g} × {row['leverage']:g}",
         f"{row['return_pct']:+.2f} %",
         f"{row['pnl_pct']:+.2f} %",
-        row["why"],
     )
 
 

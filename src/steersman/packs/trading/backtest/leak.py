@@ -5,7 +5,7 @@ another order, with noise, or cut off. Signals, states, decisions and fills befo
 one that differs has looked ahead. What is learned on the way is part of it: the agents learn anew in each run.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -24,6 +24,7 @@ from steersman.packs.trading.backtest.played import Played
 from steersman.packs.trading.backtest.seen import Seen
 from steersman.packs.trading.backtest.signals import STRATEGIES, Prices, Sides, Signals, signals
 from steersman.packs.trading.backtest.stage import Stage, staged, walked
+from steersman.packs.trading.market import Features
 
 Row = tuple[int, str, object]
 
@@ -33,6 +34,8 @@ PLANTS = ("", "signal", "model", "state", "fill")
 KINDS = ("signals", "states", "decisions", "fills")
 _PRICES = ("open", "high", "low", "close")
 _NOISE = 0.05
+_PROBES, _PROBE_BACK, _PROBE_AHEAD = 40, 150, 20
+"""Bars that are looked at for themselves, and how many before and after each are needed for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,7 @@ class LeakOptions(BacktestOptions):
 
     tamper: what is changed from there on. plant: a leak to be planted, so that one can see it caught: rules that know the
     next bar ("signal"), models trained on the future ("model"), features of it ("state"), fills at a later price ("fill").
-    against: the trace of the run without a change, to compare with.
+    against: the trace of the run without a change, to compare with; it says from which bar on.
     """
 
     epochs: int = 1
@@ -54,6 +57,8 @@ class LeakOptions(BacktestOptions):
         for name, value, known in (("tamper", self.tamper, TAMPERS), ("plant", self.plant, PLANTS)):
             if value not in known:
                 raise InvalidInput(f"{name}: {value!r} is none.{nearest(value, [each for each in known if each])}")
+        if self.tamper != NONE and self.against is None:
+            raise InvalidInput(f"tamper {self.tamper!r} needs the trace of a run without a change to compare with.")
         if not 0.0 < self.from_share < 1.0:
             raise InvalidInput(f"from_share: {self.from_share} must lie between 0 and 1.")
 
@@ -91,7 +96,7 @@ class LeakRun:
 def leak(agent: Callable[[AgentSpec], Any], options: LeakOptions, progress: Progress) -> LeakRun:
     """Play one run, and compare it with the trace of another where one is given.
 
-    Raises what `backtest` does, and InvalidInput where the change would begin before anything is tested.
+    Raises what `backtest` does, and InvalidInput where the change would begin before one test is over.
     """
     market = read_market(options.data, accept=options.accept)
     return traced(market, agents_of(agent), options, progress)
@@ -99,28 +104,81 @@ def leak(agent: Callable[[AgentSpec], Any], options: LeakOptions, progress: Prog
 
 def traced(market: Market, agents: dict[str, Any], options: LeakOptions, progress: Progress) -> LeakRun:
     """Play one run of a market that is known, and compare it."""
-    bar = int(options.from_share * len(market))
-    if bar <= options.walk.folds(len(market))[0].first + 1:
-        raise InvalidInput(f"from_share {options.from_share} lies before the first test: nothing could be compared there.")
-    seen = tampered(market, bar, options.tamper, np.random.default_rng([options.seed, 13]))
+    before = options.against
+    seen = market if before is None else tampered(market, before.bar, options.tamper, _rng(options))
     stage = _planted(seen, options, progress)
     folds = options.walk.folds(len(seen))
     runs = [walked(stage, folds, agents, options.practice, progress), stage.simulation(Rule()).run(0, len(seen)).played]
+    bar = _from(options, runs, len(market)) if before is None else before.bar
     trace = Trace(bar=bar, rows=dict(zip(KINDS, _rows(stage, runs, bar), strict=True)))
+    leaks = () if before is None else (*differences(before, trace, market), *probed(market, options))
     return LeakRun(
         tamper=options.tamper,
         since=market.day(bar),
-        compared={kind: len(rows) for kind, rows in trace.rows.items()},
-        leaks=() if options.against is None else tuple(differences(options.against, trace, market)),
+        compared={**{kind: len(rows) for kind, rows in trace.rows.items()}, "points": len(_points(options, len(market)))},
+        leaks=tuple({each.kind: each for each in reversed(leaks)}.values()),
         trace=trace,
     )
+
+
+def _rng(options: LeakOptions) -> np.random.Generator:
+    return np.random.default_rng([options.seed, 13])
+
+
+def _from(options: LeakOptions, runs: Sequence[Played], bars: int) -> int:
+    """Return the bar from which on prices are changed: right after a fill, so that one that knew too much would show."""
+    wanted = int(options.from_share * bars)
+    options.walk.folds(bars)
+    if wanted < options.train + options.test:
+        raise InvalidInput(f"from_share {options.from_share} lies before the end of the first test: too little to compare.")
+    return min((fill.bar + 1 for run in runs for fill in run.fills if wanted <= fill.bar < bars - 1), default=wanted)
+
+
+def probed(market: Market, options: LeakOptions) -> Iterator[Leak]:
+    """Yield the first rule and the first state that are not the same right before a change, at any of many bars.
+
+    What looks a single bar ahead shows in the bar before the change alone, and a rule only where it turns. Neither needs
+    what was learned, so that many bars can be looked at.
+    """
+    for kind, found in (("signals", _rules), ("states", _states)):
+        for bar in _points(options, len(market)):
+            part = _part(market, bar - _PROBE_BACK, bar + _PROBE_AHEAD)
+            one, other = (
+                found(each, options) for each in (part, tampered(part, _PROBE_BACK, options.tamper, _rng(options)))
+            )
+            if one != other:
+                day = market.day(bar - 1)
+                yield Leak(kind=kind, day=day, symbol=", ".join(market.symbols), before=str(one), after=str(other))
+                break
+
+
+def _points(options: LeakOptions, bars: int) -> list[int]:
+    if options.tamper == NONE:
+        return []
+    return [int(each) for each in np.linspace(_PROBE_BACK, bars - _PROBE_AHEAD, _PROBES)]
+
+
+def _part(market: Market, first: int, last: int) -> Market:
+    cut: dict[str, Any] = {name: getattr(market, name)[first:last] for name in ("at", *_PRICES)}
+    return replace(market, **cut)
+
+
+def _rules(part: Market, options: LeakOptions) -> dict[str, list[int]]:
+    """Return what rules say in the last bar before a change."""
+    said = signals(part, {}, _strategies(options.plant))
+    return {name: each[_PROBE_BACK - 1].tolist() for name, each in said.sides.items()}
+
+
+def _states(part: Market, options: LeakOptions) -> list[Features]:
+    """Return what is seen in the last bar before a change."""
+    seen = Seen(part, ahead=int(options.plant == "state"))
+    return [seen.features(symbol, float(part.at[_PROBE_BACK - 1])) for symbol in part.symbols]
 
 
 def tampered(market: Market, bar: int, how: str, rng: np.random.Generator) -> Market:
     """Return a market whose bars from one on are changed, and those before are not."""
     if how == CUT:
-        cut: dict[str, Any] = {name: getattr(market, name)[:bar] for name in ("at", *_PRICES)}
-        return replace(market, **cut)
+        return _part(market, 0, bar)
     late = np.arange(bar, len(market))
     order = {SHIFT: np.minimum(late + 1, len(market) - 1), PERMUTE: rng.permutation(late)}.get(how, late)
     factor = np.exp(rng.normal(0.0, _NOISE, (len(late), 1))) if how == NOISE else 1.0
@@ -171,14 +229,17 @@ def _planted(market: Market, options: LeakOptions, progress: Progress) -> Stage:
         stretches = options.walk.stretches(len(market))
         known = len(market) if plant == "model" else 0
         stretches = [Stretch(known=max(each.known, known), first=each.first, last=each.last) for each in stretches]
-        rules = {name: _ahead(rule) for name, rule in STRATEGIES.items()} if plant == "signal" else STRATEGIES
-        said = signals(market, forecasts(market, stretches, progress.step), rules)
+        said = signals(market, forecasts(market, stretches, progress.step), _strategies(plant))
         return Stage(market=market, signals=said, seen=Seen(market), terms=options.terms)
     stage = staged(market, options.walk, options.terms, progress)
     if plant == "state":
         return replace(stage, seen=Seen(market, ahead=1))
     later = np.concatenate([market.open[1:], market.open[-1:]])
     return replace(stage, market=replace(market, open=later)) if plant == "fill" else stage
+
+
+def _strategies(plant: str) -> Mapping[str, Callable[[Prices], Sides]]:
+    return {name: _ahead(rule) for name, rule in STRATEGIES.items()} if plant == "signal" else STRATEGIES
 
 
 def _ahead(rule: Callable[[Prices], Sides]) -> Callable[[Prices], Sides]:

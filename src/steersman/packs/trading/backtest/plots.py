@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from steersman.core.actions import Choice
 from steersman.packs.trading.backtest.report import Comparison, RegimeRow
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 52.0, 116.0, 14.0, 26.0
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 52.0, 136.0, 14.0, 26.0
 _POINTS = 480
 _LABEL = 15.0
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -114,7 +114,7 @@ def chart(
             points=" ".join(f"{across(place):.1f},{up(each[place]):.1f}" for place in places),
             end=ends[name],
             label=labels[name],
-            text=f"{name} {each[-1]:.2f}" if log else name,
+            text=f"{name} {each[-1]:.3f}" if log else name,
         )
         for name, each in series.items()
     ]
@@ -184,7 +184,7 @@ def parts(shares: Sequence[tuple[Choice, float]], order: Sequence[Choice]) -> tu
     found, x = [], 0.0
     for choice, share in sorted(shares, key=lambda each: order.index(each[0])):
         width = 100.0 * share
-        named = f"{choice} {100 * share:.0f} %"
+        named = f"{choice} · {100 * share:.0f} %"
         found.append(Part(x=x, width=width, text=named if width > 16.0 else "", title=named, kind=order.index(choice)))
         x += width
     return tuple(found)

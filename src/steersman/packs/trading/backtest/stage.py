@@ -29,7 +29,7 @@ EXPLORED = 0.5
 class Practice:
     """How often the agents go over bars that are past, and the seed of what they try there."""
 
-    epochs: int = 10
+    epochs: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
