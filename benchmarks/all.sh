@@ -19,6 +19,7 @@ run benchmarks/store.py --commit-ms 3
 run benchmarks/pages.py
 run benchmarks/outage.py --stops 100
 run benchmarks/outage.py --stops 30 --kill worker
+run benchmarks/bus_outage.py --kills 100
 run benchmarks/lost_updates.py
 run benchmarks/workers.py
 run benchmarks/streams.py

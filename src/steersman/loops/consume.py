@@ -164,7 +164,7 @@ class Consumer:
         if part.known is None:
             return noted(part.route, part.event, part.noted) if part.noted else None
         name, asked = part.known.decision_id, part.route.do == "decide"
-        decision, told = self._host.log.decision(name), self._host.log.outcomes(name)[-1:]
+        decision, told = self._host.log.decision(name), [] if asked else self._host.log.outcomes(name)[-1:]
         if decision is None or not (asked or told):
             return None
         return answer(part.route, part.event, decision, None if asked else told[0])
