@@ -64,7 +64,10 @@ def paper(
         float, typer.Option(help="Seconds that an answer is waited for; without one there is no trade.")
     ] = 5.0,
     consumer: Annotated[
-        bool, typer.Option(help="Decide in this process, too; else `steersman bus run --pack trading` does elsewhere.")
+        bool,
+        typer.Option(
+            help="Decide in this process, too; with --no-consumer, `steersman bus run --pack trading` does elsewhere."
+        ),
     ] = True,
     serve: Annotated[
         int | None, typer.Option(min=0, max=65_535, metavar="PORT", help="Serve the pages there, until Ctrl-C; 0: any port.")
