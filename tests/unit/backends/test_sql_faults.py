@@ -135,8 +135,8 @@ def test_a_commit_that_failed_and_is_there_after_all_is_not_written_twice(
 ) -> None:
     write, calls = transaction.write, list[Batch]()
 
-    def written_and_then_failed(connection: sqlite3.Connection, batch: Batch, audit_key: bytes) -> None:
-        write(connection, batch, audit_key)
+    def written_and_then_failed(connection: sqlite3.Connection, batch: Batch, audit_key: bytes, taken_s: float) -> None:
+        write(connection, batch, audit_key, taken_s)
         calls.append(batch)
         if len(calls) == 1:
             raise sqlite3.OperationalError("disk I/O error")
