@@ -257,9 +257,9 @@ def learning_outside_the_transaction() -> None:
 
     write_learned = transaction.write_learned
 
-    def write(connection: sqlite3.Connection, batch: Any, *options: Any) -> None:
+    def write(connection: sqlite3.Connection, batch: Any, audit_key: bytes = b"", taken_s: float = 0.0) -> None:
         transaction.write_learned = lambda connection, batch: None
-        correct(connection, batch, *options)
+        correct(connection, batch, audit_key, taken_s)
         connection.execute("BEGIN")
         write_learned(connection, batch)
         connection.execute("COMMIT")
