@@ -174,14 +174,16 @@ def _choose(agent: Runtime, state: dict[str, Scalar], arm: Arm | None, made: _Ma
         assigned=given.assigned,
     )
     withheld = _withheld(agent, made, given, key, situation)
-    made.choice = served.chooser.choose(served.table, influence.ruled(agent, situation) if withheld else situation)
+    there = influence.ruled(agent, situation, withheld) if withheld else situation
+    made.choice = served.chooser.choose(served.table, there)
     if withheld:
         made.choice = replace(made.choice, reason=withheld)
         if made.mode in ("shadow", "advisory"):
             _ask_beside(agent, served, key, influence.asked(made.mode, situation), made)
     if narrowed.refusals:
-        made.overridden = served.chooser.overridden(served.table, situation, made.choice, narrowed.allowed)
-    if agent.budget is not None and served.chooser.explored(served.table, situation, made.choice):
+        wanted = replace(situation, unsure=True) if there.unsure else situation  # with the rule's own action, allowed or not
+        made.overridden = served.chooser.overridden(served.table, wanted, made.choice, narrowed.allowed)
+    if agent.budget is not None and served.chooser.explored(served.table, there, made.choice):
         agent.budget.spend()
     if given.shadow is not None:
         _ask_beside(agent, given.shadow, key, situation, made)

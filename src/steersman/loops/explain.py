@@ -10,6 +10,7 @@ import numpy as np
 
 from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.guards import PINNED
+from steersman.core.influence import withheld_by
 from steersman.core.settings import Settings
 from steersman.core.values import Arm, AuditEvent, Decision, Outcome
 from steersman.core.versions import LEARNING
@@ -128,8 +129,8 @@ def _differences(agent: Runtime, decision: Decision) -> list[str]:
 def _compared(agent: Runtime, decision: Decision, served: Served) -> list[str]:
     """Return where the decision differs from what a policy decides. Raises InvalidInput for an earlier definition's."""
     now = _situation(agent, decision, served)
-    ruled = decision.arm == "baseline" and decision.arm_probability == 1.0
-    again = served.chooser.choose(served.table, influence.ruled(agent, now) if ruled else now)
+    ruled = withheld_by(decision.reason) is not None or (decision.arm == "baseline" and decision.arm_probability == 1.0)
+    again = served.chooser.choose(served.table, influence.ruled(agent, now, decision.reason) if ruled else now)
     refusals = agent.guards.narrow(decision.state).refusals
     guarded = [each for each in decision.refusals if each.guard != PINNED]  # pins are a person's, and stay as logged
     action = None if again.action is None else agent.spec.actions.actions[again.action]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from steersman.core.influence import Mode
+from steersman.core.influence import Mode, withheld_by
 from steersman.core.versions import BASELINE
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Given, Served
@@ -50,11 +50,17 @@ def _conviction(served: Served, given: Given, situation: Situation, key: str) ->
     return served.chooser.conviction(served.table, there)
 
 
-def ruled(agent: Runtime, situation: Situation) -> Situation:
-    """Return the situation in which the rule decides, by its action or the closest one that is allowed."""
+def ruled(agent: Runtime, situation: Situation, why: str) -> Situation:
+    """Return the situation in which the rule decides, by its action or the closest one that is allowed.
+
+    Where only confidence is lacking (`why`), exploring goes on around the rule: or what was learned would never be surer.
+    """
     space = agent.spec.actions
     safe = space.index(agent.spec.safe_action)
-    return replace(situation, arm="baseline", baseline=closest(space, situation.baseline, safe, situation.allowed))
+    rule = closest(space, situation.baseline, safe, situation.allowed)
+    if withheld_by(why) == "confidence":
+        return replace(situation, baseline=rule, unsure=True)
+    return replace(situation, arm="baseline", baseline=rule)
 
 
 def asked(mode: Mode, situation: Situation) -> Situation:

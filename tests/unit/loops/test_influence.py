@@ -161,7 +161,6 @@ def test_observations_that_are_too_old_are_left_to_the_rule(steersman: Steersman
 def test_a_policy_that_is_unsure_is_left_out_whatever_it_would_draw(steersman: Steersman) -> None:
     agent = steersman.agent(spec(confidence=0.5))
     cold = agent.decide(STATE, arm="champion")
-    the_rule(cold)
     assert withheld_by(cold.reason) == "confidence"
     taught(agent, times=300)
     made = [agent.decide(STATE, arm="champion") for _ in range(200)]
@@ -171,6 +170,31 @@ def test_a_policy_that_is_unsure_is_left_out_whatever_it_would_draw(steersman: S
     assert sum(filter(None, total.values())) == pytest.approx(1.0), "nothing of the distribution went to the rule"
     assert withheld_by(agent.decide(BUSY).reason) == "confidence"
     assert all(agent.replay(each.id).identical for each in (cold, *made[:5]))
+
+
+def test_while_unsure_the_rule_decides_but_for_exploring_and_the_policy_grows_surer(steersman: Steersman) -> None:
+    agent = steersman.agent(spec(confidence=0.7))
+    agent.report(agent.decide(STATE), {"reward": 1.0}, executed="heavy")  # luck: the best of what is known, and unsure
+    unsure: list[Decision] = []
+    for _ in range(3_000):
+        made = agent.decide(STATE, arm="champion")
+        if withheld_by(made.reason) is None:
+            break
+        unsure.append(made)
+        agent.report(made, {"reward": 1.0 if made.action == {"action": "heavy"} else 0.0})
+    assert withheld_by(made.reason) is None, "it was never tried, and so it was never known"
+    shares = {str(each.action["action"]): each.propensity for each in unsure}
+    assert len(shares) == len(agent.spec.actions)
+    assert (shares["light"] or 0.0) >= 0.7, "the rule, and epsilon shared by all"
+    assert all(agent.replay(each.id).identical for each in unsure[:: len(unsure) // 10 + 1])
+
+
+def test_a_budget_of_exploring_counts_what_is_tried_around_the_rule(steersman: Steersman) -> None:
+    exploration = {"budget": 5, "epsilon": 1.0, "schedule": "constant"}
+    limits: dict[str, Any] = {"learning": {"gamma": 0.0}, "exploration": exploration, "influence": {"confidence": 0.9}}
+    agent = taught(steersman.agent(small_agent(settings=limits)), times=3)
+    tried = [agent.decide(STATE, arm="champion").action for _ in range(100)]
+    assert sum(each != {"action": "light"} for each in tried) <= 5
 
 
 def test_the_learned_policy_decides_once_in_a_while_for_each_subject(steersman: Steersman, clock: Clock) -> None:

@@ -43,7 +43,7 @@ class Situation(Struct, frozen=True, kw_only=True, eq=False):
 
     `priors` is what others say about the state; without any, the choice rests on the table alone. Without `may_explore`
     the champion takes what it thinks best. `learned` names the arm of what was learned, which the subject got with the
-    probability `assigned`.
+    probability `assigned`. Where that is too `unsure` to decide, all is as in a cold state: the rule, and exploring.
     """
 
     row: int | None
@@ -56,6 +56,7 @@ class Situation(Struct, frozen=True, kw_only=True, eq=False):
     may_explore: bool = True
     learned: Arm = "champion"
     assigned: float = 1.0
+    unsure: bool = False
 
 
 class Chooser:
@@ -131,6 +132,10 @@ class Chooser:
             visits = 0 if now.row is None else table.state_visits(now.row)
             epsilon = now.epsilon if now.may_explore else 0.0
             return self._explorer.cold(now.baseline, now.allowed, epsilon), f"cold state ({visits} visits): baseline"
+        if now.unsure:
+            return self._explorer.cold(
+                now.baseline, now.allowed, now.epsilon if now.may_explore else 0.0
+            ), "unsure: baseline"
         values = table.action_values(slot_values)
         rule = "own and borrowed values" if now.priors else "learned values"
         if not now.may_explore:
@@ -166,7 +171,7 @@ class Chooser:
         if choice.action is None:
             return not guarded.any()
         row_is_cold = now.row is None or not table.visited(now.row, self._serving.cold_visits)
-        if row_is_cold and not now.priors:
+        if now.unsure or (row_is_cold and not now.priors):
             return not guarded[now.baseline]
         values = table.action_values(np.array(choice.values))
         return bool(values.max() > values[guarded].max(initial=-np.inf))

@@ -42,7 +42,7 @@ def refusal(
         why = f"the learned policy decided {since_s:.6g} s ago, under {limits.cooldown_s:g} s; the rule decides"
         return reason("cooldown", why)
     if limits.confidence and not (sure := confidence()) >= limits.confidence:
-        return reason("confidence", f"{sure:.3g}, under {limits.confidence:g}; the rule decides")
+        return reason("confidence", f"{sure:.3g}, under {limits.confidence:g}; the rule decides, but for exploring")
     return ""
 
 
