@@ -11,6 +11,7 @@ run() {
 run benchmarks/imports.py --size
 run benchmarks/decide.py
 run benchmarks/trading_episodes.py
+run benchmarks/trading_bus.py
 run benchmarks/refold.py
 run benchmarks/replay.py
 run benchmarks/ingest.py
