@@ -1,20 +1,22 @@
 """What a consumer of a bus loses when the bus, or the consumer, dies in the middle of its work.
 
-A real Redis server (append-only, fsync always) is killed again and again (SIGKILL), now and then the consumer with it, while
-a producer publishes questions and outcomes, some outcomes before their questions, and sends again what may not have
-arrived. When all is worked off, everything is delivered once more, twice and backwards. Then the log is held against
-what was published: each event counts once. The learned table has to be that of a single pass over the same events in
+A real Redis server (append-only, fsync always) is killed again and again (SIGKILL), at every third time after the consumer
+killed itself in mid-batch (before it works, before it waits for the store, before it answers, or before it acknowledges),
+while a producer publishes questions and outcomes, some outcomes before their questions, and sends again what may not have
+arrived. When nothing is waiting, the log is held against what was published; then everything is delivered once more, twice
+and backwards. Each event must count once. The learned table has to be that of a single pass over the same events in
 the log's order, and the second delivery must not have moved it by a bit. `--bug` plants one: the harness must find it.
 """
 
 import argparse
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +44,7 @@ STREAM, OUT = "jobs", "answers"
 IDLE_S = 2.0
 JOBS, PACE_S = 5, 0.2  # so many are published at once, and so often
 CAUGHT_UP_S = 60.0
+LIFE_S = 20.0
 EARLY = 0.05  # share of outcomes that are published before their questions
 BUGS = ("acknowledge first", "remember in memory")
 FIELDS = ("load", "backlog", "weekend")
@@ -90,7 +93,7 @@ class Report:
 
 
 def run(kills: int, *, seed: int = 0, bug: str = "") -> Report:
-    """Kill the server so many times, and the consumer at every third of them, and say what came of it."""
+    """Kill the server so many times, the consumer before every third of them, and say what came of it."""
     rng, report, began = random.Random(seed), Report(kills=kills), time.monotonic()
     with TemporaryDirectory() as folder, closing(RedisServer()) as server:
         _Run(server, Path(folder), rng, report, bug).run()
@@ -111,11 +114,11 @@ class _Run:
     def run(self) -> None:
         report = self._report
         producer = threading.Thread(target=self._produce)
-        consumer = self._start()
+        consumer = self._start(0)
         producer.start()
         try:
             for number in range(report.kills):
-                consumer = self._kill(consumer, with_consumer=number % 3 == 2)
+                consumer = self._kill(consumer, number)
             over = time.monotonic()
         finally:
             self._over.set()
@@ -125,20 +128,18 @@ class _Run:
             self._stop(consumer)
         report.caught_up_s = empty - over
         report.events = len(self._sent)
-        first = self._table()
-        self._deliver_again()
-        self._judge(first)
+        self._judge()
 
-    def _kill(self, consumer: "subprocess.Popen[str]", *, with_consumer: bool) -> "subprocess.Popen[str]":
+    def _kill(self, consumer: "subprocess.Popen[str]", number: int) -> "subprocess.Popen[str]":
         time.sleep(self._rng.uniform(0.1, 0.4))
+        dies = number % 3 == 2
+        if dies:
+            with consumer:  # which closes its pipes
+                self._report.killed_consumers += _died(consumer)
         self._server.kill()
-        if with_consumer:
-            consumer.kill()
-            consumer.wait()
-            self._report.killed_consumers += 1
         time.sleep(self._rng.uniform(0.0, 0.2))
         self._server.start()
-        return self._start() if with_consumer else consumer
+        return self._start(number + 1) if dies else consumer
 
     def _produce(self) -> None:
         """Publish some jobs at a time, until told to stop; what may not have arrived is sent again."""
@@ -161,11 +162,12 @@ class _Run:
         done = Event(id=f"d{number}", type="job.done", at=float(number), subject=about, data=told)
         return [done, asked] if rng.random() < EARLY else [asked, done]
 
-    def _start(self, *, drain: bool = False) -> "subprocess.Popen[str]":
+    def _start(self, number: int, *, drain: bool = False) -> "subprocess.Popen[str]":
+        """Start a consumer that kills itself before long, if another one is to come before the end."""
         command = [sys.executable, __file__, "--consume", self._server.url, str(self._store), "--bug", self._bug]
-        started = subprocess.Popen(
-            command + ["--drain"] * drain, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
+        dies = any(each % 3 == 2 for each in range(number, self._report.kills))
+        command += ["--die", str(self._rng.randrange(10**6))] * dies + ["--drain"] * drain
+        started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         assert started.stdout is not None
         started.stdout.readline()  # it is ready
         return started
@@ -192,27 +194,24 @@ class _Run:
         with closing(open_bus(self._server.url)) as bus:
             for start in range(0, len(again), 500):
                 bus.publish(STREAM, [(each.subject, encode(each)) for each in again[start : start + 500]])
-        consumer = self._start(drain=True)
-        consumer.wait()
-        self._stop(consumer)
+        self._stop(self._start(self._report.kills, drain=True))
 
-    def _table(self) -> dict[tuple[str, int], tuple[float, ...]]:
+    def _look(self) -> tuple[list[Event], dict[tuple[str, int], tuple[float, ...]]]:
+        """Return the events that the log's rows came from, in its order, and the table."""
         with Steersman.open(self._store, agents=[small_agent()], settings={}, read_only=True) as steersman:
-            return table(steersman.log)
+            return _in_log_order(steersman.log, self._sent), table(steersman.log)
 
-    def _judge(self, first: dict[tuple[str, int], tuple[float, ...]]) -> None:
-        report, events = self._report, {each.id: each for each in self._sent}
-        with Steersman.open(self._store, agents=[small_agent()], settings={}, read_only=True) as steersman:
-            order = _in_log_order(steersman.log, self._sent)
-            now = table(steersman.log)
-        counted = Counter(each.id for each in order)
-        report.lost = sum(name not in counted for name in events)
-        report.twice = sum(count - 1 for count in counted.values())
+    def _judge(self) -> None:
+        report, published = self._report, {each.id: each for each in self._sent}
+        before, first = self._look()
+        report.lost = len(published.keys() - {each.id for each in before})
+        self._deliver_again()
+        order, now = self._look()
+        report.twice = len(order) - len({each.id for each in order})
         report.moved = _apart(first, now)
         report.apart = _apart(now, single_pass(order))
-        settings = Settings(url=self._server.url, streams=STREAM)
-        report.dead = sum(1 for _ in consumers.dead(settings, 10_000))
-        report.wrong = self._wrong_answers(events)
+        report.dead = sum(1 for _ in consumers.dead(Settings(url=self._server.url, streams=STREAM), 10_000))
+        report.wrong = self._wrong_answers(published)
 
     def _wrong_answers(self, events: dict[str, Event]) -> int:
         """Return how many events have no answer, or answers that differ."""
@@ -222,6 +221,16 @@ class _Run:
                 for each in found:
                     bodies.setdefault(decode(each.body).data["cause"], set()).add(each.body)
         return sum(len(bodies.get(name, ())) != 1 for name in events)
+
+
+def _died(consumer: "subprocess.Popen[str]") -> int:
+    """Wait until a consumer has killed itself, and return 1; 0 where it had to be killed, because nothing came to it."""
+    try:
+        consumer.wait(LIFE_S)
+    except subprocess.TimeoutExpired:
+        consumer.kill()
+        return 0
+    return 1
 
 
 def _published(bus: Bus, entries: list[tuple[str, bytes]]) -> bool:
@@ -275,7 +284,7 @@ def _plan() -> Plan:
     return Plan(routes=by_kind(ROUTES), types=EventTypes(), streams=[STREAM], out=OUT, attempts=1_000)
 
 
-def consume(url: str, store: str, bug: str, *, drain: bool) -> None:
+def consume(url: str, store: str, bug: str, *, die: int | None, drain: bool) -> None:
     """Be the consumer, until standard input ends or, to drain, nothing waits any more; say then what was done."""
     stop = threading.Event()
     if not drain:
@@ -286,9 +295,28 @@ def consume(url: str, store: str, bug: str, *, drain: bool) -> None:
     ):
         consumer = Consumer(bus, steersman, _plan())
         _plant(bug, bus, steersman.log)
+        if die is not None:
+            _sentence(consumer, random.Random(die))
         print("ready", flush=True)
         consumer.run(stop, drain=drain)
     print(json.dumps({"troubles": consumer.tally.troubles, "redelivered": consumer.tally.redelivered}))
+
+
+def _sentence(consumer: Consumer, rng: random.Random) -> None:
+    """Have a consumer kill itself in one of its next batches, before one of the four things that it does with each."""
+    place, name = rng.choice(
+        [(consumer._intake, "work_off"), (consumer, "_settle"), (consumer, "_publish"), (consumer, "_acknowledge")]
+    )
+    left, correct = rng.randrange(1, 6), getattr(place, name)
+
+    def deadly(*given: object) -> object:
+        nonlocal left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return correct(*given)
+
+    setattr(place, name, deadly)
 
 
 def _at_end(stop: threading.Event) -> None:
@@ -328,10 +356,11 @@ def main() -> None:
     parser.add_argument("--bug", default="", choices=("", *BUGS))
     parser.add_argument("--consume", nargs=2, metavar=("URL", "STORE"))
     parser.add_argument("--drain", action="store_true")
+    parser.add_argument("--die", type=int)
     given = parser.parse_args()
     if given.consume:
         url, store = given.consume
-        consume(url, store, given.bug, drain=given.drain)
+        consume(url, store, given.bug, die=given.die, drain=given.drain)
         return
     report = run(given.kills, seed=given.seed, bug=given.bug)
     print(f"Redis killed {report.kills} times, the consumer {report.killed_consumers} times  {given.bug}")
