@@ -112,7 +112,7 @@ def main() -> None:
         print(best_known(market))
         chance.append(backtest(random_walk(3, 1_200, seed=seed), seed, **SIZES))
         show("simulated: random walk", chance[-1], seed)
-    small = switching(2, 600)
+    small = switching(2, 700)
     honest, planted = leaks(small, ""), {plant: leaks(small, plant) for plant in ("signal", "model", "state", "fill")}
     print(f"\nleak test: {', '.join(honest) or 'nothing changed before'}")
     for plant, seen in planted.items():

@@ -90,6 +90,7 @@ class Simulation:
             here = np.flatnonzero(np.isfinite(self._market.close[bar])).tolist()
             for column in here:
                 self._fill(bar, column)
+            self._charge(bar)
             for column in here:
                 self._pass(bar, column)
             self._mark()
@@ -141,14 +142,18 @@ class Simulation:
             )
         )
 
+    def _charge(self, bar: int) -> None:
+        """Pay interest on all that is held for the time since the last bar, whether a symbol has one now or not."""
+        share = float(self._market.at[bar] - self._market.at[bar - 1]) / _YEAR_S if bar else 0.0
+        for symbol, held in self._account.holdings.items():
+            self._account.charge(symbol, self._prices.get(symbol, held.entry), share)
+
     def _pass(self, bar: int, column: int) -> None:
-        """Let a bar pass over what is held: interest, and liquidation where the margin is used up inside the bar."""
+        """Let a bar pass over what is held: it is liquidated where its margin is used up inside the bar."""
         market, symbol = self._market, self._market.symbols[column]
         close = self._prices[symbol] = float(market.close[bar, column])
         if symbol not in self._account.holdings:
             return
-        if bar:
-            self._account.charge(symbol, close, float(market.at[bar] - market.at[bar - 1]) / _YEAR_S)
         prices = (float(market.open[bar, column]), float(market.low[bar, column]), float(market.high[bar, column]))
         gone = self._account.liquidated(symbol, bar=bar, prices=prices)
         if gone is not None:

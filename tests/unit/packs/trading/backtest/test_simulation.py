@@ -175,6 +175,29 @@ def test_a_symbol_without_a_bar_waits_for_its_next_open() -> None:
     assert (run.fills[0].bar, run.fills[0].price) == (33, market.open[33, 1])
 
 
+def test_interest_runs_while_a_symbol_has_no_bar() -> None:
+    market = line(np.full(BARS, 100.0))
+    sides = np.zeros(BARS)
+    sides[30:35] = -1
+    costs = Costs(commission_bps=0.0, spread_bps=0.0, slippage_bps=0.0, borrow_pct=36.52425)  # 0.1 % a day
+    run = played(market, sides, Always(), Terms(costs=costs))
+    assert run.paid == pytest.approx(5 * 0.001 * 0.1)
+    other = random_walk(1, BARS)
+    holes: dict[str, Any] = {
+        name: np.column_stack([getattr(market, name), getattr(other, name)]) for name in ("open", "high", "low", "close")
+    }
+    for each in holes.values():
+        each[32:34, 0] = np.nan
+    said = Signals(
+        sides={"trend": np.column_stack([sides, np.zeros(BARS)]).astype(np.int8)},
+        forecasts={"xgb": np.full((BARS, 2), np.nan)},
+        confidence=np.full((BARS, 2), 0.5),
+    )
+    both = Market(symbols=("A", "B"), at=market.at, **holes)
+    again = Simulation(both, said, Seen(both), Always(), Terms(costs=costs)).run(0, BARS).played
+    assert again.paid == pytest.approx(run.paid)
+
+
 def test_returns_multiply_to_the_equity() -> None:
     run = played(random_walk(1, BARS), np.ones(BARS), Always(leverage=5), Terms())
     assert np.prod(1.0 + run.returns) == pytest.approx(run.equity[-1])
