@@ -133,7 +133,7 @@ def leak(
     report = {
         "since": first.since,
         "plant": plant,
-        "compared": first.compared,
+        "compared": runs[0].compared,
         "runs": [{"tamper": run.tamper, "leaks": plain(run.leaks)} for run in runs],
         "clean": not any(run.leaks for run in runs),
     }
@@ -256,8 +256,9 @@ def _interval(found: Mapping[str, float], digits: int = 2) -> str:
 
 
 def _show_leaks(report: Mapping[str, Any]) -> None:
-    compared = ", ".join(f"{count} {kind}" for kind, count in report["compared"].items())
-    say(f"Prices are changed from {report['since']} on. Compared before it: {compared}.")
+    compared = ", ".join(f"{count} {kind}" for kind, count in report["compared"].items() if kind != "points")
+    points = report["compared"]["points"]
+    say(f"Prices are changed from {report['since']} on, and at {points} more bars. Compared before: {compared}.")
     rows = [
         (run["tamper"], "nothing changed before" if not run["leaks"] else _first(run["leaks"])) for run in report["runs"]
     ]

@@ -112,11 +112,12 @@ def traced(market: Market, agents: dict[str, Any], options: LeakOptions, progres
     bar = _from(options, runs, len(market)) if before is None else before.bar
     trace = Trace(bar=bar, rows=dict(zip(KINDS, _rows(stage, runs, bar), strict=True)))
     leaks = () if before is None else (*differences(before, trace, market), *probed(market, options))
+    first = {each.kind: each for each in reversed(leaks)}
     return LeakRun(
         tamper=options.tamper,
         since=market.day(bar),
         compared={**{kind: len(rows) for kind, rows in trace.rows.items()}, "points": len(_points(options, len(market)))},
-        leaks=tuple({each.kind: each for each in reversed(leaks)}.values()),
+        leaks=tuple(first[kind] for kind in KINDS if kind in first),
         trace=trace,
     )
 
