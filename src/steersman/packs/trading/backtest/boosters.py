@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steersman.core.errors import NotFound
 from steersman.packs.trading.backtest.data import Market
 from steersman.packs.trading.backtest.signals import STRATEGIES, Prices, channel_place, prices_of, z_score
 from steersman.packs.trading.models import missing
@@ -38,10 +39,13 @@ class Stretch:
 def forecasts(market: Market, stretches: Sequence[Stretch], told: Callable[[str], None]) -> dict[str, Floats]:
     """Return by model the probability that a price rises, (times, symbols); NaN outside the stretches.
 
-    A model whose library is missing is left out. told: hears of each stretch.
+    A model whose library is missing is left out; NotFound where that leaves none. told: hears of each stretch.
     """
+    able = [name for name in TRAINERS if not missing(name)]
+    if not able:
+        raise NotFound("a backtest needs XGBoost or LightGBM: `pip install 'steersman[trading]'`.")
     rows, answers, known, places = _table(market)
-    found = {name: np.full(market.close.shape, np.nan) for name in TRAINERS if not missing(name)}
+    found = {name: np.full(market.close.shape, np.nan) for name in able}
     for stretch in stretches:
         past = np.isfinite(answers) & (known < stretch.known) & np.all(np.isfinite(rows), axis=1)
         now = (places[:, 0] >= stretch.first) & (places[:, 0] < stretch.last) & np.all(np.isfinite(rows), axis=1)

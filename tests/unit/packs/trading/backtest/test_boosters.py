@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from steersman.core.errors import NotFound
 from steersman.packs.trading.backtest import boosters
 from steersman.packs.trading.backtest.boosters import HORIZON, Stretch, forecasts
 from steersman.packs.trading.backtest.data import Market
@@ -77,6 +78,12 @@ def test_structure_is_found_and_chance_is_not() -> None:
             of_rows = chances[places[:, 0], places[:, 1]]
             judged = np.isfinite(of_rows) & np.isfinite(answers)
             assert low < np.mean((of_rows > 0.5)[judged] == answers[judged]) < high
+
+
+def test_where_no_model_can_run_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boosters, "missing", lambda name: f"{name} is not installed")
+    with pytest.raises(NotFound, match=r"pip install 'steersman\[trading\]'"):
+        forecasts(random_walk(1, 120), STRETCHES, heard)
 
 
 def test_too_few_answers_give_no_forecast() -> None:
