@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from steersman.core.errors import InvalidInput, nearest
+from steersman.core.errors import InvalidInput, StoreError, nearest
 from steersman.core.ports import Bus, Progress
 from steersman.packs.trading.backtest import report as reports
 from steersman.packs.trading.backtest.arms import SIZING
@@ -120,9 +120,11 @@ def paper(agent: Callable[[str], Any], options: PaperOptions, progress: Progress
 
 
 def replayed(stage: Stage, first: int, options: PaperOptions) -> PaperReport:
-    """Replay the bars of a stage from one on, and return the report."""
+    """Replay the bars of a stage from one on, and return the report. Raises StoreError if there is no bus to begin with."""
     exchange = Exchange(options.bus, options.stream, patience_s=options.patience_s, scopes=_SCOPES, stop=options.stop)
     exchange.listen()
+    if why := options.bus.health():
+        raise StoreError(f"the bus cannot be reached: {why.rstrip('.')}. Start it, or name another one with --url.")
 
     def stopped() -> str:
         return options.stopped() or next(iter(exchange.stopped.values()), "")

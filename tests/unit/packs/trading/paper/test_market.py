@@ -13,6 +13,7 @@ import pytest
 
 from steersman.app.buses import _BROKER, open_bus
 from steersman.backends.memory import MemoryBroker, MemoryBus
+from steersman.core.errors import StoreError
 from steersman.core.events import Event, decode, encode
 from steersman.core.state import StateValues
 from steersman.core.values import Outcome
@@ -261,3 +262,11 @@ def test_a_replay_reports_what_came_of_it_beside_what_learns_nothing(
         assert [each.name for each in report.arms] == ["paper", "fixed rule", "buy and hold", "no trade"]
         assert {len(each.equity) for each in report.arms} == {21}
         assert report.asked == report.answered > 0
+
+
+def test_a_bus_that_is_away_from_the_start_is_told_at_once(stage: Stage, first: int) -> None:
+    broker = MemoryBroker()
+    broker.stall("nobody there")
+    options = PaperOptions(data=(), bus=MemoryBus(["out"], broker=broker), stream="in", account="main")
+    with pytest.raises(StoreError, match="nobody there"):
+        replayed(stage, first, options)
