@@ -38,6 +38,7 @@ run benchmarks/fleet.py
 run benchmarks/fleet.py --sequential --seeds 10
 run benchmarks/qe_executor.py
 run benchmarks/qe_fleet.py --train 30 --agent-s 40
+run benchmarks/generated_tests.py
 run benchmarks/executor_orders.py
 run benchmarks/personalizer.py
 run benchmarks/ci_order.py ${CI_HISTORIES:-}

@@ -375,7 +375,7 @@ def show(library: str, found: dict[str, Any], out: Any) -> None:
         shown = ("rounds", "kept", "CPU s", "mutants")
         heads = "".join(f"{each:>8}" for each in shown)
         regained = f"{'branches regained, %':>24}{'mutants regained, %':>24}" if name == PART else ""
-        print(f"    {'':<22}{heads}{'points':>22}{regained}", file=out)
+        print(f"    {'':<22}{heads}{'points':>24}{regained}", file=out)
         for arm, each in part["arms"].items():
             print(f"    {arm + (' (rule)' if arm == part['rule'] else ''):<22}{row(each, name)}", file=out)
     out.flush()
@@ -384,7 +384,7 @@ def show(library: str, found: dict[str, Any], out: Any) -> None:
 def row(arm: dict[str, Any], part: str) -> str:
     made = f"{arm['rounds']:>8}{arm['kept']:>8}{arm['cpu_s']:>8.1f}" if arm["rounds"] else f"{'':>8}{arm['kept']:>8}{'':>8}"
     regained = "".join(f"{span(arm[each], 0):>24}" for each in ("regained", "regained_mutants")) if part == PART else ""
-    return f"{made}{arm['mutants']:>8}{span(arm['points'], 2):>22}{regained}"
+    return f"{made}{arm['mutants']:>8}{span(arm['points'], 2):>24}{regained}"
 
 
 def span(three: Sequence[float] | None, digits: int) -> str:

@@ -46,7 +46,7 @@ GREEDY: dict[str, dict[str, Any]] = {"exploration": {"policy": "greedy"}, "servi
 TRAIN_SEED, TEST_SEED = 1, 2
 TIMEOUT_S = 60.0
 DRAWS = 2_000
-WALKED_DRAWS, WALKS, MOST = 200, 20, 1_000
+WALKED_DRAWS, WALKS, PLAIN_WALKS, MOST = 200, 20, 1_000, 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +222,8 @@ def figures(rounds: Sequence[Played]) -> dict[str, Any]:
         return {}
     rng = np.random.default_rng(0)
     by_agent = {
-        name: [each for each in pairs if each["learned"].agent == name] for name in {p["learned"].agent for p in pairs}
+        name: [each for each in pairs if each["learned"].agent == name]
+        for name in sorted({pair["learned"].agent for pair in pairs})
     }
     return {
         "pairs": len(pairs),
@@ -291,7 +292,7 @@ def by_walks(by_agent: dict[str, list[Pair]], rng: np.random.Generator, walk: Wa
     draws = []
     for number in range(WALKED_DRAWS + 1):
         rounds = resampled(by_agent, rng) if number else by_agent
-        seeds = rng.integers(1 << 31, size=WALKS)
+        seeds = rng.integers(1 << 31, size=WALKS if number else PLAIN_WALKS)
         draws.append([np.mean([walk(walked(rounds, np.random.default_rng(seed)), arm) for seed in seeds]) for arm in ARMS])
     means = np.array(draws)
     difference = means[:, 0] - means[:, 1]
