@@ -3,6 +3,7 @@
 All of it is read from decisions and outcomes, as a pack says that they are to be read.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def _seen(call: Call, said: Positions) -> Seen:
     log = call.steersman.log
     recent = {name: log.recent(name, _RECENT) for name in said.agents}
     sized = [each for each in recent[said.opens] if each.arm != "safe"]
-    waiting = [each for each in log.waiting(said.opens, float("inf")) if each.arm != "safe"]
+    waiting = [each for each in log.waiting(said.opens, time.time()) if each.arm != "safe"]
     open_now = sorted(waiting, key=lambda each: -each.decided_at)
     over = [(each, told[-1]) for each in sized if (told := log.outcomes(each.id))]
     closed = [_position(log, said, *each) for each in sorted(over, key=lambda each: -each[1].reported_at)]

@@ -70,6 +70,8 @@ class PaperMarket(Simulation):
         self._named: dict[str, tuple[Asked, float]] = {}
         self._told = Told(mode=stage.terms.mode, equity=1.0)
         self._stuck = 0
+        self._closed: Counter[str] = Counter()
+        self._earned: dict[str, float] = dict.fromkeys(stage.market.symbols, 0.0)
         self.due: list[Event] = []
         self.bar = -1
         self.withheld: Counter[str] = Counter()
@@ -110,7 +112,7 @@ class PaperMarket(Simulation):
         return max(self._book.accounts[MAIN].drawdown, self._told.drawdown)
 
     def _line(self, symbol: str) -> Line:
-        held, over = self._account.holdings.get(symbol), [each for each in self._trades if each.exit.symbol == symbol]
+        held = self._account.holdings.get(symbol)
         sizing = self._open[symbol].order.choices[1].action if held else {}
         return Line(
             symbol=symbol,
@@ -118,8 +120,8 @@ class PaperMarket(Simulation):
             size=float(sizing.get("size", 0.0)),
             leverage=float(sizing.get("leverage", 0.0)),
             gain=held.gain(self._prices.get(symbol, held.entry)) / held.value if held else 0.0,
-            closed=len(over),
-            pnl_pct=sum(each.pnl_pct for each in over),
+            closed=self._closed[symbol],
+            pnl_pct=self._earned[symbol],
         )
 
     def _fill(self, bar: int, column: int) -> None:
@@ -141,6 +143,8 @@ class PaperMarket(Simulation):
         (meta, sizing), (asked, equity) = self._open[gone.symbol].order.choices, self._named[gone.symbol]
         super()._settle(gone)
         pnl_pct = self._trades[-1].pnl_pct
+        self._closed[gone.symbol] += 1
+        self._earned[gone.symbol] += pnl_pct
         if asked.account == self.account:
             self._told.book(equity * pnl_pct / 100.0)
         self.due.append(self._messages.closed(asked, meta.action, sizing.action, gone, pnl_pct))

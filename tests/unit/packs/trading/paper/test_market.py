@@ -13,7 +13,7 @@ import pytest
 
 from steersman.app.buses import _BROKER, open_bus
 from steersman.backends.memory import MemoryBroker, MemoryBus
-from steersman.core.errors import StoreError
+from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.events import Event, decode, encode
 from steersman.core.state import StateValues
 from steersman.core.values import Outcome
@@ -24,7 +24,7 @@ from steersman.packs.trading.backtest.played import Decided
 from steersman.packs.trading.backtest.simulation import Terms
 from steersman.packs.trading.backtest.stage import Stage
 from steersman.packs.trading.desk import Desk
-from steersman.packs.trading.paper.command import PaperOptions, replayed
+from steersman.packs.trading.paper.command import PaperOptions, chosen, replayed
 from steersman.packs.trading.paper.exchange import Exchange
 from steersman.packs.trading.paper.market import LATE, PaperMarket
 
@@ -116,6 +116,10 @@ def test_each_closed_position_is_learned_from_once_by_both_agents_with_what_was_
         market = market_of(lab, stage)
         pass_all(market, stage, first)
         settled(lab)
+        assert sum(each.closed for each in market.lines) == len(market.played.trades)
+        assert sum(each.pnl_pct for each in market.lines) == pytest.approx(
+            sum(each.pnl_pct for each in market.played.trades)
+        )
         trades = {f"{each.decided.symbol}@{each.decided.bar}": each for each in market.played.trades}
         for agent in (META, SIZING):
             rows = list(lab.steersman.log.rows(agent))
@@ -270,3 +274,32 @@ def test_a_bus_that_is_away_from_the_start_is_told_at_once(stage: Stage, first: 
     options = PaperOptions(data=(), bus=MemoryBus(["out"], broker=broker), stream="in", account="main")
     with pytest.raises(StoreError, match="nobody there"):
         replayed(stage, first, options)
+
+
+def test_of_a_market_only_the_symbols_that_were_named_are_played(stage: Stage) -> None:
+    market = chosen(stage.market, ["S2", "S0"])
+    assert market.symbols == ("S0", "S2")
+    np.testing.assert_array_equal(market.close, stage.market.close[:, [0, 2]])
+    assert chosen(stage.market, []) is stage.market
+    gone = stage.market.close.copy()
+    gone[:5, 1] = np.nan
+    assert len(chosen(replace(stage.market, close=gone), ["S1"])) == len(stage.market) - 5
+    with pytest.raises(InvalidInput, match="no symbol 'S7'"):
+        chosen(stage.market, ["S7"])
+
+
+def test_bars_come_no_faster_than_they_are_asked_for(working: AtWork, stream: str, stage: Stage, first: int) -> None:
+    with working("memory:", "memory:", stream, mode="off") as lab:
+        passed: list[float] = []
+        options = PaperOptions(
+            data=(),
+            bus=lab.market,
+            stream=lab.stream,
+            account="main",
+            speed=20.0,
+            stop=lambda: len(passed) == 5,
+            watch=lambda _: passed.append(time.monotonic()),
+        )
+        began = time.monotonic()
+        replayed(stage, first, options)
+        assert all(at - began >= bar / 20.0 for bar, at in enumerate(passed))
