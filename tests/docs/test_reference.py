@@ -19,6 +19,7 @@ from steersman import ReplayBuffer, Team
 from steersman.app import Steersman
 from steersman.backends.sql import schema
 from steersman.cli.app import app
+from steersman.cli.qe import seconds
 from steersman.core import errors
 from steersman.core.settings import Settings
 from steersman.core.values import Decision, Entry, Outcome, Window
@@ -197,6 +198,7 @@ def test_the_defaults_of_the_pack_are_those_of_the_command_line() -> None:
         for each in command.params
     }
     pack = {each.name.removesuffix("_s"): each.default for each in dataclasses.fields(RunOptions)}
+    options["budget"] = seconds(options["budget"])
     assert {name: pack[name] for name in ("cycles", "seed", "timeout", "budget")} == {
         name: options[name] for name in ("cycles", "seed", "timeout", "budget")
     }
