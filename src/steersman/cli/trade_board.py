@@ -97,9 +97,12 @@ def show_report(report: Mapping[str, Any], *, resume: str) -> None:
     say(f"{report['asked']} questions on the bus, {report['answered']} answered in time, {report['too_late']} too late.")
     if report["untold"]:
         show_warning(f"{report['untold']} events could not be told: the bus did not take them.")
-    show_table("", ("nothing was opened because of", "signals"), report["withheld"].items())
-    if report["gates"]:
-        show_table("", ("the rule decided because of", "decisions"), report["gates"].items())
+    for title, counted, found in (
+        ("nothing was opened because of", "signals", report["withheld"]),
+        ("the rule decided because of", "decisions", report["gates"]),
+    ):
+        if found:
+            show_table("", (title, counted), found.items())
     show_table("After costs, over the same bars", _ARMS, map(_arm, report["arms"]))
     shown = report["trades"][-_TRADES_SHOWN:]
     if shown:

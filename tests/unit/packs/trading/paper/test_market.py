@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from steersman.app.buses import _BROKER, open_bus
+from steersman.app.news import of_kill
 from steersman.backends.memory import MemoryBroker, MemoryBus
 from steersman.core.errors import InvalidInput, StoreError
 from steersman.core.events import Event, decode, encode
 from steersman.core.state import StateValues
-from steersman.core.values import Outcome
+from steersman.core.values import AuditEvent, Outcome
 from steersman.packs.trading.account import UNIT_SHARE
 from steersman.packs.trading.backtest.arms import META, SIZING, Chosen
 from steersman.packs.trading.backtest.broker import Costs
@@ -303,3 +304,25 @@ def test_bars_come_no_faster_than_they_are_asked_for(working: AtWork, stream: st
         began = time.monotonic()
         replayed(stage, first, options)
         assert all(at - began >= bar / 20.0 for bar, at in enumerate(passed))
+
+
+def test_a_kill_switch_that_only_the_bus_tells_of_drops_what_was_ordered(
+    working: AtWork, stream: str, stage: Stage, first: int
+) -> None:
+    with working("memory:", "memory:", stream, mode="off") as lab:
+        row = AuditEvent(at=1.0, actor="ops", event="kill switch on", subject="trading", detail="elsewhere")
+        open_bus("memory:").publish(f"{stream}.answers", [("", encode(of_kill(row)))])
+        bars: list[int] = []
+        options = PaperOptions(
+            data=(),
+            bus=lab.market,
+            stream=lab.stream,
+            account="main",
+            speed=0.0,
+            patience_s=20.0,
+            stop=lambda: len(bars) == 8,
+            watch=lambda market: bars.append(market.bar),
+        )
+        report = replayed(stage, first, options)
+        assert report.withheld["kill switch"] > 0
+        assert report.open == report.trades == ()
