@@ -42,6 +42,7 @@ run benchmarks/generated_tests.py
 run benchmarks/executor_orders.py
 run benchmarks/personalizer.py
 run benchmarks/ci_order.py ${CI_HISTORIES:-}
+run benchmarks/trading_backtest.py ${PRICES:-}
 run benchmarks/ope.py
 run benchmarks/rollout.py
 run benchmarks/rollback.py
