@@ -67,7 +67,7 @@ def test_every_command_shown_exists_with_its_options(line: str) -> None:
     while words and hasattr(command, "commands"):
         assert words[0] in command.commands, line
         command = command.commands[words.pop(0)]
-    options = {name for each in command.params for name in each.opts}
+    options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
     assert [word for word in words if word.startswith("-") and word not in options] == []
 
 
