@@ -325,4 +325,4 @@ def test_a_kill_switch_that_only_the_bus_tells_of_drops_what_was_ordered(
         )
         report = replayed(stage, first, options)
         assert report.withheld["kill switch"] > 0
-        assert report.open == report.trades == ()
+        assert (report.open, report.trades) == ((), ())
