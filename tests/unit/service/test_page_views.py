@@ -230,7 +230,7 @@ def test_on_call_a_ranker_at_work_is_no_finding_until_it_fails(steersman: Steers
 def test_who_may_only_look_finds_the_controls_barred_and_told_why(steersman: Steersman) -> None:
     act(steersman)
     looking = ask(steersman, PAGES["/agents/{agent:agent}"], AGENT, caller("view"))[1]
-    assert looking.count(" disabled>") == 3
+    assert looking.count(" disabled>") == 4, "influence, pin, pause and kill"
     assert "Steering needs the role operate." in looking
     assert 'href="/keys"' not in looking
     assert " disabled>" not in ask(steersman, PAGES["/agents/{agent:agent}"], AGENT, caller("operate"))[1]
