@@ -56,6 +56,26 @@ def test_the_report_for_people(command: Callable[..., Any], prices: str) -> None
     assert all(len(line) <= 100 for line in done.out.splitlines())
 
 
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_played(
+    command: Callable[..., Any], prices: str, tmp_path: Path
+) -> None:
+    for file, why in (("nowhere/page.html", "No such file or directory"), (".", "Is a directory")):
+        done = command("trade", "backtest", prices, *SIZES, "--html", file)
+        assert (done.code, done.out) == (5, "")
+        assert done.err == f"error: cannot write the page to {file}: {why}. Name another file with --html.\n"
+    command("trade", "backtest", prices, "--html", "page.html")  # too few bars
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_what_was_played_is_shown_even_if_the_page_cannot_be_written_after_all(
+    command: Callable[..., Any], prices: str
+) -> None:
+    done = command("trade", "backtest", prices, *SIZES, "--epochs", "1", "-q", "--html", "/dev/full")
+    assert done.code == 5
+    assert "Verdict:" in done.out
+    assert "cannot write the page to /dev/full: No space left on device" in done.err
+
+
 def test_a_leak_is_looked_for_and_a_planted_one_found(command: Callable[..., Any], prices: str) -> None:
     done = command("trade", "leak", prices, *SIZES, "-q")
     assert (done.code, "No leak" in done.out) == (0, True), done.out + done.err

@@ -19,6 +19,7 @@ from steersman.cli.output import (
     show_warning,
 )
 from steersman.cli.trade_paper import paper
+from steersman.core.catalog import load
 
 SETTINGS: Mapping[str, Mapping[str, object]] = {
     "influence": {"mode": "live", "confidence": 0.0, "stale_s": 0.0, "cooldown_s": 0.0},
@@ -92,13 +93,18 @@ def backtest(
         "hold_bars": hold,
         "resume_bars": resume,
         "seed": seed,
-        "page": str(html or ""),
     }
-    report = plain(_asked("backtest", options, quiet=quiet or json))
+    if html is not None:
+        load("steersman.packs.trading.backtest.page:ready")(html)
+    report = _asked("backtest", options, quiet=quiet or json)
     if json:
         show_json(report)
     else:
-        _show_backtest(report, html)
+        _show_backtest(plain(report))
+    if html is not None:
+        load("steersman.packs.trading.backtest.page:write")(report, html)
+        if not json:
+            say(f"Page: {html}")
 
 
 def leak(
@@ -151,7 +157,7 @@ def _asked(name: str, options: Mapping[str, Any], *, quiet: bool) -> Any:
         return steersman.command("trading", name, options, progress)
 
 
-def _show_backtest(report: Mapping[str, Any], html: Path | None) -> None:
+def _show_backtest(report: Mapping[str, Any]) -> None:
     for warning in report["warnings"]:
         show_warning(warning)
     symbols = report["symbols"]
@@ -178,8 +184,6 @@ def _show_backtest(report: Mapping[str, Any], html: Path | None) -> None:
     shown = report["trades"][-_TRADES_SHOWN:]
     if shown:
         show_table(f"The last {len(shown)} of {len(report['trades'])} positions", _TRADE_COLUMNS, map(_trade_row, shown))
-    if html is not None:
-        say(f"Page: {html}")
 
 
 _ARM_COLUMNS = ("arm", "1 became", "a year", "σ a year", "Sharpe ratio, 95 %", "drawdown")

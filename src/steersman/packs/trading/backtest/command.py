@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ Floats = NDArray[np.float64]
 class BacktestOptions:
     """data: files of prices. Sizes are in bars. epochs: how often the agents practise on bars that are past.
 
-    accept: what is taken although it looks wrong, "gaps" or "jumps". page: a file for the report as HTML.
+    accept: what is taken although it looks wrong, "gaps" or "jumps".
     """
 
     data: Sequence[str]
@@ -47,7 +46,6 @@ class BacktestOptions:
     account: str = "normal"
     hold_bars: int = Terms.hold_bars
     resume_bars: int = Terms.resume_bars
-    page: str = ""
 
     @property
     def walk(self) -> Walk:
@@ -68,16 +66,11 @@ class BacktestOptions:
 
 
 def backtest(agent: Callable[[AgentSpec], Any], options: BacktestOptions, progress: Progress) -> BacktestReport:
-    """Read the prices, play them, and return the report; write it as a page where that is asked for.
+    """Read the prices, play them, and return the report.
 
     Raises what `read_market` does, InvalidInput for too few bars or options that do not fit, NotFound for a missing extra.
     """
-    report = played(read_market(options.data, accept=options.accept), agents_of(agent), options, progress)
-    if options.page:
-        from steersman.packs.trading.backtest.page import page
-
-        Path(options.page).write_text(page(report), encoding="utf-8")
-    return report
+    return played(read_market(options.data, accept=options.accept), agents_of(agent), options, progress)
 
 
 def played(market: Market, agents: Mapping[str, Any], options: BacktestOptions, progress: Progress) -> BacktestReport:

@@ -1,9 +1,10 @@
 """A backtest as one HTML page that needs nothing else: it can be mailed, or kept with a build."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from steersman.core.errors import NotFound
+from steersman.core.errors import NotFound, NotPermitted
 from steersman.packs.trading.agents import meta_strategy, position_sizing
 from steersman.packs.trading.backtest import plots
 from steersman.packs.trading.backtest.report import HOLD, LEARNED, NOTHING, RULE, BacktestReport
@@ -15,6 +16,28 @@ WORDS = {
 }
 TRADES_SHOWN = 400
 _SHOWN = ("strategy", "model", "weight", "size", "leverage")
+
+
+def ready(file: Path) -> None:
+    """See that a page can be made and written, before minutes are spent on what it shows. Raises what `write` does."""
+    _template()
+    before = file.exists()
+    _put(file, "a", "")
+    if not before:
+        file.unlink()
+
+
+def write(report: BacktestReport, file: Path) -> None:
+    """Write the page. Raises NotPermitted where the file cannot be written, NotFound where jinja2 is missing."""
+    _put(file, "w", page(report))
+
+
+def _put(file: Path, how: str, text: str) -> None:
+    try:
+        with file.open(how, encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise NotPermitted(f"cannot write the page to {file}: {error.strerror}. Name another file with --html.") from error
 
 
 def page(report: BacktestReport) -> str:
