@@ -129,6 +129,41 @@ def test_dead_letters_are_shown_and_put_back(cli: Cli, folder: Path, url: str) -
     assert {each["fault"] for each in cli("bus", "dead", "--url", url, "--json").json} == {"unreadable", "refused"}
 
 
+def test_dead_letters_stand_by_the_time_of_their_events_whatever_their_partition(
+    command: Cli, folder: Path, url: str
+) -> None:
+    late, early, odd = (Event(id=f"e{at:g}", type="job.lost", at=at, data={}) for at in (3.0, 2.0, 1e18))
+    with closing(open_bus(url)) as bus:
+        for number, each in enumerate([b"nonsense", encode(odd), encode(late), encode(early)]):
+            bus.publish("jobs.dead", [(f"k{number}", each)])
+    letters = command("bus", "dead", "--url", url, "--json").json
+    assert [each["at"] for each in letters] == [2.0, 3.0, 1e18, None]
+    shown = command("bus", "dead", "--url", url).out
+    assert shown.index("1970-01-01 00:00:02") < shown.index("1970-01-01 00:00:03") < shown.index("1e+18")
+
+
+def test_the_status_shows_the_last_decision_of_each_agent_by_its_whole_name(command: Cli, folder: Path, url: str) -> None:
+    long = "own/agent-with-a-long-name"
+    (folder / "agents.py").write_text(AGENTS.replace("own/small", long))
+    (folder / "steersman.toml").write_text(SETTINGS.replace("own/small", long))
+    publish(url, *(job(number) for number in range(1, 4)))
+    assert command("bus", "run", "--url", url, "--drain").code == 0
+    lines = [line for line in command("bus", "status", "--url", url).out.splitlines() if long in line]
+    assert len(lines) == 1, "one row for each agent, and its name in one piece"
+
+
+@pytest.mark.parametrize(("options", "user"), [({"appendonly": "no"}, ""), ({}, "nobody:wrong@")])
+def test_a_server_that_waiting_cannot_mend_ends_the_consumer_at_once(
+    cli: Cli, folder: Path, options: dict[str, str], user: str
+) -> None:
+    (folder / "steersman.toml").write_text(SETTINGS.replace('announce = "news"\n', ""))
+    with closing(RedisServer(options)) as server:
+        ran = cli("bus", "run", "--url", server.url.replace("//", f"//{user}"), timeout_s=SOON_S)
+    assert ran.code == 1
+    assert ("cannot be reached" if user else "add ?durable=no to its URL") in ran.err
+    assert "Taking from" not in ran.out
+
+
 def test_a_signal_ends_it_after_the_batch_and_metrics_can_be_fetched(folder: Path, url: str) -> None:
     publish(url, job(1), done(1))
     command = [sys.executable, "-m", "steersman", "bus", "run", "--url", url, "--metrics", "0", "--json"]
@@ -163,7 +198,12 @@ def _metrics(port: int) -> str:
         (("bus", "run", "--url", "redis://localhost", "--pack", "tradign"), 6, "Did you mean 'trading'?"),
         (("bus", "run", "--url", "amqp://localhost"), 3, "no bus for"),
         (("bus", "run", "--url", "redis://localhost", "--metrics", "here"), 3, "is no address"),
+        (("bus", "run", "--url", "memory:"), 3, "nobody else can be on it: --url redis://"),
+        (("bus", "dead", "--url", "memory:"), 3, "nobody else can be on it"),
+        (("bus", "run", "--url", "redis://localhost", "--out", "jobs"), 3, "Name another --out STREAM."),
         (("bus", "status"), 3, "bus.url is not set"),
+        (("bus", "status", "--url", "redis://127.0.0.1:1"), 1, "refused. Start it, or name another one with --url."),
+        (("bus", "dead", "--url", "redis://127.0.0.1:1"), 1, "refused. Start it, or name another one with --url."),
     ],
 )
 def test_what_cannot_begin_says_the_way_out(
@@ -180,6 +220,6 @@ def test_what_a_route_names_wrongly_is_told_before_anything_is_taken(
 ) -> None:
     monkeypatch.setenv("STEERSMAN_BUS__URL", "")
     (folder / "steersman.toml").write_text(SETTINGS.replace('load = "load"', 'laod = "load"'))
-    found = command("bus", "run", "--url", "memory:")
+    found = command("bus", "run", "--url", "redis://localhost")
     assert found.code == 3
     assert "knows no 'laod'. Did you mean 'load'?" in found.err

@@ -6,12 +6,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from steersman.backends.memory import MemoryBroker, MemoryBus
-from steersman.core.errors import InvalidInput, nearest
+from steersman.core.errors import InvalidInput, Overloaded, StoreError, nearest
 from steersman.core.ports import Bus
 
 _SCHEMES = ("memory", "redis", "rediss", "kafka")
 _BROKER = MemoryBroker()
 _MOST_PARTITIONS = 256
+_NOT_ALLOWED = ("AuthenticationError", "AuthenticationWrongNumberOfArgsError", "AuthorizationError", "NoPermissionError")
 
 
 def open_bus(url: str, streams: Sequence[str] = (), *, group: str = "steersman", idle_s: float = 30.0) -> Bus:
@@ -33,6 +34,17 @@ def open_bus(url: str, streams: Sequence[str] = (), *, group: str = "steersman",
         kafka: Bus = _client("kafka", "KafkaBus")(url, streams, group=group, idle_s=idle_s)
         return kafka
     raise InvalidInput(f"no bus for {url.partition('?')[0]!r}.{nearest(scheme, _SCHEMES)}")
+
+
+def check_set_up(bus: Bus) -> None:
+    """Raise StoreError where a bus answers, and is set up so that waiting cannot mend it. One that is away is no fault."""
+    try:
+        bus.waiting()
+    except Overloaded:
+        return
+    except StoreError as error:
+        if error.__cause__ is None or type(error.__cause__).__name__ in _NOT_ALLOWED:  # it was no failure of a call
+            raise
 
 
 def _redis_options(url: str) -> tuple[str, dict[str, Any]]:

@@ -1,12 +1,13 @@
 """Consumers: from settings and packs to a consumer on a bus, and what its dead letters say."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from steersman.app.buses import open_bus
+from steersman.app.buses import check_set_up, open_bus
 from steersman.app.steersman import Steersman
 from steersman.core.catalog import Catalog, load
 from steersman.core.errors import InvalidInput, NotFound, SteersmanError, StoreError, nearest
@@ -25,9 +26,13 @@ _CHUNK = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """An entry that nobody could work off. fault: in a word; reason: in a sentence. body: as far as it is text."""
+    """An entry that nobody could work off. fault: in a word; reason: in a sentence. body: as far as it is text.
+
+    at: of its event, in unix seconds; None where it is no event.
+    """
 
     stream: str
+    at: float | None
     id: str
     type: str
     subject: str
@@ -82,12 +87,17 @@ def routes_of(catalog: Catalog, packs: Sequence[str], own: Sequence[Route]) -> t
 def open_consumer(
     steersman: Steersman, settings: Settings, packs: Sequence[str], *, say: Callable[[str], None]
 ) -> tuple[Consumer, Bus]:
-    """Return a consumer that is ready to run, and its bus, to be closed after it. Raises InvalidInput, NotFound."""
+    """Return a consumer that is ready to run, and its bus, to be closed after it.
+
+    Raises InvalidInput or NotFound, and StoreError for a bus that answers, and will not do however long one waits.
+    """
     routes = routes_of(steersman.catalog, packs, steersman.settings_file.routes)
     emitting = next((each for each in routes if each.emit), None)
     if emitting is not None and not settings.out:
         raise InvalidInput(f"bus.out is not set, and the route on {emitting.on!r} emits {emitting.emit!r}: --out STREAM.")
     streams = streams_of(settings)
+    if settings.out in streams:
+        raise InvalidInput(f"it would take its own answers: {settings.out!r} is taken from, too. Name another --out STREAM.")
     plan = Plan(
         routes=by_kind(routes),
         types=EventTypes(steersman.catalog.events()),
@@ -98,15 +108,20 @@ def open_consumer(
         attempts=settings.attempts,
     )
     bus = open_bus(settings.url, streams, group=settings.group, idle_s=settings.idle_s)
-    consumer = Consumer(bus, steersman, plan, say=say)
-    consumer.restore()
+    try:
+        check_set_up(bus)
+        consumer = Consumer(bus, steersman, plan, say=say)
+        consumer.restore()
+    except BaseException:
+        bus.close()
+        raise
     steersman.consumed = consumer.tally
     return consumer, bus
 
 
 def status(settings: Settings, limit: int) -> Status:
     """Return how many entries wait, and what is wrong with the dead letters, up to a number. Raises StoreError."""
-    letters = list(dead(settings, limit))
+    letters = dead(settings, limit)
     names = streams_of(settings)
     return Status(
         url=_shown(settings.url),
@@ -118,11 +133,16 @@ def status(settings: Settings, limit: int) -> Status:
     )
 
 
-def dead(settings: Settings, limit: int) -> Iterator[Letter]:
-    """Yield dead letters of the streams, oldest first; they stay where they are. Raises StoreError."""
+def dead(settings: Settings, limit: int) -> list[Letter]:
+    """Return dead letters of the streams, by the time of their events; what is no event comes last. Raises StoreError.
+
+    limit: of each stream. They stay where they are.
+    """
+    found: list[Letter] = []
     for stream in streams_of(settings):
         with closing(_put_aside(settings, stream)) as bus:
-            yield from (_letter(stream, each) for each in _taken(bus, limit))
+            found += [_letter(stream, each) for each in _taken(bus, limit)]
+    return sorted(found, key=lambda each: math.inf if each.at is None else each.at)
 
 
 def retry(settings: Settings, limit: int) -> int:
@@ -142,7 +162,7 @@ def _taken(bus: Bus, limit: int) -> Iterator[Delivery]:
         yield from found
         limit -= len(found)
     if why := bus.health():
-        raise StoreError(f"the bus cannot be reached: {why}.")
+        raise StoreError(f"the bus cannot be reached: {why.rstrip('.')}. Start it, or name another one with --url.")
 
 
 def _put_aside(settings: Settings, stream: str) -> Bus:
@@ -159,10 +179,12 @@ def _letter(stream: str, delivery: Delivery) -> Letter:
     try:
         event = decode(delivery.body)
         about = (event.id, event.type, event.subject)
+        at: float | None = event.at
     except SteersmanError:
-        about = ("", "", "")
+        about, at = ("", "", ""), None
     return Letter(
         stream=stream,
+        at=at,
         id=about[0],
         type=about[1],
         subject=about[2],

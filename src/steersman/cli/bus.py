@@ -97,11 +97,10 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Show how many entries wait, what the last ones led to, and what is wrong with the dead letters: exit 2 if any."""
-    file = SettingsFile.read(settings)
-    found = consumers.status(consumers.bus_settings(file, {"url": url, "streams": streams, "group": group}), limit)
+    found = consumers.status(_settings(settings, url=url, streams=streams, group=group), limit)
     last = _last_events(store, settings)
     if json:
-        show_json({**msgspec.to_builtins(found), "last": last})
+        show_json({**msgspec.to_builtins(found), "last": last[:5]})
     else:
         show_facts({"bus": found.url, "group": found.group})
         show_table(
@@ -110,7 +109,7 @@ def status(
             [(name, waiting, found.dead[name]) for name, waiting in found.waiting.items()],
         )
         if last:
-            show_table("Last decisions", ("when", "agent", "subject", "action", "reason"), [_line(each) for each in last])
+            show_table("Last decision of each", ("agent", "when", "subject", "action", "reason"), _lines(last))
         if found.faults:
             show_table("Dead letters by fault", ("fault", "letters"), found.faults.items())
             say("`steersman bus dead` shows them, and with --retry puts them back.")
@@ -127,13 +126,13 @@ def dead(
     settings: SettingsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the entries that nobody could work off, oldest first, with what is wrong; they stay there, unless put back."""
+    """Show the entries that nobody could work off, by the time of their events; they stay there, unless put back."""
     bus = _settings(settings, url=url, streams=streams, group=group)
     if retry:
         count = consumers.retry(bus, limit)
         show_json({"retried": count}) if json else say(f"{count} put back.")
         return
-    letters = list(consumers.dead(bus, limit))
+    letters = consumers.dead(bus, limit)
     if json:
         show_json(letters)
     elif not letters:
@@ -143,6 +142,7 @@ def dead(
             {
                 "stream": each.stream,
                 "event": f"{each.type} {each.id}".strip() or "–",
+                "at": "–" if each.at is None else _time(each.at),
                 "fault": each.fault,
                 "reason": each.reason,
                 "body": each.body if len(each.body) <= 2 * _CUT else f"{each.body[: 2 * _CUT]}…",
@@ -152,7 +152,11 @@ def dead(
 
 
 def _settings(file: str | None, **given: str) -> Bus:
-    return consumers.bus_settings(SettingsFile.read(file), given)
+    """Return the settings of a bus that others can be on. Raises InvalidInput for one of this process alone."""
+    bus = consumers.bus_settings(SettingsFile.read(file), given)
+    if bus.url.startswith("memory:"):
+        raise InvalidInput("memory: is a bus of one process, and nobody else can be on it: --url redis://localhost:6379/0.")
+    return bus
 
 
 @contextmanager
@@ -190,7 +194,7 @@ def _show_tally(tally: Tally, *, json: bool) -> None:
 
 
 def _last_events(store: str | None, settings: str | None) -> list[dict[str, Any]]:
-    """Return the last decisions of all agents, newest first; none where there is no store here."""
+    """Return the last five decisions of each agent, newest first; none where there is no store here."""
     try:
         with Steersman.open(store, settings=settings, read_only=True) as steersman:
             recent = [each for name in steersman.log.agents() for each in steersman.log.recent(name, 5)]
@@ -198,9 +202,19 @@ def _last_events(store: str | None, settings: str | None) -> list[dict[str, Any]
         return []
     return [
         {"at": each.decided_at, "agent": each.agent, "subject": each.subject, "action": each.executed, "reason": each.reason}
-        for each in sorted(recent, key=lambda each: -each.decided_at)[:5]
+        for each in sorted(recent, key=lambda each: -each.decided_at)
     ]
 
 
-def _line(event: dict[str, Any]) -> tuple[object, ...]:
-    return (f"{datetime.fromtimestamp(event['at'], UTC):%Y-%m-%d %H:%M:%S}", *list(event.values())[1:])
+def _lines(last: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+    """Return a row for each agent: its newest decision. last: newest first."""
+    newest = {each["agent"]: each for each in reversed(last)}
+    return [(name, _time(each["at"]), each["subject"], each["action"], each["reason"]) for name, each in newest.items()]
+
+
+def _time(at: float) -> str:
+    """Return a time in UTC; as it stands where it is none, such as one in milliseconds."""
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):
+        return f"{at:.17g}"
