@@ -1,5 +1,6 @@
 """The influence of what was learned, set from another process while a service works: followed within a second, audited."""
 
+import getpass
 import json
 import os
 import subprocess
@@ -147,12 +148,22 @@ def test_a_mode_from_the_command_line(command: Callable[..., Any], tmp_path: Pat
     def asked(*options: str) -> Any:
         return command("decide", "lab/small", state, "--json", *options).json
 
+    assert "These are the modes of the settings" in command("mode", "lab").err, "there is no store yet"
     assert (asked()["mode"], asked()["arm"]) == ("off", "baseline")
+    assert command("mode", "lab", "--json").json == [
+        {"agent": "lab/small", "mode": "off", "by": "the settings (influence.mode)"}
+    ]
     told = command("mode", "lab", "advisory", "--hours", "2", "--reason", "one day with eyes on it")
     assert told.out.startswith("Mode of 'lab' is advisory until "), told.out
     assert (asked()["mode"], asked()["shadow"]) == ("advisory", {"action": "light"}), "in a cold state it advises the rule"
     assert "advice" in command("decide", "lab/small", state).out
     assert "advice" in command("explain", asked()["id"]).out
+    assert command("mode", "*", "live").code == 0
+    (held,) = [each for each in command("mode", "*", "--json").json if each["agent"] == "lab/small"]
+    assert held["mode"] == "advisory", "the narrowest word counts"
+    assert held["by"].startswith(f"{getpass.getuser()}, of 'lab' until ")
+    assert held["by"].endswith(": one day with eyes on it")
+    assert command("mode", "*", "--off").code == 0
     assert command("mode", "lab", "live").code == 0
     assert asked("--observed-at", str(time.time() - 61.0))["reason"].startswith("influence stale: observed 61")
     assert asked("--observed-at", str(time.time()))["mode"] == "live"
@@ -163,12 +174,17 @@ def test_a_mode_from_the_command_line(command: Callable[..., Any], tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("mode", "lab"), "name a mode (off, shadow, advisory, live)"),
-        (("mode", "lab", "on"), "a mode is one of off, shadow, advisory, live"),
-        (("mode", "lab", "live", "--hours", "0"), "seconds above 0"),
+        (("mode", "lab", "turbo"), "'turbo' is no mode: say off, shadow, advisory or live."),
+        (("mode", "lab", "live", "--hours", "-3"), "--hours -3: say how long it is to hold"),
+        (("pause", "lab", "--hours", "nan"), "--hours nan: say how long it is to hold"),
     ],
 )
 def test_a_mode_that_is_none_is_refused(command: Callable[..., Any], words: tuple[str, ...], message: str) -> None:
     command("decide", "lab/small", json.dumps(STATE))
     done = command(*words)
     assert (done.code, message in done.err) == (3, True), done.err
+
+
+def test_the_mode_of_a_scope_that_nobody_knows_names_the_nearest(command: Callable[..., Any]) -> None:
+    done = command("mode", "tradign")
+    assert (done.code, "Did you mean 'trading'?" in done.err) == (6, True), done.err

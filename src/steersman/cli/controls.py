@@ -1,6 +1,7 @@
 """kill, pin, pause, mode, audit: a person's hand on the policies, and the trail that it leaves."""
 
 import getpass
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from steersman.core.values import Control, ControlKind
 ScopeArgument = Annotated[str, typer.Argument(help='An agent, a pack, or "*" for all.')]
 OffOption = Annotated[bool, typer.Option("--off", help="Release it again.")]
 ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
+_MOST_HOURS = 87_600.0
 HoursOption = Annotated[float | None, typer.Option("--hours", help="Let go by itself after so many hours.")]
 
 
@@ -84,11 +86,12 @@ def pause(
 
 def mode(
     scope: ScopeArgument,
-    mode: Annotated[str, typer.Argument(help=f"{', '.join(MODES)}; nothing with --off.", show_default=False)] = "",
+    mode: Annotated[str, typer.Argument(help=f"{', '.join(MODES)}; without it, show what holds.", show_default=False)] = "",
     off: Annotated[bool, typer.Option("--off", help="Release it: the settings say again (influence.mode).")] = False,
     hours: HoursOption = None,
     reason: ReasonOption = "",
     store: StoreOption = None,
+    settings: SettingsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Say what influence the learned policy has: none (off), watched (shadow), as advice (advisory), or it decides (live).
@@ -96,9 +99,52 @@ def mode(
     Guards, budgets and the kill switch hold in each mode. It holds from the next decision on, within 0.25 s in others.
     """
     if not (mode or off):
-        raise InvalidInput(f"name a mode ({', '.join(MODES)}), or release the one that holds with --off.")
+        _show_modes(scope, store, settings, json)
+        return
+    if mode and mode not in MODES:
+        raise InvalidInput(f"{mode!r} is no mode: say {', '.join(MODES[:-1])} or {MODES[-1]}.")
     choices = {"mode": mode} if mode else {}
     _set("mode", scope, store, json, active=not off, reason=reason, choices=choices, expires_in_s=_seconds(hours))
+
+
+def _show_modes(scope: str, store: str | None, settings: str | None, json: bool) -> None:
+    """Show the mode of each agent in a scope, and who says so. Raises NotFound where there is none."""
+    with Steersman.open("memory:", settings=settings) as defined:
+        specs, known = defined.in_scope(scope), defined.catalog.names()
+        modes = {each.name: defined.settings_file.settings(each.name, each.settings, {}).influence.mode for each in specs}
+    if not modes:
+        raise NotFound(f"no agent or pack {scope!r} is defined here.{nearest(scope, [*known, *map(_pack, known)])}")
+    said = _said_modes(store)
+    found = [_mode_of(name, mode, said) for name, mode in modes.items()]
+    if json:
+        show_json(found)
+    else:
+        show_table("", ("agent", "mode", "by"), [tuple(each.values()) for each in found])
+
+
+def _said_modes(store: str | None) -> list[Control]:
+    """Return what people have said of modes; nothing where there is no store yet."""
+    try:
+        with Steersman.open(store, settings={}, read_only=True) as steersman:
+            return [each for each in steersman.log.controls() if each.kind == "mode"]
+    except NotFound as error:
+        show_warning(f"{error} These are the modes of the settings.")
+        return []
+
+
+def _mode_of(name: str, mode: str, said: list[Control]) -> dict[str, str]:
+    """Return the mode of an agent: that of the narrowest word that holds, else of its settings."""
+    words = [each for each in said if each.holds(name, time.time())]
+    if not words:
+        return {"agent": name, "mode": mode, "by": "the settings (influence.mode)"}
+    word = max(words, key=lambda each: (each.scope != "*", "/" in each.scope))
+    until = "" if word.expires_at is None else f" until {_time(word.expires_at)} UTC"
+    by = f"{word.actor}, of {word.scope!r}{until}: {word.reason}"
+    return {"agent": name, "mode": str(word.choices["mode"]), "by": by}
+
+
+def _pack(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _set(kind: ControlKind, scope: str, store: str | None, json: bool, *, settings: str | None = None, **said: Any) -> None:
@@ -131,7 +177,7 @@ def _told(control: Control) -> str:
 def _warn_of_unknown(scope: str, store: str | None) -> None:
     with Steersman.open(store, settings={}, read_only=True) as steersman:
         names = {*steersman.catalog.names(), *steersman.log.agents()}
-    scopes = {"*", *names, *(name.partition("/")[0] for name in names)}
+    scopes = {"*", *names, *map(_pack, names)}
     if scope not in scopes:
         show_warning(f"no agent or pack {scope!r} is known here; the word waits for one.{nearest(scope, scopes)}")
         raise typer.Exit(EXIT_WARNING)
@@ -148,6 +194,9 @@ def _choice(text: str) -> tuple[str, Choice]:
 
 
 def _seconds(hours: float | None) -> float | None:
+    """Return hours in seconds. Raises InvalidInput for a time that is not to come, or is over ten years."""
+    if hours is not None and not 0.0 < hours <= _MOST_HOURS:
+        raise InvalidInput(f"--hours {hours:g}: say how long it is to hold, above 0 and at most {_MOST_HOURS:,.0f}.")
     return None if hours is None else hours * 3600.0
 
 
