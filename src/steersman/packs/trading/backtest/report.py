@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,7 +140,7 @@ class BacktestReport:
 
 
 def arm_report(name: str, run: Played, bars_per_year: float, rng: np.random.Generator) -> ArmReport:
-    """Return the figures of an arm."""
+    """Return the figures of an arm. Each arm is drawn from the same bars, so that equal curves have equal intervals."""
     returns, count = run.returns, len(run.equity)
     curve, years = figures.equity(returns), count / bars_per_year
     won = [each.exit.pnl > 0.0 for each in run.trades]
@@ -148,7 +149,7 @@ def arm_report(name: str, run: Played, bars_per_year: float, rng: np.random.Gene
         final=float(curve[-1]),
         growth=figures.yearly_growth(returns, bars_per_year),
         volatility=float(np.std(returns, ddof=1) * np.sqrt(bars_per_year)),
-        sharpe=figures.yearly_sharpe(returns, bars_per_year, rng, level=LEVEL),
+        sharpe=figures.yearly_sharpe(returns, bars_per_year, deepcopy(rng), level=LEVEL),
         drawdown=float(figures.drawdown(returns).max()),
         trades=len(run.trades),
         won=sum(won) / len(won) if won else None,
@@ -164,12 +165,15 @@ def arm_report(name: str, run: Played, bars_per_year: float, rng: np.random.Gene
 def compare(
     learned: Floats, others: Mapping[str, Floats], trades: int, bars_per_year: float, rng: np.random.Generator
 ) -> tuple[Comparison, ...]:
-    """Return learned minus each other arm; nothing can be told of fewer than 20 positions."""
+    """Return learned minus each other arm, all drawn from the same bars.
+
+    Nothing can be told of fewer than 20 positions.
+    """
     level = 1.0 - (1.0 - LEVEL) / len(others)
     found = []
     for name, returns in others.items():
-        gain = figures.mean_difference(learned, returns, bars_per_year, rng, level=level)
-        ratio = figures.sharpe_difference(learned, returns, bars_per_year, rng, level=level)
+        gain = figures.mean_difference(learned, returns, bars_per_year, deepcopy(rng), level=level)
+        ratio = figures.sharpe_difference(learned, returns, bars_per_year, deepcopy(rng), level=level)
         count = len(learned) if trades >= MIN_TRADES else 0
         found.append(
             Comparison(

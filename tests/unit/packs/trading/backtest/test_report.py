@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from steersman.packs.trading.backtest.figures import Interval
-from steersman.packs.trading.backtest.report import HOLD, NOTHING, RULE, Comparison, compare, overall
+from steersman.packs.trading.backtest.played import Played
+from steersman.packs.trading.backtest.report import HOLD, NOTHING, RULE, Comparison, arm_report, compare, overall
 
 
 def said(other: str, gain: str, sharpe: str) -> Comparison:
@@ -25,6 +26,15 @@ def said(other: str, gain: str, sharpe: str) -> Comparison:
 )
 def test_the_verdict(rule: tuple[str, str], nothing: tuple[str, str], verdict: str) -> None:
     assert overall([said(RULE, *rule), said(HOLD, "worse", "worse"), said(NOTHING, *nothing)]) == verdict
+
+
+def test_equal_curves_have_equal_intervals() -> None:
+    returns, rng = np.random.default_rng(0).normal(0.001, 0.01, 300), np.random.default_rng(1)
+    run = Played(equity=np.array((1.0 + returns).cumprod()), exposure=np.ones(300))
+    one, other = (arm_report(name, run, 252.0, rng) for name in (RULE, HOLD))
+    assert one.sharpe == other.sharpe
+    pairs = compare(run.returns, {RULE: np.zeros(300), NOTHING: np.zeros(300)}, 50, 252.0, rng)
+    assert (pairs[0].gain, pairs[0].sharpe) == (pairs[1].gain, pairs[1].sharpe)
 
 
 def test_few_positions_tell_nothing() -> None:
