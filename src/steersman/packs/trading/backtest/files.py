@@ -53,10 +53,13 @@ class RawBars:
 def read_rows(path: str | Path) -> list[RawBars]:
     """Return what a file holds, by symbol; one without a column of symbols is a symbol of the file's name.
 
-    Raises NotFound where there is no such file, or Parquet cannot be read here; InvalidInput, with the row, for a missing
-    column, a date that is none, dates that may be read two ways, a price that is no number, and a file without rows.
+    Raises NotFound where there is no such file, or Parquet cannot be read here; InvalidInput for a folder and a file
+    without rows, and, with the row, for a missing column, a date that is none or may be read two ways, and a price that is
+    no number.
     """
     file = Path(path)
+    if file.is_dir():
+        raise InvalidInput(f"{file} is a folder: name the files in it, such as {_example(file)}.")
     if not file.is_file():
         raise NotFound(f"no file {file}.")
     rows = list(_parquet(file) if file.suffix == ".parquet" else _csv(file))
@@ -80,6 +83,12 @@ def read_rows(path: str | Path) -> list[RawBars]:
         )
         for place, (name, where) in enumerate(_by_symbol(symbols).items())
     ]
+
+
+def _example(folder: Path) -> Path:
+    """Return a file of prices in a folder, or how one could be called."""
+    found = (each for each in sorted(folder.iterdir()) if each.name.endswith((".csv", ".csv.gz", ".parquet")))
+    return next(found, folder / "prices.csv")
 
 
 def _by_symbol(symbols: Sequence[str]) -> dict[str, NDArray[np.intp]]:

@@ -90,7 +90,11 @@ def test_what_is_no_price_says_where_it_stands(tmp_path: Path, lines: tuple[str,
 def test_what_is_no_file_of_its_kind_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no file"):
         read_rows(tmp_path / "nothing.csv")
+    with pytest.raises(InvalidInput, match=r"is a folder: name the files in it, such as .*/prices\.csv"):
+        read_rows(tmp_path)
     for name in ("a.parquet", "a.csv.gz"):
         (tmp_path / name).write_bytes(b"\xff\xfe\x00nonsense")
         with pytest.raises(InvalidInput, match=r"is no (Parquet|CSV) file"):
             read_rows(tmp_path / name)
+    with pytest.raises(InvalidInput, match=r"is a folder: name the files in it, such as .*/a\.csv\.gz"):
+        read_rows(tmp_path)
