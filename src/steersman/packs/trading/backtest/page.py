@@ -52,7 +52,7 @@ def _pictures(report: BacktestReport) -> dict[str, Any]:
     near = {name: curves[name] for name in (NOTHING, RULE, LEARNED)}
     dimensions = {**meta_strategy.ACTIONS.dimensions, **position_sizing.ACTIONS.dimensions}
     return {
-        "legend": {name: dimensions[name] for name in _SHOWN},
+        "legend": plots.legend(report.regimes, {name: dimensions[name] for name in _SHOWN}),
         "near": plots.chart(report.days, near, folds, height=320.0),
         "all": plots.chart(
             report.days, {name: curves[name] for name in (HOLD, NOTHING, RULE, LEARNED)}, folds, height=260.0

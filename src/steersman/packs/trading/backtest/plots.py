@@ -190,6 +190,16 @@ def parts(shares: Sequence[tuple[Choice, float]], order: Sequence[Choice]) -> tu
     return tuple(found)
 
 
+def legend(rows: Sequence[RegimeRow], dimensions: Mapping[str, Sequence[Choice]]) -> dict[str, dict[Choice, int]]:
+    """Return by dimension the colour of each choice that was made, in any regime."""
+    made = {name: {choice for row in rows for choice, _ in row.choices[name]} for name in dimensions}
+    return {
+        name: {choice: kind for kind, choice in enumerate(order) if choice in made[name]}
+        for name, order in dimensions.items()
+        if made[name]
+    }
+
+
 def policy(
     rows: Sequence[RegimeRow], dimensions: Mapping[str, Sequence[Choice]]
 ) -> list[tuple[RegimeRow, dict[str, tuple[Part, ...]]]]:
