@@ -23,13 +23,14 @@ class Costs:
     maintenance: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("commission_bps", "spread_bps", "slippage_bps"):
-            if not 0.0 <= getattr(self, name) <= 1_000.0:
-                raise InvalidInput(f"{name}: {getattr(self, name)} lies outside 0 to 1,000 basis points.")
-        if not 0.0 <= self.borrow_pct <= 100.0 or not 0.0 <= self.maintenance < 0.14:
-            raise InvalidInput(
-                f"borrow_pct {self.borrow_pct} must lie in 0 to 100, and maintenance {self.maintenance} in 0 to 0.14."
-            )
+        for name in ("commission", "spread", "slippage"):
+            value = getattr(self, f"{name}_bps")
+            if not 0.0 <= value <= 1_000.0:
+                raise InvalidInput(f"--{name} must lie in 0 to 1,000 basis points, got {value:g}.")
+        if not 0.0 <= self.borrow_pct <= 100.0:
+            raise InvalidInput(f"--borrow must lie in 0 to 100 % a year, got {self.borrow_pct:g}.")
+        if not 0.0 <= self.maintenance < 0.14:
+            raise InvalidInput(f"maintenance must lie in 0 to 0.14, got {self.maintenance:g}.")
 
     @property
     def free(self) -> list[str]:

@@ -47,6 +47,10 @@ class BacktestOptions:
     hold_bars: int = Terms.hold_bars
     resume_bars: int = Terms.resume_bars
 
+    def __post_init__(self) -> None:
+        """Refuse options that do not fit before any file is read. Raises InvalidInput."""
+        _ = self.walk, self.practice, self.terms
+
     @property
     def walk(self) -> Walk:
         """How the bars are cut."""
@@ -76,8 +80,6 @@ def backtest(agent: Callable[[AgentSpec], Any], options: BacktestOptions, progre
 def played(market: Market, agents: Mapping[str, Any], options: BacktestOptions, progress: Progress) -> BacktestReport:
     """Play a market with all arms, and return the report."""
     folds = options.walk.folds(len(market))
-    for note in (*market.notes, *warnings(options)):
-        progress.note(note)
     stage = staged(market, options.walk, options.terms, progress)
     runs = {LEARNED: walked(stage, folds, agents, options.practice, progress)}
     runs |= stage.others(folds[0].first)

@@ -78,7 +78,7 @@ def read_market(paths: Iterable[str | Path], *, accept: Sequence[str] = ()) -> M
     """
     unknown = [each for each in accept if each not in ACCEPTABLE]
     if unknown:
-        raise InvalidInput(f"accept: {unknown[0]!r} is none of {', '.join(ACCEPTABLE)}.")
+        raise InvalidInput(f"--accept {unknown[0]!r} is none of {', '.join(ACCEPTABLE)}.")
     return aligned([checked(raw, accept=accept) for path in paths for raw in read_rows(path)])
 
 
@@ -142,7 +142,9 @@ def _in_order(symbol: str, at: Floats, columns: Columns, notes: list[str]) -> tu
         differ = again & np.any(rows != np.roll(rows, 1, axis=0), axis=1)
         if differ.any():
             raise InvalidInput(f"{symbol}: two different bars on {on(float(at[differ][0]))}; keep the right one.")
-        notes.append(f"{symbol}: {np.count_nonzero(again)} rows that came twice count once")
+        count = np.count_nonzero(again)
+        said = "1 row that came twice counts once" if count == 1 else f"{count} rows that came twice count once"
+        notes.append(f"{symbol}: {said}")
     return at[~again], {name: values[~again] for name, values in columns.items()}
 
 
@@ -179,7 +181,9 @@ def _check_jumps(symbol: str, at: Floats, close: Floats, notes: list[str], *, ac
     first = jumps[0]
     said = f"{symbol}: from {close[first - 1]:g} to {close[first]:g} on {on(float(at[first]))} looks like a split"
     if not accepted:
-        raise InvalidInput(f"{said} that nobody adjusted for. Give adjusted prices, or accept jumps if the market did that.")
+        raise InvalidInput(
+            f"{said} that nobody adjusted for. Give adjusted prices, or --accept jumps if the market did that."
+        )
     notes.append(f"{said}; taken as a move of the market")
 
 
@@ -189,7 +193,7 @@ def _check_gaps(symbol: str, at: Floats, notes: list[str], *, accepted: bool) ->
     widest = int(np.argmax(steps))
     said = f"{symbol}: no bars from {on(float(at[widest]))} to {on(float(at[widest + 1]))}"
     if steps[widest] > max(_GAP_STEPS * usual, _GAP_LEAST_S) and not accepted:
-        raise InvalidInput(f"{said}, {steps[widest] / usual:.0f} usual steps. Cut the file there, or accept gaps.")
+        raise InvalidInput(f"{said}, {steps[widest] / usual:.0f} usual steps. Cut the file there, or --accept gaps.")
     gaps = int(np.count_nonzero(steps > max(_GAP_STEPS_NOTED * usual, _GAP_LEAST_S)))
     if gaps:
         notes.append(f"{said}" + (f", the widest of {gaps} gaps" if gaps > 1 else ""))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from steersman.core.actions import Action
-from steersman.core.errors import InvalidInput
+from steersman.core.errors import InvalidInput, nearest
 from steersman.core.state import StateValues
 from steersman.packs.trading.account import MODES, UNIT_SHARE
 from steersman.packs.trading.backtest.arms import META, SIZING, Arm, Chosen
@@ -39,11 +39,12 @@ class Terms:
     resume_bars: int = 20
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES or self.hold_bars < 1 or self.resume_bars < 0:
-            raise InvalidInput(
-                f"needs a mode of {', '.join(MODES)}, at least 1 bar to hold and 0 to resume; "
-                f"got {self.mode!r}, {self.hold_bars} and {self.resume_bars}."
-            )
+        if self.mode not in MODES:
+            raise InvalidInput(f"--account {self.mode!r} is none.{nearest(self.mode, MODES)}")
+        if self.hold_bars < 1:
+            raise InvalidInput(f"--hold needs at least 1 bar, got {self.hold_bars}.")
+        if self.resume_bars < 0:
+            raise InvalidInput(f"--resume needs at least 0 bars, got {self.resume_bars}.")
 
 
 @dataclass(frozen=True, kw_only=True)

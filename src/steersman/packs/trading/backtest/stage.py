@@ -33,8 +33,10 @@ class Practice:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.seed < 0:
-            raise InvalidInput(f"needs at least one epoch and a seed from 0 on, got {self.epochs} and {self.seed}.")
+        if self.epochs < 1:
+            raise InvalidInput(f"--epochs needs at least 1, got {self.epochs}.")
+        if self.seed < 0:
+            raise InvalidInput(f"--seed needs at least 0, got {self.seed}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class Stage:
         progress.phase("playing each choice as if it were always taken", len(choices))
         for choice in choices:
             found[" · ".join(choice)] = self.simulation(fixed(*choice)).run(first, len(self.market)).played.returns
-            progress.step(" · ".join(choice))
+        progress.step("each of them", len(choices))
         return found
 
 

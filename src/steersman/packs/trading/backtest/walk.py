@@ -35,11 +35,12 @@ class Walk:
     test: int = 126
 
     def __post_init__(self) -> None:
-        if self.train < MIN_TRAIN or self.test < MIN_TEST or not 1 <= self.embargo < self.train // 4:
-            raise InvalidInput(
-                f"needs at least {MIN_TRAIN} bars to train and {MIN_TEST} to test, and an embargo from 1 to a quarter of "
-                f"training; got {self.train}, {self.test} and {self.embargo}."
-            )
+        for name, bars, least in (("--train", self.train, MIN_TRAIN), ("--test", self.test, MIN_TEST)):
+            if bars < least:
+                raise InvalidInput(f"{name} needs at least {least} bars, got {bars}.")
+        most = self.train // 4 - 1
+        if not 1 <= self.embargo <= most:
+            raise InvalidInput(f"--embargo must lie in 1 to {most} bars, below a quarter of --train, got {self.embargo}.")
 
     def folds(self, bars: int) -> list[Fold]:
         """Return the folds of so many bars; the last test may be shorter. Raises InvalidInput where there is none."""

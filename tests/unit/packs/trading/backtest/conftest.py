@@ -14,20 +14,22 @@ Agents = Callable[[], dict[str, Any]]
 
 
 class Silent:
-    """Nobody watches; what was noted is kept."""
+    """Nobody watches; which phases began, and the steps of each, is kept."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []
+        self.phases: list[tuple[str, int | None]] = []
+        self.steps: dict[str, list[int]] = {}
 
     def phase(self, title: str, total: int | None = None) -> None:
         """Begin a phase."""
+        self.phases.append((title, total))
 
     def step(self, text: str, amount: int = 1) -> None:
         """Count a step."""
+        self.steps.setdefault(self.phases[-1][0], []).append(amount)
 
     def note(self, text: str) -> None:
-        """Keep a note."""
-        self.notes.append(text)
+        """Hear something that belongs to no step."""
 
 
 @pytest.fixture

@@ -82,8 +82,13 @@ def test_interest_is_paid_on_what_is_borrowed_and_on_all_that_is_sold_short() ->
 def test_costs_that_no_market_has_are_named_and_impossible_ones_refused() -> None:
     assert FREE.free == ["commission_bps", "spread_bps", "slippage_bps", "borrow_pct"]
     assert Costs().free == []
-    for wrong in ({"commission_bps": -1.0}, {"slippage_bps": float("nan")}, {"borrow_pct": 101.0}, {"maintenance": 0.2}):
-        with pytest.raises(InvalidInput, match=next(iter(wrong))):
+    for wrong, said in (
+        ({"commission_bps": -1.0}, "^--commission must lie in 0 to 1,000 basis points, got -1"),
+        ({"slippage_bps": float("nan")}, "^--slippage must lie in 0 to 1,000 basis points, got nan"),
+        ({"borrow_pct": 101.0}, "^--borrow must lie in 0 to 100 % a year, got 101"),
+        ({"maintenance": 0.2}, "^maintenance must lie in 0 to 0.14, got 0.2"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
             Costs(**wrong)
 
 

@@ -94,6 +94,16 @@ def test_the_page_shows_all_of_it_and_needs_nothing_else(report: BacktestReport)
         assert all(len(point.split(",")) == 2 for point in points.split())
 
 
+def test_the_legend_names_what_was_chosen_in_the_colour_it_has_in_the_bars(report: BacktestReport) -> None:
+    shown = page(report)
+    legend = shown.partition('<ul class="legend"')[2].partition("</ul>")[0]
+    assert "nhits" not in legend
+    assert "patchtst" not in legend
+    told = set(re.findall(r'class="(k\d)"></i>([^<]+)</span>', legend))
+    bars = set(re.findall(r'<i class="(k\d)" style="[^"]+" title="([^"]+) · \d+ %"', shown))
+    assert told == bars
+
+
 def test_what_a_file_says_is_text_on_the_page(report: BacktestReport) -> None:
     shown = page(dataclasses.replace(report, symbols=("<b>A</b>",), notes=("<i>so</i>",)))
     assert "<b>A</b>" not in shown
@@ -109,6 +119,21 @@ def test_without_any_position_there_is_a_page(report: BacktestReport) -> None:
         regimes=(),
     )
     assert "There was no signal." in page(still)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"epochs": 0}, "--epochs needs at least 1, got 0."),
+        ({"seed": -1}, "--seed needs at least 0, got -1."),
+        ({"train": 0}, "--train needs at least 200 bars, got 0."),
+        ({"commission_bps": -1.0}, "--commission must lie in 0 to 1,000 basis points, got -1."),
+        ({"borrow_pct": 101.0}, "--borrow must lie in 0 to 100 % a year, got 101."),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_by_name_before_a_file_is_read(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^{re.escape(said)}$"):
+        BacktestOptions(data=("nothing.csv",), **wrong)
 
 
 def test_too_few_bars_are_told(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_symbol_that_comes_twice_and_an_unknown_leave_are_refused(tmp_path: Pa
     )
     with pytest.raises(InvalidInput, match="symbol B comes twice"):
         read_market([file, file], accept=["gaps"])
-    with pytest.raises(InvalidInput, match="accept: 'holes' is none of gaps, jumps"):
+    with pytest.raises(InvalidInput, match="--accept 'holes' is none of gaps, jumps"):
         read_market([file], accept=["holes"])
 
 

@@ -1,5 +1,6 @@
 """Bars pass one by one: orders are filled at the next open, positions end for a stated reason, and limits hold."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -214,7 +215,15 @@ def test_holding_buys_equal_parts_at_the_next_open_and_nothing_does_nothing() ->
     assert left_alone(market, 10).returns.tolist() == [0.0] * (BARS - 10)
 
 
-@pytest.mark.parametrize("wrong", [{"mode": "bold"}, {"hold_bars": 0}, {"resume_bars": -1}])
-def test_terms_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput, match="needs a mode of aggressive-small, normal, defensive"):
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"mode": "bold"}, "--account 'bold' is none. Known: aggressive-small, defensive, normal"),
+        ({"mode": "norml"}, "--account 'norml' is none. Did you mean 'normal'?"),
+        ({"hold_bars": 0}, "--hold needs at least 1 bar, got 0."),
+        ({"resume_bars": -1}, "--resume needs at least 0 bars, got -1."),
+    ],
+)
+def test_terms_that_make_no_sense_are_refused_by_the_name_of_the_option(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^{re.escape(said)}"):
         Terms(**wrong)

@@ -1,5 +1,7 @@
 """What is learned on the way is worth something where there is something to learn, and nothing where there is not."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,10 @@ def test_the_same_seed_gives_the_same_run_and_another_one_another(fresh_agents: 
     assert runs[0].decided == runs[1].decided
     assert runs[0].fills == runs[1].fills
     assert runs[0].decided != runs[2].decided
+
+
+def test_all_choices_are_played_and_take_one_line_of_progress(silent: Any) -> None:
+    stage = staged(switching(1, 460), WALK, Terms(), silent)
+    tried = stage.tried(300, silent)
+    title, total = silent.phases[-1]
+    assert (len(tried), total, silent.steps[title]) == (24, 24, [24])

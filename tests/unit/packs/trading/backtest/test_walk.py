@@ -41,6 +41,11 @@ def test_what_comes_later_moves_no_fold() -> None:
 def test_too_few_bars_and_strange_sizes_are_refused() -> None:
     with pytest.raises(InvalidInput, match="299 bars are too few: 200 to train and 100 to test are 300"):
         WALK.folds(299)
-    for train, embargo, test in ((199, 10, 100), (200, 0, 100), (200, 50, 100), (200, 10, 19)):
-        with pytest.raises(InvalidInput, match="needs at least 200 bars to train and 20 to test"):
+    for train, embargo, test, said in (
+        (199, 10, 100, "^--train needs at least 200 bars, got 199"),
+        (200, 0, 100, "^--embargo must lie in 1 to 49 bars, below a quarter of --train, got 0"),
+        (200, 50, 100, "^--embargo must lie in 1 to 49 bars, below a quarter of --train, got 50"),
+        (200, 10, 19, "^--test needs at least 20 bars, got 19"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
             Walk(train=train, embargo=embargo, test=test)
