@@ -56,6 +56,22 @@ def test_the_report_for_people(command: Callable[..., Any], prices: str) -> None
     assert all(len(line) <= 100 for line in done.out.splitlines())
 
 
+def test_what_was_mended_is_warned_of_even_if_quiet(command: Callable[..., Any], prices: str, tmp_path: Path) -> None:
+    head, *rows = (tmp_path / prices).read_text().splitlines()
+    day, symbol, *_ = rows[100].split(",")
+    rows[100] = f"{day},{symbol},1,inf,1,1"
+    (tmp_path / "mended.csv").write_text("\n".join([head, *reversed(rows), rows[0]]) + "\n")
+    for name in ("backtest", "leak"):
+        done = command("trade", name, "mended.csv", *SIZES, "-q")
+        assert done.code == 0, done.err
+        assert done.err.splitlines() == [
+            "warning: S0: 1 row without a price left out",
+            "warning: S0: rows were out of order and are sorted",
+            "warning: S0: 1 row that came twice counts once",
+            "warning: S1: rows were out of order and are sorted",
+        ]
+
+
 def test_a_page_that_cannot_be_written_is_told_before_anything_is_played(
     command: Callable[..., Any], prices: str, tmp_path: Path
 ) -> None:
@@ -91,11 +107,12 @@ def test_what_cannot_be_played_is_told(command: Callable[..., Any], prices: str,
     for arguments, said in (
         (("backtest", "other.csv"), "has no column date, open, high, low, close; it has a, b"),
         (("backtest", prices), "460 bars are too few: 504 to train and 126 to test"),
-        (("backtest", prices, *SIZES, "--commission", "-1"), "commission_bps: -1.0 lies outside"),
-        (("backtest", prices, *SIZES, "--account", "bold"), "needs a mode of aggressive-small, normal, defensive"),
-        (("backtest", prices, *SIZES, "--accept", "holes"), "'holes' is none of gaps, jumps"),
-        (("leak", prices, *SIZES, "--plant", "seed"), "plant: 'seed' is none"),
-        (("leak", prices, *SIZES, "--since", "0.5"), "lies before the end of the first test"),
+        (("backtest", prices, *SIZES, "--commission", "-1"), "--commission must lie in 0 to 1,000 basis points, got -1"),
+        (("backtest", prices, *SIZES, "--account", "bold"), "--account 'bold' is none. Known: aggressive-small"),
+        (("backtest", prices, *SIZES, "--accept", "holes"), "--accept 'holes' is none of gaps, jumps"),
+        (("leak", prices, *SIZES, "--plant", "seed"), "--plant 'seed' is none"),
+        (("leak", prices, *SIZES, "--since", "0.5"), "before the end of the first test at bar 300. Give --since 0.66"),
+        (("backtest", "."), ". is a folder: name the files in it, such as other.csv"),
     ):
         done = command("trade", *arguments, "-q")
         assert (done.code, said in done.err) == (3, True), done.err

@@ -139,6 +139,7 @@ def leak(
     report = {
         "since": first.since,
         "plant": plant,
+        "notes": list(first.notes),
         "compared": runs[0].compared,
         "runs": [{"tamper": run.tamper, "leaks": plain(run.leaks)} for run in runs],
         "clean": not any(run.leaks for run in runs),
@@ -158,7 +159,7 @@ def _asked(name: str, options: Mapping[str, Any], *, quiet: bool) -> Any:
 
 
 def _show_backtest(report: Mapping[str, Any]) -> None:
-    for warning in report["warnings"]:
+    for warning in (*report["notes"], *report["warnings"]):
         show_warning(warning)
     symbols = report["symbols"]
     named = ", ".join(symbols[:5]) + (f" and {len(symbols) - 5} more" if len(symbols) > 5 else "")
@@ -262,6 +263,8 @@ def _interval(found: Mapping[str, float], digits: int = 2) -> str:
 def _show_leaks(report: Mapping[str, Any]) -> None:
     compared = ", ".join(f"{count} {kind}" for kind, count in report["compared"].items() if kind != "points")
     points = report["compared"]["points"]
+    for note in report["notes"]:
+        show_warning(note)
     say(f"Prices are changed from {report['since']} on, and at {points} more bars. Compared before: {compared}.")
     rows = [
         (run["tamper"], "nothing changed before" if not run["leaks"] else _first(run["leaks"])) for run in report["runs"]

@@ -5,6 +5,7 @@ another order, with noise, or cut off. Signals, states, decisions and fills befo
 one that differs has looked ahead. What is learned on the way is part of it: the agents learn anew in each run.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -34,6 +35,7 @@ PLANTS = ("", "signal", "model", "state", "fill")
 KINDS = ("signals", "states", "decisions", "fills")
 _PRICES = ("open", "high", "low", "close")
 _NOISE = 0.05
+_ROUNDING = 1e-6
 _PROBES, _PROBE_BACK, _PROBE_AHEAD = 40, 150, 20
 """Bars that are looked at for themselves, and how many before and after each are needed for it."""
 
@@ -54,13 +56,14 @@ class LeakOptions(BacktestOptions):
     against: "Trace | None" = None
 
     def __post_init__(self) -> None:
-        for name, value, known in (("tamper", self.tamper, TAMPERS), ("plant", self.plant, PLANTS)):
+        super().__post_init__()
+        for name, value, known in (("tamper", self.tamper, TAMPERS), ("--plant", self.plant, PLANTS)):
             if value not in known:
-                raise InvalidInput(f"{name}: {value!r} is none.{nearest(value, [each for each in known if each])}")
+                raise InvalidInput(f"{name} {value!r} is none.{nearest(value, [each for each in known if each])}")
         if self.tamper != NONE and self.against is None:
             raise InvalidInput(f"tamper {self.tamper!r} needs the trace of a run without a change to compare with.")
         if not 0.0 < self.from_share < 1.0:
-            raise InvalidInput(f"from_share: {self.from_share} must lie between 0 and 1.")
+            raise InvalidInput(f"--since must lie between 0 and 1, got {self.from_share}.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,10 +87,14 @@ class Leak:
 
 @dataclass(frozen=True, kw_only=True)
 class LeakRun:
-    """One run. compared: how many things of each kind; leaks: the first difference of each kind, none where all is well."""
+    """One run. compared: how many things of each kind; leaks: the first difference of each kind, none where all is well.
+
+    notes: what was mended in the prices.
+    """
 
     tamper: str
     since: str
+    notes: tuple[str, ...]
     compared: dict[str, int]
     leaks: tuple[Leak, ...]
     trace: Trace
@@ -105,17 +112,19 @@ def leak(agent: Callable[[AgentSpec], Any], options: LeakOptions, progress: Prog
 def traced(market: Market, agents: dict[str, Any], options: LeakOptions, progress: Progress) -> LeakRun:
     """Play one run of a market that is known, and compare it."""
     before = options.against
+    wanted = _wanted(options, len(market))
     seen = market if before is None else tampered(market, before.bar, options.tamper, _rng(options))
     stage = _planted(seen, options, progress)
     folds = options.walk.folds(len(seen))
     runs = [walked(stage, folds, agents, options.practice, progress), stage.simulation(Rule()).run(0, len(seen)).played]
-    bar = _from(options, runs, len(market)) if before is None else before.bar
+    bar = _after_a_fill(wanted, runs, len(market)) if before is None else before.bar
     trace = Trace(bar=bar, rows=dict(zip(KINDS, _rows(stage, runs, bar), strict=True)))
     leaks = () if before is None else (*differences(before, trace, market), *probed(market, options))
     first = {each.kind: each for each in reversed(leaks)}
     return LeakRun(
         tamper=options.tamper,
         since=market.day(bar),
+        notes=market.notes,
         compared={**{kind: len(rows) for kind, rows in trace.rows.items()}, "points": len(_points(options, len(market)))},
         leaks=tuple(first[kind] for kind in KINDS if kind in first),
         trace=trace,
@@ -126,12 +135,23 @@ def _rng(options: LeakOptions) -> np.random.Generator:
     return np.random.default_rng([options.seed, 13])
 
 
-def _from(options: LeakOptions, runs: Sequence[Played], bars: int) -> int:
-    """Return the bar from which on prices are changed: right after a fill, so that one that knew too much would show."""
-    wanted = int(options.from_share * bars)
+def _wanted(options: LeakOptions, bars: int) -> int:
+    """Return the bar at the share that is asked for. Raises InvalidInput where no whole test lies before it."""
     options.walk.folds(bars)
-    if wanted < options.train + options.test:
-        raise InvalidInput(f"from_share {options.from_share} lies before the end of the first test: too little to compare.")
+    needed, share = options.train + options.test, options.from_share
+    wanted = int(share * bars + _ROUNDING)
+    if wanted < needed:
+        enough = math.ceil(100.0 * needed / bars) / 100.0
+        raise InvalidInput(
+            f"--since {share:g} is bar {wanted:,} of {bars:,}, before the end of the first test at bar {needed:,}. Give "
+            + (f"--since {enough:g}, " if enough < 1.0 else "")
+            + f"at least {math.ceil(needed / share - _ROUNDING):,} bars, or smaller --train and --test."
+        )
+    return wanted
+
+
+def _after_a_fill(wanted: int, runs: Sequence[Played], bars: int) -> int:
+    """Return the bar from which on prices are changed: right after a fill, so that one that knew too much would show."""
     return min((fill.bar + 1 for run in runs for fill in run.fills if wanted <= fill.bar < bars - 1), default=wanted)
 
 
@@ -230,6 +250,7 @@ def _planted(market: Market, options: LeakOptions, progress: Progress) -> Stage:
         stretches = options.walk.stretches(len(market))
         known = len(market) if plant == "model" else 0
         stretches = [Stretch(known=max(each.known, known), first=each.first, last=each.last) for each in stretches]
+        progress.phase("training models on what was past", len(stretches))
         said = signals(market, forecasts(market, stretches, progress.step), _strategies(plant))
         return Stage(market=market, signals=said, seen=Seen(market), terms=options.terms)
     stage = staged(market, options.walk, options.terms, progress)

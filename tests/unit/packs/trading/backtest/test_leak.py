@@ -1,6 +1,7 @@
 """The leak test finds nothing where nothing looks ahead, and each leak that is planted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,11 +76,36 @@ def test_options_that_make_no_sense_are_refused(run: Run) -> None:
     for wrong, said in (
         ({"tamper": "shft"}, "Did you mean 'shift'"),
         ({"tamper": "shift"}, "needs the trace"),
-        ({"plant": "seed"}, "plant: 'seed'"),
+        ({"plant": "seed"}, "--plant 'seed' is none"),
     ):
         with pytest.raises(InvalidInput, match=said):
             run(**wrong)
-    with pytest.raises(InvalidInput, match="must lie between 0 and 1"):
+    with pytest.raises(InvalidInput, match=r"--since must lie between 0 and 1, got 1\.0"):
         run(from_share=1.0)
-    with pytest.raises(InvalidInput, match="lies before the end of the first test"):
-        run(from_share=0.4)
+
+
+@pytest.mark.parametrize(
+    ("bars", "ways"),
+    [
+        (460, "--since 0.66, at least 750 bars, or smaller --train and --test"),
+        (300, "at least 750 bars, or smaller --train and --test"),
+    ],
+)
+def test_too_little_before_the_change_is_told_before_anything_is_trained(
+    bars: int, ways: str, fresh_agents: Any, silent: Any
+) -> None:
+    options = LeakOptions(data=(), train=200, test=100, from_share=0.4)
+    with pytest.raises(
+        InvalidInput, match=f"^--since 0.4 is bar {int(0.4 * bars)} of {bars}, before .* bar 300. Give {ways}"
+    ):
+        traced(switching(2, bars), fresh_agents(), options, silent)
+    assert silent.phases == []
+
+
+def test_the_share_that_is_named_will_do(run: Run) -> None:
+    assert run(from_share=0.66).since > MARKET.day(300)
+
+
+def test_what_was_mended_is_told(fresh_agents: Any, silent: Any) -> None:
+    market = replace(MARKET, notes=("S0: rows were out of order and are sorted",))
+    assert traced(market, fresh_agents(), LeakOptions(data=(), train=200, test=100), silent).notes == market.notes
