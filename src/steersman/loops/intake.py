@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound, SteersmanError, StoreError
+from steersman.core.errors import Conflict, DeadlineExceeded, InvalidInput, NotFound, SteersmanError, StoreError
 from steersman.core.events import Event, EventTypes, decode
 from steersman.core.ports import Delivery, Log, Receipt
 from steersman.core.routes import Prepare, Route, text, value, values
@@ -187,13 +187,20 @@ class Intake:
             part.noted = prepared
 
     def _decide(self, route: Route, event: Event, prepared: Mapping[str, Any], taken: Taken) -> None:
-        self._host.agent(route.agent).decide(
-            {**prepared, **values(route.state, event)},
-            subject=value(route.subject, event) or None,
-            episode=None if route.episode is None else text(route.episode, event),
-            observed_at=event.at,
-            taken=taken,
-        )
+        agent, episode = self._host.agent(route.agent), None if route.episode is None else text(route.episode, event)
+        try:
+            agent.decide(
+                {**prepared, **values(route.state, event)},
+                subject=value(route.subject, event) or None,
+                episode=episode,
+                observed_at=event.at,
+                taken=taken,
+            )
+        except Conflict as error:
+            if episode is None or agent.settings.episodes.max_steps > 1:
+                raise
+            name = route.episode
+            raise Conflict(f"{name} {episode!r} was decided on before, and each is once. Use another {name}.") from error
 
     def _report(self, route: Route, event: Event, prepared: Mapping[str, Any], taken: Taken) -> Receipt:
         done, name = route.executed, self._decision_id(route, event)

@@ -267,6 +267,27 @@ def test_too_few_bars_open_nothing(floor: Floor) -> None:
     few = bars(1, 1_000_060.0)[-20:]
     answers = floor.send(event("signal.generated", 1, bars=few), event("order.proposed", 1, signal="s", bars=few))
     assert [each.data["arm"] for each in answers] == ["safe", "safe"]
+    assert [each.data["reason"] for each in answers] == [
+        "no action is allowed: too few bars to tell the regime",
+        "no action is allowed: range, drawdown or exposure was not measured, so no risk can be told",
+    ]
+
+
+def test_a_position_is_decided_on_once_and_another_name_is_the_way_out(floor: Floor) -> None:
+    floor.send(*asked(1))
+    again = event("signal.generated", 2, position="main/AAA/1")
+    assert floor.send(again) == []
+    (why,) = floor.dead()
+    assert why.endswith("position 'main/AAA/1' was decided on before, and each is once. Use another position.")
+
+
+def test_an_order_is_sized_without_its_signal_and_its_close_waits_for_that(floor: Floor) -> None:
+    (sized,) = floor.send(event("order.proposed", 1, signal="never-sent"))
+    assert sized.type == "size.chosen"
+    floor.bus.publish("market", [("AAA", encode(closed(1)))])
+    floor.consumer.step(0.0)
+    assert [each.agent for each in floor.rows() if isinstance(each, Outcome)] == [SIZING]
+    assert floor.bus.waiting() == 1, "what the strategy came to is due until its decision is known, or attempts are over"
 
 
 def test_a_close_of_a_position_that_nobody_knows_is_refused() -> None:
