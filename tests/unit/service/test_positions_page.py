@@ -83,6 +83,7 @@ def test_open_closed_and_refused_positions_are_told_apart_with_what_they_earned(
     assert refused not in text
     assert "+3.1, −0.9" in text  # 3.1475 by the worked case of the reward; −1 − 0.4·0 + 0.1·0.5 = −0.95
     assert "1 of the last 4 orders refused" in text
+    assert "Across: closed positions, in order." in text
     seen = seen_by(client)
     (curve,) = seen.curves
     assert [worth for _, worth in curve.points] == pytest.approx([1.0, 1.02, 1.0098])
@@ -102,6 +103,9 @@ def test_what_refused_is_counted_by_guard_gate_and_kill_switch(client: Any) -> N
     assert found[META, "kill switch"] == (1, 0)
     assert found[META, "the rule decided: mode off"] == (0, 2)
     assert found[META, "guard models"] == (0, 2)
+    text = page_of(client)
+    assert 'guard drawdown</td><td data-label="Nothing opened" class="num">1 of 3<' in text, "among its decisions"
+    assert text.count(" of 3<") == sum(count > 0 for each in found.values() for count in each)
 
 
 def test_each_account_has_a_curve_the_one_that_closed_last_first(client: httpx.Client) -> None:

@@ -64,12 +64,16 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusing:
-    """What refuses: a guard, a gate or a kill switch. stopped: decisions on which nothing was opened; narrowed: others."""
+    """What refuses: a guard, a gate or a kill switch. stopped: decisions on which nothing was opened; narrowed: others.
+
+    of: among so many decisions of the agent.
+    """
 
     agent: str
     name: str
     stopped: int
     narrowed: int
+    of: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +173,9 @@ def _refusing(agent: str, recent: Sequence[Decision]) -> list[Refusing]:
             parts = parts if whole else set()
         narrowed.update(parts)
     names = sorted(stopped | narrowed, key=lambda name: (-stopped[name], -narrowed[name], name))
-    return [Refusing(agent=agent, name=name, stopped=stopped[name], narrowed=narrowed[name]) for name in names]
+    return [
+        Refusing(agent=agent, name=name, stopped=stopped[name], narrowed=narrowed[name], of=len(recent)) for name in names
+    ]
 
 
 def _view(call: Call) -> Reply:
