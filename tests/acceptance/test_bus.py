@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from steersman.app import Steersman
 from steersman.app.buses import open_bus
+from steersman.backends.sql.sqlite import owner
 from steersman.core.events import Event, encode
 from steersman.testing.redis import RedisServer
 
@@ -162,6 +164,17 @@ def test_a_server_that_waiting_cannot_mend_ends_the_consumer_at_once(
     assert ran.code == 1
     assert ("cannot be reached" if user else "add ?durable=no to its URL") in ran.err
     assert "Taking from" not in ran.out
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_store_in_use_is_told_in_words_of_the_command_line(
+    command: Cli, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, form: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(owner, "WAIT_S", 0.0)
+    with Steersman.open(folder / "log.db", settings={}):
+        told = command("bus", "run", "--url", url, "--store", str(folder / "log.db"), *form)
+    assert told.code == 7
+    assert "stop it, or name another with --store." in told.err
 
 
 def test_a_signal_ends_it_after_the_batch_and_metrics_can_be_fetched(folder: Path, url: str) -> None:

@@ -20,6 +20,7 @@ from steersman.core.errors import SteersmanError
 EXIT_WARNING = 2
 EXIT_INTERRUPTED = 130
 _SHORT = 28
+_IN_PYTHON, _IN_SHELL = "open the store to read only (read_only=True), or name another store", "or name another with --store"
 _NUMERIC = re.compile(r"[+\-−–]?\d[\d.,]*(e[+-]?\d+)?(\s|$)|–$")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -61,11 +62,12 @@ def show_json(value: Any) -> None:
 
 def show_error(error: SteersmanError) -> None:
     """Print an error to stderr: as JSON if the command line asked for that, else one line."""
+    text = str(error).replace(_IN_PYTHON, _IN_SHELL)
     if "--json" in sys.argv:
-        document = {"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+        document = {"error": type(error).__name__, "message": text, "exit_code": error.exit_code}
         sys.stderr.write(msgspec.json.encode(document).decode() + "\n")
     else:
-        console(stderr=True).print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
+        console(stderr=True).print(f"[bold red]error:[/] {_escaped(text)}", soft_wrap=True)
 
 
 def show_warning(text: str) -> None:
