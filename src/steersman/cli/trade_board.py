@@ -42,6 +42,13 @@ class Board:
         else:
             self._progress.__exit__(*error)
 
+    def say(self, text: str) -> None:
+        """Show what keeps the market waiting."""
+        if self._live is not None:
+            self._live.console.print(f"  {text}", markup=False, soft_wrap=True)
+        else:
+            show_warning(text)
+
     def watch(self, market: Any) -> None:
         """Show a market, unless that was done a moment ago."""
         now = time.monotonic()
@@ -89,12 +96,26 @@ def _counted(found: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in most) or "–"
 
 
-def show_report(report: Mapping[str, Any], *, resume: str) -> None:
-    """Print what came of a series. resume: the command line that goes on with one that was broken off."""
+def show_report(report: Mapping[str, Any], *, resume: str, mode: str = "") -> None:
+    """Print what came of a series. resume: the command line that goes on with one that was broken off. mode: asked for."""
+    if report["bars"]:
+        _show_played(report, mode)
+    else:
+        say(f"Run {report['account']}: ended before its first bar.")
+    if not report["whole"]:
+        say(f"Broken off. To go on with it: {resume}")
+
+
+def _show_played(report: Mapping[str, Any], mode: str) -> None:
     symbols = report["symbols"]
     named = ", ".join(symbols[:5]) + (f" and {len(symbols) - 5} more" if len(symbols) > 5 else "")
-    say(f"{named}: {report['bars']} bars, {report['first']} to {report['last']}, in {report['took_s']:.1f} s.")
+    span = f"{report['bars']} bars, {report['first']} to {report['last']}, in {report['took_s']:.1f} s."
+    say(f"Run {report['account']} of {named}: {span}")
     say(f"{report['asked']} questions on the bus, {report['answered']} answered in time, {report['too_late']} too late.")
+    if report["again"]:
+        how_many = "All" if report["again"] == report["asked"] else report["again"]
+        unused = f" There, --mode {mode} changed nothing." if mode else ""
+        say(f"{how_many} answers came from the log, as this run was played before: they are what was decided then.{unused}")
     if report["untold"]:
         show_warning(f"{report['untold']} events could not be told: the bus did not take them.")
     for title, counted, found in (
@@ -109,8 +130,6 @@ def show_report(report: Mapping[str, Any], *, resume: str) -> None:
         show_table(f"The last {len(shown)} of {len(report['trades'])} closed positions", _TRADES, map(_trade, shown))
     if report["open"]:
         say(f"Still open: {', '.join(report['open'])}.")
-    if not report["whole"]:
-        say(f"Broken off. To go on with it: {resume}")
 
 
 def _arm(row: Mapping[str, Any]) -> Sequence[object]:

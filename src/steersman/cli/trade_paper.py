@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +21,10 @@ from steersman.app import Steersman, consumers
 from steersman.app.buses import open_bus
 from steersman.cli.output import JsonOption, SettingsOption, StoreOption, plain, say, show_json, show_warning
 from steersman.cli.trade_board import Board, show_report
+from steersman.cli.trade_earlier import begin, known
 from steersman.core.access import DEFAULT_TENANT
 from steersman.core.catalog import Catalog, load
-from steersman.core.errors import InvalidInput, StoreError, nearest
+from steersman.core.errors import Conflict, InvalidInput, NotPermitted, StoreError, nearest
 from steersman.core.influence import MODES
 from steersman.core.sections import Bus as BusSettings
 from steersman.core.settings import SettingsFile
@@ -32,6 +34,9 @@ _AGENTS = ("trading/meta-strategy", "trading/position-sizing")
 _REFUSED = "no action is allowed"
 _DRAIN_S, _LOOK_S = 10.0, 0.05
 _JOIN_S = 30.0
+_HELD = "What a consumer that was killed held comes free after bus.idle_s, {:g} s."
+_REBALANCED_S = 10.0
+"""Within which a bus has given others what a dead consumer held."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,18 +135,22 @@ def paper(
             "patience_s": patience,
         },
     )
+
+    def show(report: Any) -> None:
+        if json:
+            show_json(report)
+        else:
+            resume = shlex.join(["steersman", *sys.argv[1:], *(() if run else ("--run", name))])
+            show_report(plain(report), resume=resume, mode=mode)
+        sys.stdout.flush()
+
     if serve is not None:
-        report = _served(asked, serve, json=json)
+        _served(asked, serve, show, json=json)
     elif consumer:
-        report = _here(asked)
+        show(_here(asked))
     else:
         with _stopped() as stop:
-            report = _play(asked, stop.is_set, {})
-    if json:
-        show_json(report)
-    elif report is not None:
-        words = [each for each in sys.argv[1:] if each != f"--run={name}"]
-        show_report(plain(report), resume=shlex.join(["steersman", *words, *(() if run else ("--run", name))]))
+            show(_play(asked, stop.is_set, {"silence": _nobody(bus)}))
 
 
 def _here(asked: _Asked) -> Any:
@@ -151,7 +160,15 @@ def _here(asked: _Asked) -> Any:
         return _with_consumer(asked, steersman, stop.is_set)
 
 
-def _served(asked: _Asked, port: int, *, json: bool) -> Any:
+def _nobody(bus: BusSettings) -> str:
+    words = ("--pack", "trading", "--streams", bus.streams, "--out", bus.out, "--url", bus.url)
+    return (
+        f"nobody answers on {bus.out}. Is `{shlex.join(('steersman', 'bus', 'run', *words))}` running? "
+        f"{_HELD.format(bus.idle_s)}"
+    )
+
+
+def _served(asked: _Asked, port: int, show: Callable[[Any], None], *, json: bool) -> None:
     """Play on the store of a service that shows its pages until Ctrl-C; the series goes on beside it."""
     try:
         from steersman.service import serve
@@ -163,17 +180,21 @@ def _served(asked: _Asked, port: int, *, json: bool) -> Any:
         settings=asked.settings,
         specs=load("steersman.packs.trading.paper.replayed:agents")(asked.mode),
     )
-    listener = serve.bind(options.host, port)
+    try:
+        listener = serve.bind(options.host, port)
+    except (Conflict, NotPermitted) as error:
+        raise type(error)(str(error).replace("--port", "--serve")) from error
     where = serve.address(listener)
-    results: list[Any] = []
+    errors: list[BaseException] = []
 
     def play(service: Service) -> None:
         try:
-            results.append(_with_consumer(asked, service.tenants[DEFAULT_TENANT], lambda: service.closing))
-            if not asked.quiet:
+            report = _with_consumer(asked, service.tenants[DEFAULT_TENANT], lambda: service.closing)
+            show(report)
+            if report.whole and not asked.quiet and not service.closing:
                 say(f"The series is over. The pages stay until Ctrl-C: {where}/positions")
         except BaseException as error:  # noqa: BLE001 - raised in the main thread, once the service has ended
-            results.append(error)
+            errors.append(error)
             os.kill(os.getpid(), signal.SIGTERM)
 
     players: list[threading.Thread] = []
@@ -186,10 +207,8 @@ def _served(asked: _Asked, port: int, *, json: bool) -> Any:
     serve.serve(options, listener, ready)
     for each in players:
         each.join(_JOIN_S)
-    found = results[0] if results else None
-    if isinstance(found, BaseException):
-        raise found
-    return found
+    if errors:
+        raise errors[0]
 
 
 def _say_where(where: str, *, json: bool) -> None:
@@ -212,8 +231,15 @@ def _with_consumer(asked: _Asked, steersman: Steersman, stop: Callable[[], bool]
         found = [each for each in refusals if not each.where] or refusals
         return f"guard {', '.join(sorted({each.guard for each in found}))}" if found else reason
 
+    more = {
+        "stopped": lambda: hands.look().killed,
+        "why": why,
+        "known": known(steersman, asked.bus.streams),
+        "begins": partial(begin, steersman),
+        "silence": f"waiting for answers on {asked.bus.out}. {_HELD.format(asked.bus.idle_s)}",
+    }
     with _at_work(steersman, asked.bus):
-        report = _play(asked, stop, {"stopped": lambda: hands.look().killed, "why": why})
+        report = _play(asked, stop, more)
         with closing(open_bus(asked.bus.url, [asked.bus.streams], group=asked.bus.group)) as told:
             until = time.monotonic() + _DRAIN_S
             while not stop() and told.waiting() and time.monotonic() < until:
@@ -254,9 +280,11 @@ def _play(asked: _Asked, stop: Callable[[], bool], more: Mapping[str, Any]) -> A
     """Run the pack's command, which knows the agents by their answers alone."""
     command = Catalog().command("trading", "paper")
     streams = [asked.bus.out, *([asked.announced] if asked.announced else [])]
-    with closing(open_bus(asked.bus.url, streams, group="paper")) as bus, Board(quiet=asked.quiet) as board:
+    opened = open_bus(asked.bus.url, streams, group="paper", idle_s=asked.bus.idle_s)
+    settle_s = 0.0 if asked.bus.url == "memory:" else asked.bus.idle_s + _REBALANCED_S
+    with closing(opened) as bus, Board(quiet=asked.quiet) as board:
         kind = load("steersman.packs.trading.paper.command:PaperOptions")
-        options = kind(**asked.options, **more, bus=bus, stop=stop, watch=board.watch)
+        options = kind(**asked.options, **more, bus=bus, stop=stop, settle_s=settle_s, say=board.say, watch=board.watch)
         return command(_no_agent, options, board)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from steersman.core.errors import InvalidInput, StoreError, nearest
 from steersman.core.ports import Bus, Progress
+from steersman.packs.trading.account import check_mode
 from steersman.packs.trading.backtest import report as reports
 from steersman.packs.trading.backtest.arms import SIZING
 from steersman.packs.trading.backtest.broker import Costs
@@ -19,6 +20,7 @@ from steersman.packs.trading.backtest.stage import Stage, staged
 from steersman.packs.trading.backtest.walk import Walk
 from steersman.packs.trading.paper.exchange import Exchange
 from steersman.packs.trading.paper.market import PaperMarket, Why
+from steersman.packs.trading.paper.series import Series
 
 PAPER = "paper"
 _SCOPES = ("*", "trading", SIZING)
@@ -30,8 +32,9 @@ class PaperOptions:
     """data: files of prices. bus: on which the market talks, one that takes from the stream of answers; stream: where to.
 
     account: the first part of the names of its positions. speed: bars a second; 0: as fast as they are answered. patience_s:
-    how long an answer is waited for. stop: whether to end. stopped, why: see `PaperMarket`. watch: is shown the market after
-    each bar.
+    how long an answer is waited for; settle_s, known, say, silence: see `Exchange`. stop: whether to end. stopped, why: see
+    `PaperMarket`. begins: is told of the prices and terms, and raises what it has against them. watch: is shown the market
+    after each bar.
     """
 
     data: Sequence[str]
@@ -52,14 +55,26 @@ class PaperOptions:
     resume_bars: int = Terms.resume_bars
     speed: float = 100.0
     patience_s: float = 5.0
+    settle_s: float = 0.0
+    known: Callable[[str], bool] = lambda _: False
+    say: Callable[[str], None] = lambda _: None
+    silence: str = ""
+    begins: Callable[[Series], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
     stopped: Callable[[], str] = lambda: ""
     why: Why = lambda _, reason: reason
     watch: Callable[[PaperMarket], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        if not self.speed >= 0.0 or not self.patience_s > 0.0:
-            raise InvalidInput(f"needs a speed from 0 on and patience above 0, got {self.speed} and {self.patience_s}.")
+        check_mode(self.mode)
+        for name, value, fits, least in (
+            ("speed", self.speed, self.speed >= 0.0, "0 or more bars a second"),
+            ("patience", self.patience_s, self.patience_s > 0.0, "more than 0 seconds"),
+            ("hold", self.hold_bars, self.hold_bars >= 1, "at least 1 bar"),
+            ("resume", self.resume_bars, self.resume_bars >= 0, "0 or more bars"),
+        ):
+            if not fits:
+                raise InvalidInput(f"--{name} {value}: needs {least}.")
         if not self.account or "/" in self.account or not self.account.isprintable():
             raise InvalidInput(f"account {self.account!r}: use a name without '/'.")
 
@@ -80,8 +95,9 @@ class PaperOptions:
 class PaperReport:
     """What came of a series. whole: whether it was played to its end. asked, answered: questions on the bus, and answers.
 
-    withheld: why nothing was opened, by reason. gates: what kept the learned policy from deciding. untold: events that the
-    bus has not taken. arms: the account, and beside it what learns nothing, over the same bars.
+    again: questions that the log had answered before. withheld: why nothing was opened, by reason. gates: what kept the
+    learned policy from deciding. untold: events that the bus has not taken. arms: the account, and beside it what learns
+    nothing, over the same bars.
     """
 
     account: str
@@ -95,6 +111,7 @@ class PaperReport:
     notes: tuple[str, ...]
     asked: int
     answered: int
+    again: int
     too_late: int
     untold: int
     withheld: dict[str, int]
@@ -113,6 +130,7 @@ def paper(agent: Callable[[str], Any], options: PaperOptions, progress: Progress
     first = options.train
     if len(market) <= first + 1:
         raise InvalidInput(f"{len(market)} bars are too few to trade after {first} that models learn from: --train N.")
+    options.begins(Series(account=options.account, market=market, terms=options.terms, walk=options.walk))
     for note in market.notes:
         progress.note(note)
     stage = staged(market, options.walk, options.terms, progress)
@@ -121,7 +139,17 @@ def paper(agent: Callable[[str], Any], options: PaperOptions, progress: Progress
 
 def replayed(stage: Stage, first: int, options: PaperOptions) -> PaperReport:
     """Replay the bars of a stage from one on, and return the report. Raises StoreError if there is no bus to begin with."""
-    exchange = Exchange(options.bus, options.stream, patience_s=options.patience_s, scopes=_SCOPES, stop=options.stop)
+    exchange = Exchange(
+        options.bus,
+        options.stream,
+        patience_s=options.patience_s,
+        scopes=_SCOPES,
+        stop=options.stop,
+        settle_s=options.settle_s,
+        known=options.known,
+        say=options.say,
+        silence=options.silence,
+    )
     exchange.listen()
     if why := options.bus.health():
         raise StoreError(f"the bus cannot be reached: {why.rstrip('.')}. Start it, or name another one with --url.")
@@ -130,10 +158,11 @@ def replayed(stage: Stage, first: int, options: PaperOptions) -> PaperReport:
         return options.stopped() or next(iter(exchange.stopped.values()), "")
 
     played = PaperMarket(stage, exchange, account=options.account, stopped=stopped, why=options.why)
-    began = time.monotonic()
+    due = began = time.monotonic()
     for bar in range(first, len(stage.market)):
-        if options.stop() or not _due(began + (bar - first) / options.speed if options.speed else began, options.stop):
+        if options.stop() or not _due(due, options.stop):
             break
+        due = max(due, time.monotonic() - _NAPS_S) + (1.0 / options.speed if options.speed else 0.0)
         exchange.listen()
         played.pass_bar(bar)
         options.watch(played)
@@ -166,7 +195,7 @@ def _due(at: float, stop: Callable[[], bool]) -> bool:
 def _report(
     stage: Stage, first: int, played: PaperMarket, exchange: Exchange, options: PaperOptions, took_s: float
 ) -> PaperReport:
-    market, rng = stage.market, np.random.default_rng([0, 12])
+    market = stage.market
     last = max(played.bar, first)
     cut = replace(
         market,
@@ -186,11 +215,17 @@ def _report(
         notes=market.notes,
         asked=exchange.asked,
         answered=exchange.answered,
+        again=exchange.again,
         too_late=exchange.too_late,
         untold=exchange.due,
         withheld=dict(played.withheld.most_common()),
         gates=dict(played.gates.most_common()),
         open=tuple(each.symbol for each in played.lines if each.side),
         trades=tuple(reports.trade_row(each, market) for each in played.played.trades),
-        arms=tuple(reports.arm_report(name, run, market.bars_per_year, rng) for name, run in runs.items()),
+        arms=tuple(
+            reports.arm_report(
+                name, run, market.bars_per_year, np.random.default_rng([0, 12])
+            )  # equal curves, equal intervals
+            for name, run in runs.items()
+        ),
     )

@@ -218,7 +218,7 @@ class PaperMarket(Simulation):
             return None
         said = msgspec.convert(answer.data, kind)
         gate = withheld_by(said.reason)
-        if gate is not None:
+        if gate is not None and gate != "kill":  # no rule decides then: nothing is opened, and counted as that
             self.gates[gate] += 1
         if said.arm == "safe":
             self._withhold(self._why(said.decision_id, said.reason))

@@ -36,16 +36,16 @@ class Lab:
 
 
 @contextmanager
-def at_work(store: str | Path, url: str, stream: str, *, mode: str = "live") -> Iterator[Lab]:
+def at_work(store: str | Path, url: str, stream: str, *, mode: str = "live", idle_s: float = 15.0) -> Iterator[Lab]:
     """Have a consumer work in a thread."""
     stop = threading.Event()
-    bus = Settings(url=url, streams=stream, out=f"{stream}.answers")
+    bus = Settings(url=url, streams=stream, out=f"{stream}.answers", idle_s=idle_s)
     with Steersman.open(store, agents=agents(mode), settings=LIVE) as steersman:
         consumer, opened = consumers.open_consumer(steersman, bus, ["trading"], say=lambda _: None)
         thread = threading.Thread(target=consumer.run, args=(stop,))
         thread.start()
         try:
-            with closing(open_bus(url, [bus.out], group="paper")) as market:
+            with closing(open_bus(url, [bus.out], group="paper", idle_s=idle_s)) as market:
                 yield Lab(steersman=steersman, consumer=consumer, market=market, stream=stream)
         finally:
             stop.set()

@@ -1,6 +1,10 @@
 """The exchange: what is due is told in order, questions are asked once, and a kill switch is heard."""
 
 import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from steersman.app.news import of_kill
 from steersman.backends.memory import MemoryBroker, MemoryBus
@@ -48,6 +52,78 @@ def test_an_answer_is_found_by_the_question_that_it_names_whatever_comes_before_
     found = exchange.ask([event("a", "signal.generated"), event("b", "order.proposed")])
     assert {name: each.id for name, each in found.items()} == {"a": "z", "b": "y"}
     assert (exchange.asked, exchange.answered, exchange.too_late) == (2, 2, 0)
+
+
+def answering(broker: MemoryBroker, name: str, calls: int, asked: list[int]) -> Callable[[], bool]:
+    """Return a `stop` that lets an answer come after so many looks."""
+
+    def stop() -> bool:
+        asked.append(len(asked))
+        if len(asked) == calls:
+            MemoryBus(broker=broker).publish("out", [("S0", encode(event("x", "strategy.chosen", signal=name)))])
+        return len(asked) > 500
+
+    return stop
+
+
+@pytest.mark.parametrize("more", [{"settle_s": 3_600.0}, {"known": lambda name: name == "a"}], ids=["settling", "known"])
+def test_an_answer_that_may_be_under_way_from_the_start_or_is_known_to_be_is_waited_for_beyond_patience(
+    more: dict[str, Any],
+) -> None:
+    broker, looks = MemoryBroker(), list[int]()
+    bus = MemoryBus(["out"], broker=broker, group="paper")
+    exchange = Exchange(bus, "in", patience_s=0.01, stop=answering(broker, "a", 5, looks), **more)
+    assert list(exchange.ask([event("a", "signal.generated")])) == ["a"]
+    assert (exchange.answered, exchange.too_late) == (1, 0)
+
+
+def test_once_it_has_settled_only_what_the_log_has_answered_is_waited_for_beyond_patience() -> None:
+    exchange = exchange_on(MemoryBroker(), patience_s=0.01)
+    exchange.ask([event("a", "signal.generated")])
+    assert exchange.ask([event("b", "signal.generated")]) == {}
+    assert (exchange.asked, exchange.answered, exchange.again) == (2, 0, 0)
+
+
+def test_a_question_that_the_log_has_answered_is_asked_once_the_bus_is_back() -> None:
+    broker, looks = MemoryBroker(), list[int]()
+    bus = MemoryBus(["out"], broker=broker, group="paper")
+    answered = answering(broker, "a", 8, looks)
+
+    def stop() -> bool:
+        if len(looks) == 3:
+            broker.resume()
+        return answered()
+
+    exchange = Exchange(bus, "in", patience_s=0.01, stop=stop, known=lambda _: True)
+    broker.stall("away")
+    assert list(exchange.ask([event("a", "signal.generated")])) == ["a"]
+    assert said(broker) == ["a"]
+    assert exchange.again == 1
+
+
+def test_of_a_silence_it_is_told_once_and_after_an_answer_of_the_next_one_again() -> None:
+    broker, told = MemoryBroker(), list[str]()
+    bus = MemoryBus(["out"], broker=broker, group="paper")
+    exchange = Exchange(bus, "in", patience_s=0.01, say=told.append, silence="nobody answers on out")
+    for number in range(9):
+        exchange.ask([event(f"a{number}", "signal.generated")])
+    assert told == ["nobody answers on out"]
+    bus.publish("out", [("S0", encode(event("x", "strategy.chosen", signal="b")))])
+    assert list(exchange.ask([event("b", "signal.generated")])) == ["b"]
+    for number in range(9):
+        exchange.ask([event(f"c{number}", "signal.generated")])
+    assert told == ["nobody answers on out"] * 2
+
+
+def test_a_silence_while_the_bus_is_away_is_told_as_that() -> None:
+    broker, told = MemoryBroker(), list[str]()
+    bus = MemoryBus(["out"], broker=broker, group="paper")
+    exchange = Exchange(
+        bus, "in", patience_s=0.01, say=told.append, known=lambda _: True, stop=lambda: bool(told), silence="nobody"
+    )
+    broker.stall("away")
+    assert exchange.ask([event("a", "signal.generated")]) == {}
+    assert told == ["the bus cannot be reached: away"]
 
 
 def test_waiting_ends_when_it_is_told_to_stop() -> None:

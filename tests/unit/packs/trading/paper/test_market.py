@@ -196,7 +196,7 @@ def test_a_kill_switch_lets_what_is_held_end_and_nothing_begin_even_on_an_order_
         assert after
         assert all(each.why != "open" for each in after)
         assert market.withheld["kill switch"] > 1
-        assert market.gates["kill"] > 0
+        assert "kill" not in market.gates  # nothing was opened: no rule decided
         assert not any(each.side for each in market.lines)
 
 
@@ -267,6 +267,57 @@ def test_a_replay_reports_what_came_of_it_beside_what_learns_nothing(
         assert [each.name for each in report.arms] == ["paper", "fixed rule", "buy and hold", "no trade"]
         assert {len(each.equity) for each in report.arms} == {21}
         assert report.asked == report.answered > 0
+        assert report.again == 0
+
+
+def test_arms_of_the_same_trades_have_the_same_figures_and_intervals(
+    working: AtWork, stream: str, stage: Stage, first: int
+) -> None:
+    with working("memory:", "memory:", stream, mode="off") as lab:
+        options = PaperOptions(data=(), bus=lab.market, stream=lab.stream, account="main", speed=0.0, patience_s=20.0)
+        paper, rule, *_ = replayed(stage, first, options).arms
+        assert paper.equity == rule.equity
+        assert paper.sharpe.low < paper.sharpe.high
+        assert replace(paper, name=rule.name) == rule
+
+
+@pytest.mark.parametrize(
+    ("wrong", "names"),
+    [
+        ({"mode": "rich"}, "account mode 'rich'"),
+        ({"hold_bars": 0}, "--hold 0"),
+        ({"resume_bars": -1}, "--resume -1"),
+        ({"speed": -1.0}, "--speed -1"),
+        ({"patience_s": 0.0}, "--patience 0"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_named_alone(wrong: dict[str, Any], names: str) -> None:
+    with pytest.raises(InvalidInput) as told:
+        PaperOptions(data=(), bus=MemoryBus(["out"], broker=MemoryBroker()), stream="in", account="main", **wrong)
+    assert names in str(told.value)
+    assert sum(word in str(told.value) for word in ("account", "hold", "resume", "speed", "patience")) == 1
+
+
+def test_time_that_was_waited_for_is_not_made_up_for_in_a_rush(stage: Stage, first: int) -> None:
+    passed: list[float] = []
+
+    def watch(_: PaperMarket) -> None:
+        if not passed:
+            time.sleep(2.0)
+        passed.append(time.monotonic())
+
+    options = PaperOptions(
+        data=(),
+        bus=MemoryBus(["out"], broker=MemoryBroker(), group="paper"),
+        stream="in",
+        account="main",
+        speed=20.0,
+        patience_s=0.001,
+        stop=lambda: len(passed) == 31,
+        watch=watch,
+    )
+    replayed(stage, first, options)
+    assert passed[-1] - passed[0] >= 29 / 20.0 - 0.1
 
 
 def test_a_bus_that_is_away_from_the_start_is_told_at_once(stage: Stage, first: int) -> None:
