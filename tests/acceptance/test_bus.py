@@ -166,6 +166,16 @@ def test_a_server_that_waiting_cannot_mend_ends_the_consumer_at_once(
     assert "Taking from" not in ran.out
 
 
+def test_a_stream_that_is_not_there_is_told_from_one_that_is_worked_off(command: Cli, folder: Path, url: str) -> None:
+    publish(url, job(1))
+    assert command("bus", "run", "--url", url, "--drain").code == 0
+    for _ in range(2):
+        status = command("bus", "status", "--url", url, "--streams", "jobs,jbos")
+        assert "There is no stream 'jbos' there" in status.out
+        assert "'jobs' there" not in status.out
+    assert command("bus", "status", "--url", url, "--streams", "jbos", "--json").json["missing"] == ["jbos"]
+
+
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_store_in_use_is_told_in_words_of_the_command_line(
     command: Cli, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, form: tuple[str, ...]

@@ -1,6 +1,7 @@
 """Buses: where a URL leads, by which client."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -45,6 +46,18 @@ def check_set_up(bus: Bus) -> None:
     except StoreError as error:
         if error.__cause__ is None or type(error.__cause__).__name__ in _NOT_ALLOWED:  # it was no failure of a call
             raise
+
+
+def missing(url: str, streams: Sequence[str]) -> list[str]:
+    """Return the streams that are not there: nothing was put into them, and nobody takes from them. Raises StoreError.
+
+    Asked of Redis alone: what is asked for of Kafka is made, where brokers allow that.
+    """
+    if urlsplit(url).scheme not in ("redis", "rediss"):
+        return []
+    client = _client("redis", "Server")(_redis_options(url)[0], keeps=False)
+    with closing(client), client.reach() as redis:
+        return [each for each in streams if not redis.exists(each, *(f"{each}:{n}" for n in range(1, _MOST_PARTITIONS)))]
 
 
 def _redis_options(url: str) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from steersman.app.buses import check_set_up, open_bus
+from steersman.app.buses import check_set_up, missing, open_bus
 from steersman.app.steersman import Steersman
 from steersman.core.catalog import Catalog, load
 from steersman.core.errors import InvalidInput, NotFound, SteersmanError, StoreError, nearest
@@ -43,7 +43,10 @@ class Letter:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """How a bus stands. waiting, dead: entries by stream. faults: of the dead letters that were looked at."""
+    """How a bus stands. waiting, dead: entries by stream. faults: of the dead letters that were looked at.
+
+    missing: the streams that are not there, as far as that can be told.
+    """
 
     url: str
     group: str
@@ -51,6 +54,7 @@ class Status:
     dead: dict[str, int]
     faults: dict[str, int] = field(default_factory=dict)
     letters: list[Letter] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
 
 def bus_settings(file: SettingsFile, given: Mapping[str, Any]) -> Settings:
@@ -121,8 +125,8 @@ def open_consumer(
 
 def status(settings: Settings, limit: int) -> Status:
     """Return how many entries wait, and what is wrong with the dead letters, up to a number. Raises StoreError."""
-    letters = dead(settings, limit)
     names = streams_of(settings)
+    letters, absent = dead(settings, limit), missing(settings.url, names)
     return Status(
         url=_shown(settings.url),
         group=settings.group,
@@ -130,6 +134,7 @@ def status(settings: Settings, limit: int) -> Status:
         dead={name: _waiting(settings, dead_letters(name)) for name in names},
         faults=dict(Counter(each.fault for each in letters).most_common()),
         letters=letters,
+        missing=absent,
     )
 
 

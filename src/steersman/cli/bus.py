@@ -108,6 +108,8 @@ def status(
             ("stream", "waiting", "dead letters"),
             [(name, waiting, found.dead[name]) for name, waiting in found.waiting.items()],
         )
+        for name in found.missing:
+            say(f"There is no stream {name!r} there: nothing was ever put into it, and nobody takes from it.")
         if last:
             show_table("Last decision of each", ("agent", "when", "subject", "action", "reason"), _lines(last))
         if found.faults:
