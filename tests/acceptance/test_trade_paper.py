@@ -6,13 +6,15 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -64,9 +66,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     running: list[subprocess.Popen[str]] = []
     env = {name: value for name, value in os.environ.items() if not name.startswith("STEERSMAN_")}
 
-    def begin(*words: str) -> subprocess.Popen[str]:
+    def begin(*words: str, stderr: IO[str] | None = None) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "steersman", *words]
-        running.append(subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True))
+        running.append(subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True))
         return running[-1]
 
     yield begin
@@ -163,6 +165,89 @@ def test_with_serve_the_pages_stand_beside_the_run_on_the_same_store_until_it_is
     assert len(report["trades"]) >= 1
 
 
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """Return what was printed up to a line with these words."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return "".join(lines)
+    raise AssertionError("".join(lines))
+
+
+PLAIN = TERMS[:-1]
+
+
+def test_with_serve_the_report_comes_when_the_series_is_over_and_the_pages_stay(start: Start, prices: Path) -> None:
+    process = start("trade", "paper", str(prices), "--speed", "0", "--serve", "0", "--store", "log.db", *PLAIN)
+    text = read_until(process, "The series is over.")
+    assert "Run main of S0, S1, S2: 60 bars" in text
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    rest, _ = process.communicate(timeout=_WAIT_S)
+    assert (process.returncode, "Run main" in rest) == (0, False)
+
+
+def test_a_series_that_is_broken_off_is_not_called_over(start: Start, prices: Path, tmp_path: Path) -> None:
+    process = start("trade", "paper", str(prices), "--speed", "4", "--serve", "0", "--store", "log.db", *PLAIN)
+    until(lambda: count(tmp_path / "log.db", SIZING) >= 1)
+    process.send_signal(signal.SIGTERM)
+    text, _ = process.communicate(timeout=_WAIT_S)
+    assert process.returncode == 0
+    assert "The series is over" not in text
+    assert "Broken off. To go on with it: steersman trade paper" in text
+
+
+def test_a_run_that_was_played_is_answered_from_the_log_and_goes_on_with_nothing_else(
+    start: Start, command: Callable[..., Done], prices: Path, tmp_path: Path
+) -> None:
+    store = str(tmp_path / "log.db")
+    words = ("trade", "paper", str(prices), "--speed", "0", "--store", store, "--quiet", *PLAIN)
+    first, again = command(*words), command(*words, "--mode", "live")
+    assert (first.code, "came from the log" in first.out) == (0, False)
+    assert "All answers came from the log" in again.out
+    assert "--mode live changed nothing" in again.out
+    other = command(*words, "--account", "defensive", "--slippage", "3")
+    assert other.code == 7
+    assert "account normal, not defensive; slippage_bps 2.0, not 3.0" in other.err
+    write(switching(3, 260, seed=6), tmp_path / "others.csv")
+    other = command("trade", "paper", str(tmp_path / "others.csv"), "--store", store, *PLAIN)
+    assert (other.code, "other prices" in other.err) == (7, True)
+
+
+def test_where_nobody_answers_it_is_said_with_the_command_that_would(
+    start: Start, prices: Path, server: RedisServer, tmp_path: Path
+) -> None:
+    words = ("trade", "paper", str(prices), "--no-consumer", "--url", server.url, "--train", "200", "--patience", "0.2")
+    with (tmp_path / "err").open("w") as file:
+        process = start(*words, stderr=file)
+        until(lambda: "nobody answers" in (tmp_path / "err").read_text(encoding="utf-8"))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=_WAIT_S)
+    assert f"--streams paper --out paper.answers --url {server.url}`" in (tmp_path / "err").read_text(encoding="utf-8")
+    assert process.returncode == 0
+
+
+def test_ended_before_the_first_bar_there_is_one_line_and_no_table(start: Start, prices: Path, tmp_path: Path) -> None:
+    with (tmp_path / "err").open("w") as file:
+        process = start("trade", "paper", str(prices), "--store", "log.db", *PLAIN, stderr=file)
+        until(lambda: "training models" in (tmp_path / "err").read_text(encoding="utf-8"))
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=_WAIT_S)
+    assert text.startswith("Run main: ended before its first bar.\nBroken off. To go on with it: ")
+    assert process.returncode == 0
+
+
+def test_a_port_for_the_pages_that_is_taken_is_told_by_the_option_that_named_it(
+    command: Callable[..., Done], prices: Path
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = str(taken.getsockname()[1])
+        done = command("trade", "paper", str(prices), "--store", "memory:", "--train", "200", "--serve", port)
+    assert (done.code, "--serve" in done.err, "--port" in done.err) == (7, True, False)
+
+
 @pytest.mark.parametrize(
     ("words", "way_out"),
     [
@@ -172,6 +257,7 @@ def test_with_serve_the_pages_stand_beside_the_run_on_the_same_store_until_it_is
         (("--symbols", "S9"), "no symbol 'S9'"),
         (("--train", "400"), "--train N"),
         (("--run", "a/b"), "without '/'"),
+        (("--account", "rich"), "account mode 'rich'"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_the_way_out(
