@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from steersman.app import Steersman
+from steersman.core.errors import NotFound, StoreError
 from steersman.core.values import Decision, Outcome
 from steersman.packs.trading.backtest.data import Market
 from steersman.packs.trading.backtest.files import PRICES
@@ -98,10 +99,11 @@ def rows_of(store: Path) -> list[Decision | Outcome]:
 
 
 def count(store: Path, agent: str) -> int:
-    if not store.exists():
+    try:
+        with Steersman.open(store, settings={}, read_only=True) as steersman:
+            return steersman.log.decision_count(agent)
+    except (NotFound, StoreError):  # it is not there yet, or being made
         return 0
-    with Steersman.open(store, settings={}, read_only=True) as steersman:
-        return steersman.log.decision_count(agent)
 
 
 def test_over_redis_with_a_consumer_that_is_killed_the_trades_are_those_of_one_process(
