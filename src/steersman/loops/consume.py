@@ -10,12 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound, SteersmanError, StoreError
 from steersman.core.events import Event, encode
 from steersman.core.ports import Bus, Delivery
-from steersman.core.values import Decision
 from steersman.loops.answers import answer, noted
 from steersman.loops.intake import Fault, Host, Intake, Part, Plan, Result, Work
 
@@ -24,8 +21,6 @@ _TAKE_S = 0.5
 _LOOK_S = 5.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
-_NOTHING_ALLOWED = "no action is allowed"
-_MOST_SAID = 4
 
 
 @dataclass(kw_only=True)
@@ -172,7 +167,7 @@ class Consumer:
         decision, told = self._host.log.decision(name), [] if asked else self._host.log.outcomes(name)[-1:]
         if decision is None or not (asked or told):
             return None
-        return answer(part.route, part.event, _explained(decision), None if asked else told[0])
+        return answer(part.route, part.event, decision, None if asked else told[0])
 
     def _publish(self, answers: Sequence[tuple[Part, tuple[str, bytes]]]) -> None:
         """Publish answers together; where one of them does not fit, each by itself."""
@@ -206,12 +201,3 @@ class Consumer:
         self.tally.redelivered += work.delivery.attempt > 1
         if work.fault is not None:
             self.tally.dead[work.fault] += 1
-
-
-def _explained(decision: Decision) -> Decision:
-    """Return a decision as it is answered with: where guards left nothing, its reason says what they said."""
-    if decision.reason != _NOTHING_ALLOWED:
-        return decision
-    whole = [each.reason for each in decision.refusals if not each.where]
-    said = dict.fromkeys(whole or [each.reason for each in decision.refusals])
-    return msgspec.structs.replace(decision, reason=f"{decision.reason}: {'; '.join([*said][:_MOST_SAID])}")
