@@ -140,7 +140,7 @@ def test_a_kill_switch_from_another_process_stops_new_positions_within_a_second(
     start: Start, prices: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "log.db"
-    market = start("trade", "paper", str(prices), "--speed", "8", "--mode", "live", "--store", "log.db", *TERMS)
+    market = start("trade", "paper", str(prices), "--speed", "3", "--mode", "live", "--store", "log.db", *TERMS)
     until(lambda: count(store, SIZING) >= 4)
     assert start("kill", "trading", "--reason", "a drill", "--store", "log.db").wait(_WAIT_S) == 0
     killed_at = time.time()
