@@ -178,8 +178,8 @@ def _served(asked: _Asked, port: int, show: Callable[[Any], None], *, json: bool
     options = serve.Options(
         store=asked.store or os.environ.get("STEERSMAN_STORE") or serve.DEFAULT_STORE,
         settings=asked.settings,
-        specs=load("steersman.packs.trading.paper.replayed:agents")(asked.mode),
     )
+    specs = load("steersman.packs.trading.paper.replayed:agents")(asked.mode)
     try:
         listener = serve.bind(options.host, port)
     except (Conflict, NotPermitted) as error:
@@ -204,7 +204,7 @@ def _served(asked: _Asked, port: int, show: Callable[[Any], None], *, json: bool
         players.append(threading.Thread(target=play, args=(service,), name="steersman-paper"))
         players[0].start()
 
-    serve.serve(options, listener, ready)
+    serve.serve(options, listener, ready, specs=specs)
     for each in players:
         each.join(_JOIN_S)
     if errors:

@@ -11,7 +11,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,14 +47,12 @@ _DOORS = 32
 class Options:
     """What `steersman up` was asked for.
 
-    store: the main store's URL. agents: files with agents of the user's own. specs: agents beside those of the files. part:
-    what this process does of all.
+    store: the main store's URL. agents: files with agents of the user's own. part: what this process does of all.
     """
 
     store: str
     settings: str | None = None
     agents: tuple[str, ...] = ()
-    specs: tuple[AgentSpec, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8321
     part: table.Part = "all"
@@ -120,12 +118,18 @@ def address(listener: socket.socket) -> str:
 
 
 def serve(
-    options: Options, listener: socket.socket, ready: Callable[["Service"], None], *, until: int | None = None
+    options: Options,
+    listener: socket.socket,
+    ready: Callable[["Service"], None],
+    *,
+    until: int | None = None,
+    specs: Sequence[AgentSpec] = (),
 ) -> None:
     """Answer on a socket until SIGTERM or SIGINT; then finish what was begun, and make everything durable.
 
-    ready: called once it answers. until: a file descriptor whose end means the same as a signal. Raises StoreError,
-    Conflict, InvalidInput or NotPermitted where it cannot begin, and StoreError where not everything could be stored.
+    ready: called once it answers. until: a file descriptor whose end means the same as a signal. specs: agents beside those
+    of the options' files. Raises StoreError, Conflict, InvalidInput or NotPermitted where it cannot begin, and StoreError
+    where not everything could be stored.
     """
     logs.configure(options.log_format)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings can be had by anybody who sends nonsense
@@ -134,14 +138,20 @@ def serve(
     sys.setswitchinterval(_SWITCH_S)  # the thread that writes the log waits that long for the one that answers
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(options, listener, ready, until))
+            runner.run(_serve(options, listener, ready, until, specs))
     finally:
         sys.setswitchinterval(interval)
 
 
-async def _serve(options: Options, listener: socket.socket, ready: Callable[["Service"], None], until: int | None) -> None:
+async def _serve(
+    options: Options,
+    listener: socket.socket,
+    ready: Callable[["Service"], None],
+    until: int | None,
+    specs: Sequence[AgentSpec],
+) -> None:
     where = address(listener)
-    service = make(options, loopback=is_loopback(listener.getsockname()[0]))
+    service = make(options, loopback=is_loopback(listener.getsockname()[0]), specs=specs)
     server = Server(service)
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -189,14 +199,14 @@ def _at_end(loop: asyncio.AbstractEventLoop, file: int, end: Callable[[], None])
         end()
 
 
-def make(options: Options, *, loopback: bool) -> Service:
+def make(options: Options, *, loopback: bool, specs: Sequence[AgentSpec] = ()) -> Service:
     """Return the service that options describe; nothing is opened yet."""
 
     def open_store(name: str, meters: object) -> Steersman:
         url = tenant_url(options.store, name)
         if name != "default":
             _make_folder(url)
-        own = [*options.specs, *(spec for file in options.agents for spec in load_file(file))]
+        own = [*specs, *(spec for file in options.agents for spec in load_file(file))]
         learns = options.part != "decide"
         return Steersman.open(url, agents=own, settings=options.settings, learn=learns, meters=meters)  # type: ignore[arg-type]
 
