@@ -104,9 +104,10 @@ def test_within_a_trial_the_gate_does_not_ask_who_was_drawn(opened: Any, clock: 
     agent.release.start(unsure, actor=ME, plan="50% 1h", despite="to see")
     made = [agent.decide(STATE, subject=f"s{n}") for n in range(50)]
     assert {each.stage for each in made} == {"canary"}
-    assert {(withheld_by(each.reason), each.arm, each.action_probability) for each in made} == {
-        ("confidence", "baseline", 1.0)
-    }
+    assert {withheld_by(each.reason) for each in made} == {"confidence"}
+    assert {each.arm for each in made} == {"baseline", "champion", "challenger"}, "exploring goes on around the rule"
+    by_action = {(str(each.action), each.action_probability) for each in made}
+    assert len(by_action) == len({str(each.action) for each in made}), "with the same probabilities on both sides"
     assert all(agent.replay(each.id).identical for each in made[:5])
 
 
