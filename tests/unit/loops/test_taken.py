@@ -1,13 +1,15 @@
 """An event of a bus counts once: its name is in the log with the decision, or the outcome, that it led to."""
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from steersman.app import Steersman
-from steersman.core.errors import Conflict, InvalidInput
+from steersman.core.errors import Conflict, InvalidInput, StoreError
 from steersman.core.values import Taken
 from steersman.loops.agent import Agent
 from steersman.testing.specs import small_agent
@@ -26,6 +28,10 @@ def steersman(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Steers
 
 @pytest.fixture
 def agent(steersman: Steersman) -> Agent:
+    for _ in range(20):  # on a busy machine the store may be slow to answer, and says so
+        with suppress(StoreError):
+            return steersman.agent(small_agent())
+        time.sleep(0.25)
     return steersman.agent(small_agent())
 
 
