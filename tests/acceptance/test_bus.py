@@ -230,18 +230,14 @@ def _metrics(port: int) -> str:
     ],
 )
 def test_what_cannot_begin_says_the_way_out(
-    command: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, complaint: str
+    command: Cli, folder: Path, arguments: tuple[str, ...], code: int, complaint: str
 ) -> None:
-    monkeypatch.setenv("STEERSMAN_BUS__URL", "")
     (folder / "steersman.toml").write_text(SETTINGS.replace('announce = "news"\n', ""))
     found = command(*arguments)
     assert (found.code, complaint in found.err) == (code, True), found.err
 
 
-def test_what_a_route_names_wrongly_is_told_before_anything_is_taken(
-    command: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STEERSMAN_BUS__URL", "")
+def test_what_a_route_names_wrongly_is_told_before_anything_is_taken(command: Cli, folder: Path) -> None:
     (folder / "steersman.toml").write_text(SETTINGS.replace('load = "load"', 'laod = "load"'))
     found = command("bus", "run", "--url", "redis://localhost")
     assert found.code == 3

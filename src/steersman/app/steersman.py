@@ -87,7 +87,7 @@ class Steersman:
         url: str | os.PathLike[str] | None = None,
         *,
         agents: Iterable[AgentSpec] = (),
-        settings: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
+        settings: str | os.PathLike[str] | SettingsFile | Mapping[str, Mapping[str, Any]] | None = None,
         seed: int = 0,
         read_only: bool = False,
         moves: bool = False,
@@ -100,14 +100,17 @@ class Steersman:
 
         url: a file for the embedded store (default: STEERSMAN_STORE, else `.steersman/log.db` here; `sqlite:///…` is
         the same), `postgresql://…` for one that many processes share, or "memory:". agents: definitions of your own.
-        settings: a TOML file (default: `steersman.toml` here), or values by section instead of a file. seed: the same
-        seed gives the same decisions. learn: whether this process may learn for a shared store; for each agent one at a
+        settings: a TOML file (default: `steersman.toml` here), one that was read, or values by section instead. seed: the
+        same seed gives the same decisions. learn: whether this process may learn for a shared store; for each agent one at a
         time does, and the others decide by what it learned. meters: who is told what agents do. moves: whether what is in
         production can be moved although the log is only read, as where another process owns it. Raises StoreError,
         StoreVersionError, Conflict (owned by another process), or InvalidInput, each with the way out.
         """
         values = settings if isinstance(settings, Mapping) else None
-        file = SettingsFile.from_environment() if isinstance(settings, Mapping) else SettingsFile.read(settings)
+        if isinstance(settings, SettingsFile):
+            file = settings
+        else:
+            file = SettingsFile.from_environment() if isinstance(settings, Mapping) else SettingsFile.read(settings)
         catalog = Catalog()
         for path in file.agent_files:
             for spec in load_file(path):

@@ -1,12 +1,9 @@
 """bus: work on the events of a bus, see how it stands, and look at what nobody could use."""
 
 import os
-import signal
 import sys
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -27,6 +24,7 @@ from steersman.cli.output import (
     show_table,
     show_warning,
 )
+from steersman.cli.stopping import told_to_stop
 from steersman.core.catalog import load_file
 from steersman.core.errors import InvalidInput, NotFound
 from steersman.core.sections import Bus
@@ -68,16 +66,15 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Take events, decide and learn by them, and answer, until Ctrl-C or SIGTERM. Exits with 0 then."""
-    if url:
-        os.environ["STEERSMAN_BUS__URL"] = url  # so that news go there, too
-    bus = _settings(settings, streams=streams, out=out, group=group)
+    said = SettingsFile.read(settings).said("bus", url=url)  # news go there, too
+    bus = _bus(said, streams=streams, out=out, group=group)
     meter = open_meter() if metrics else None
     if metrics and meter is None:
         raise InvalidInput("--metrics needs prometheus-client: pip install 'steersman[service]'.")
     own = [spec for file in agents or () for spec in load_file(file)]
     with (
-        _stopped() as stop,
-        Steersman.open(store, agents=own, settings=settings, meters=() if meter is None else (meter,)) as steersman,
+        told_to_stop() as stop,
+        Steersman.open(store, agents=own, settings=said, meters=() if meter is None else (meter,)) as steersman,
     ):
         consumer, opened = consumers.open_consumer(steersman, bus, pack or (), say=show_warning)
         door = exposed(meter, steersman, address(metrics)) if meter is not None else nullcontext(0)
@@ -97,7 +94,7 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Show how many entries wait, what the last ones led to, and what is wrong with the dead letters: exit 2 if any."""
-    found = consumers.status(_settings(settings, url=url, streams=streams, group=group), limit)
+    found = consumers.status(_bus(SettingsFile.read(settings), url=url, streams=streams, group=group), limit)
     last = _last_events(store, settings)
     if json:
         show_json({**msgspec.to_builtins(found), "last": last[:5]})
@@ -129,7 +126,7 @@ def dead(
     json: JsonOption = False,
 ) -> None:
     """Show the entries that nobody could work off, by the time of their events; they stay there, unless put back."""
-    bus = _settings(settings, url=url, streams=streams, group=group)
+    bus = _bus(SettingsFile.read(settings), url=url, streams=streams, group=group)
     if retry:
         count = consumers.retry(bus, limit)
         show_json({"retried": count}) if json else say(f"{count} put back.")
@@ -153,24 +150,12 @@ def dead(
         say("")
 
 
-def _settings(file: str | None, **given: str) -> Bus:
+def _bus(settings: SettingsFile, **given: str) -> Bus:
     """Return the settings of a bus that others can be on. Raises InvalidInput for one of this process alone."""
-    bus = consumers.bus_settings(SettingsFile.read(file), given)
+    bus = consumers.bus_settings(settings, given)
     if bus.url.startswith("memory:"):
         raise InvalidInput("memory: is a bus of one process, and nobody else can be on it: --url redis://localhost:6379/0.")
     return bus
-
-
-@contextmanager
-def _stopped() -> Iterator[threading.Event]:
-    """Give what is set by SIGTERM or Ctrl-C: the batch that is being worked off is finished first."""
-    stop = threading.Event()
-    kept = {each: signal.signal(each, lambda *_: stop.set()) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for each, handler in kept.items():
-            signal.signal(each, handler)
 
 
 def _say_ready(bus: Bus, port: int, *, json: bool) -> None:

@@ -18,6 +18,17 @@ from steersman.cli.output import (
     show_table,
     show_warning,
 )
+from steersman.cli.trade_board import interval, show_trades
+from steersman.cli.trade_options import (
+    AccountOption,
+    BorrowOption,
+    CommissionOption,
+    DataArgument,
+    HoldOption,
+    QuietOption,
+    SlippageOption,
+    SpreadOption,
+)
 from steersman.cli.trade_paper import paper
 from steersman.core.catalog import load
 
@@ -27,12 +38,7 @@ SETTINGS: Mapping[str, Mapping[str, object]] = {
 }
 """What was learned decides, and takes what is best: a backtest is where it is tried, so no gate keeps it out."""
 TAMPERS = ("shift", "permute", "noise", "cut")
-_TRADES_SHOWN = 8
 
-DataArgument = Annotated[
-    list[Path],
-    typer.Argument(help="CSV (also .gz) or Parquet with date, open, high, low, close; of one symbol or many."),
-]
 AcceptOption = Annotated[
     list[str] | None, typer.Option(help="Take what looks wrong as it is: gaps, or jumps that look like splits.")
 ]
@@ -40,7 +46,6 @@ TrainOption = Annotated[int, typer.Option(help="Bars to learn from before the fi
 EmbargoOption = Annotated[int, typer.Option(help="Bars left out between what is learned from and a test.")]
 TestOption = Annotated[int, typer.Option(help="Bars of a test; what was tested is learned from afterwards.")]
 SeedOption = Annotated[int, typer.Option(help="Of what is tried at practice, and of the intervals.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -59,12 +64,12 @@ def backtest(
     embargo: EmbargoOption = 10,
     test: TestOption = 126,
     epochs: Annotated[int, typer.Option(help="How often the agents practise on bars that are past.")] = 4,
-    commission: Annotated[float, typer.Option(help="Basis points of what is traded.")] = 1.0,
-    spread: Annotated[float, typer.Option(help="Basis points between bid and ask; half of it is paid a side.")] = 2.0,
-    slippage: Annotated[float, typer.Option(help="Basis points by which a price slips away, a side.")] = 2.0,
-    borrow: Annotated[float, typer.Option(help="Interest in % a year, on what is borrowed or sold short.")] = 5.0,
-    account: Annotated[str, typer.Option(help="aggressive-small, normal or defensive: how much may be risked.")] = "normal",
-    hold: Annotated[int, typer.Option(help="Bars after which a position is closed.")] = 10,
+    commission: CommissionOption = 1.0,
+    spread: SpreadOption = 2.0,
+    slippage: SlippageOption = 2.0,
+    borrow: BorrowOption = 5.0,
+    account: AccountOption = "normal",
+    hold: HoldOption = 10,
     resume: Annotated[
         int, typer.Option(help="Bars after which an account is opened again that its drawdown shut; 0: never.")
     ] = 20,
@@ -182,15 +187,12 @@ def _show_backtest(report: Mapping[str, Any]) -> None:
         f"{100 * report['overfitting']:.0f} % (probability of backtest overfitting).",
     )
     show_table("What was learned does, by regime", _REGIME_COLUMNS, map(_regime_row, report["regimes"]))
-    shown = report["trades"][-_TRADES_SHOWN:]
-    if shown:
-        show_table(f"The last {len(shown)} of {len(report['trades'])} positions", _TRADE_COLUMNS, map(_trade_row, shown))
+    show_trades(report["trades"], "positions")
 
 
 _ARM_COLUMNS = ("arm", "1 became", "a year", "σ a year", "Sharpe ratio, 95 %", "drawdown")
 _WORK_COLUMNS = ("arm", "positions", "won", "in the market", "turnover a year", "costs a year", "shut")
 _REGIME_COLUMNS = ("regime", "signals", "held", "strategy", "model", "weight", "size × lev.", "earned")
-_TRADE_COLUMNS = ("position", "opened", "closed", "followed", "size", "earned", "of equity")
 
 
 def _in_words(verdict: str) -> str:
@@ -206,7 +208,7 @@ def _arm_row(row: Mapping[str, Any]) -> Sequence[object]:
         f"{row['final']:.3f}",
         _percent(row["growth"], 1),
         f"{100 * row['volatility']:.1f} %",
-        _interval(row["sharpe"]),
+        interval(row["sharpe"]),
         f"{100 * row['drawdown']:.1f} %",
     )
 
@@ -225,7 +227,7 @@ def _work_row(row: Mapping[str, Any]) -> Sequence[object]:
 
 def _pair_row(row: Mapping[str, Any]) -> Sequence[object]:
     gain = {name: 100 * value for name, value in row["gain"].items()}
-    return row["other"], f"{_interval(gain, 1)} %", row["gain_verdict"], _interval(row["sharpe"]), row["sharpe_verdict"]
+    return row["other"], f"{interval(gain, 1)} %", row["gain_verdict"], interval(row["sharpe"]), row["sharpe_verdict"]
 
 
 def _regime_row(row: Mapping[str, Any]) -> Sequence[object]:
@@ -240,24 +242,8 @@ def _often(choices: Sequence[tuple[object, float]]) -> str:
     return "–" if not choices else f"{choices[0][0]} {100 * choices[0][1]:.0f} %"
 
 
-def _trade_row(row: Mapping[str, Any]) -> Sequence[object]:
-    return (
-        f"{row['symbol']} {row['side']}",
-        row["opened"],
-        row["closed"],
-        f"{row['strategy']}, {row['model']}",
-        f"{row['size']:g} × {row['leverage']:g}",
-        f"{row['return_pct']:+.2f} %",
-        f"{row['pnl_pct']:+.2f} %",
-    )
-
-
 def _percent(share: float, digits: int) -> str:
     return f"{100 * share:+.{digits}f} %"
-
-
-def _interval(found: Mapping[str, float], digits: int = 2) -> str:
-    return f"{found['value']:+.{digits}f} ({found['low']:+.{digits}f} to {found['high']:+.{digits}f})"
 
 
 def _show_leaks(report: Mapping[str, Any]) -> None:

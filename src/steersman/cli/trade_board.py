@@ -125,19 +125,28 @@ def _show_played(report: Mapping[str, Any], mode: str) -> None:
         if found:
             show_table("", (title, counted), found.items())
     show_table("After costs, over the same bars", _ARMS, map(_arm, report["arms"]))
-    shown = report["trades"][-_TRADES_SHOWN:]
-    if shown:
-        show_table(f"The last {len(shown)} of {len(report['trades'])} closed positions", _TRADES, map(_trade, shown))
+    show_trades(report["trades"], "closed positions")
     if report["open"]:
         say(f"Still open: {', '.join(report['open'])}.")
 
 
+def show_trades(trades: Sequence[Mapping[str, Any]], called: str) -> None:
+    """Show the last of some positions that were closed; nothing where there are none."""
+    shown = trades[-_TRADES_SHOWN:]
+    if shown:
+        show_table(f"The last {len(shown)} of {len(trades)} {called}", _TRADES, map(_trade, shown))
+
+
+def interval(found: Mapping[str, float], digits: int = 2) -> str:
+    """Return a value with its interval, as a cell of a table."""
+    return f"{found['value']:+.{digits}f} ({found['low']:+.{digits}f} to {found['high']:+.{digits}f})"
+
+
 def _arm(row: Mapping[str, Any]) -> Sequence[object]:
-    ratio = row["sharpe"]
     return (
         row["name"],
         f"{row['final']:.3f}",
-        f"{ratio['value']:+.2f} ({ratio['low']:+.2f} to {ratio['high']:+.2f})",
+        interval(row["sharpe"]),
         f"{100 * row['drawdown']:.1f} %",
         row["trades"],
         "–" if row["won"] is None else f"{100 * row['won']:.0f} %",

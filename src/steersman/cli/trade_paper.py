@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -20,8 +19,19 @@ import typer
 from steersman.app import Steersman, consumers
 from steersman.app.buses import open_bus
 from steersman.cli.output import JsonOption, SettingsOption, StoreOption, plain, say, show_json, show_warning
+from steersman.cli.stopping import told_to_stop
 from steersman.cli.trade_board import Board, show_report
 from steersman.cli.trade_earlier import begin, known
+from steersman.cli.trade_options import (
+    AccountOption,
+    BorrowOption,
+    CommissionOption,
+    DataArgument,
+    HoldOption,
+    QuietOption,
+    SlippageOption,
+    SpreadOption,
+)
 from steersman.core.access import DEFAULT_TENANT
 from steersman.core.catalog import Catalog, load
 from steersman.core.errors import Conflict, InvalidInput, NotPermitted, StoreError, nearest
@@ -53,10 +63,7 @@ class _Asked:
 
 
 def paper(
-    data: Annotated[
-        list[Path],
-        typer.Argument(help="CSV (also .gz) or Parquet with date, open, high, low, close; of one symbol or many."),
-    ],
+    data: DataArgument,
     url: Annotated[str, typer.Option(help="The bus: memory:, redis://host:port/database or kafka://host:port.")] = "",
     stream: Annotated[str, typer.Option(help="Stream for what happens; answers come back on STREAM.answers.")] = "paper",
     run: Annotated[
@@ -80,19 +87,19 @@ def paper(
     train: Annotated[int, typer.Option(help="Bars that models learn from before the first one that is traded.")] = 504,
     embargo: Annotated[int, typer.Option(help="Bars left out between what models learn from and what they forecast.")] = 10,
     test: Annotated[int, typer.Option(help="Bars after which models are trained anew.")] = 126,
-    commission: Annotated[float, typer.Option(help="Basis points of what is traded.")] = 1.0,
-    spread: Annotated[float, typer.Option(help="Basis points between bid and ask; half of it is paid a side.")] = 2.0,
-    slippage: Annotated[float, typer.Option(help="Basis points by which a price slips away, a side.")] = 2.0,
-    borrow: Annotated[float, typer.Option(help="Interest in % a year, on what is borrowed or sold short.")] = 5.0,
-    account: Annotated[str, typer.Option(help="aggressive-small, normal or defensive: how much may be risked.")] = "normal",
-    hold: Annotated[int, typer.Option(help="Bars after which a position is closed.")] = 10,
+    commission: CommissionOption = 1.0,
+    spread: SpreadOption = 2.0,
+    slippage: SlippageOption = 2.0,
+    borrow: BorrowOption = 5.0,
+    account: AccountOption = "normal",
+    hold: HoldOption = 10,
     resume: Annotated[
         int, typer.Option(help="Bars after which a new account follows one that its drawdown shut; 0: never.")
     ] = 20,
     accept: Annotated[list[str] | None, typer.Option(help="Take what looks wrong as it is: gaps, or jumps.")] = None,
     store: StoreOption = None,
     settings: SettingsOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Replay prices as live events over a bus: signals, orders, trades and closed positions, and follow what is answered.
@@ -149,14 +156,14 @@ def paper(
     elif consumer:
         show(_here(asked))
     else:
-        with _stopped() as stop:
+        with told_to_stop() as stop:
             show(_play(asked, stop.is_set, {"silence": _nobody(bus)}))
 
 
 def _here(asked: _Asked) -> Any:
     """Decide in a thread beside, on a store of its own."""
     agents = load("steersman.packs.trading.paper.replayed:agents")(asked.mode)
-    with _stopped() as stop, Steersman.open(asked.store, agents=agents, settings=asked.settings) as steersman:
+    with told_to_stop() as stop, Steersman.open(asked.store, agents=agents, settings=asked.settings) as steersman:
         return _with_consumer(asked, steersman, stop.is_set)
 
 
@@ -290,15 +297,3 @@ def _play(asked: _Asked, stop: Callable[[], bool], more: Mapping[str, Any]) -> A
 
 def _no_agent(name: str) -> Any:
     raise InvalidInput(f"{name} is asked on the bus.")
-
-
-@contextmanager
-def _stopped() -> Iterator[threading.Event]:
-    """Give what is set by SIGTERM or Ctrl-C: the series is broken off between two bars."""
-    stop = threading.Event()
-    kept = {each: signal.signal(each, lambda *_: stop.set()) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for each, handler in kept.items():
-            signal.signal(each, handler)

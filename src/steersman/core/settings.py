@@ -9,7 +9,7 @@ import hashlib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +193,11 @@ class SettingsFile:
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "SettingsFile":
         """Return what the environment says, without any file."""
         return cls(environment=_from_environment(os.environ if environ is None else environ))
+
+    def said(self, section: str, **values: str) -> "SettingsFile":
+        """Return the same with what a command line says of a section over it; an empty value says nothing."""
+        given = {name: value for name, value in values.items() if value}
+        return replace(self, environment={**self.environment, section: {**self.environment.get(section, {}), **given}})
 
     def settings(self, agent: str, own: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Settings:
         """Return what is in force for an agent whose definition says `own`. Raises InvalidInput as `with_values`."""
