@@ -1,0 +1,1 @@
+"""Networks that value states: their forward pass, once for serving in numpy and for learning in JAX."""
