@@ -21,7 +21,7 @@ from steersman.loops.kin import Kin
 from steersman.loops.learn import refold
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Production
-from steersman.policies import artefact
+from steersman.policies import artefact, content
 from steersman.policies.encoding import Bins
 from steersman.policies.prior import OwnEvidence, blend, worth
 from steersman.policies.tabular import QTable
@@ -91,7 +91,7 @@ def blank(agent: Runtime, *, actor: str) -> str:
 def keep(
     agent: Runtime,
     place: Production,
-    frozen: artefact.Frozen,
+    frozen: content.Content,
     *,
     position: int,
     outcomes: int,
@@ -99,7 +99,7 @@ def keep(
     reason: str,
 ) -> PolicyVersion:
     """Keep a policy's content as a version of the agent."""
-    packed = artefact.pack(frozen)
+    packed = content.pack(frozen)
     now = place.of(agent.spec.name)
     version = PolicyVersion(
         id=address(packed),
@@ -110,7 +110,7 @@ def keep(
         settings_hash=agent.settings_hash,
         schema=agent.spec.state.id,
         actions=artefact.actions_digest(agent.spec.actions),
-        states=len(frozen.keys),
+        states=len(frozen.keys) if isinstance(frozen, artefact.Frozen) else 0,
         outcomes=outcomes,
         epsilon=frozen.epsilon,
         size=len(packed),

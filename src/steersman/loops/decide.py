@@ -159,7 +159,7 @@ def _choose(agent: Runtime, state: dict[str, Scalar], arm: Arm | None, made: _Ma
         made.epsilon = served.epsilon
     bins = agent.encoder.bins(state)
     key = agent.encoder.key(bins)
-    row = served.table.rows.get(key)
+    row = served.table.place(key, state)
     kin = agent.kin if served.version == LEARNING else None  # a version has taken in what others said when it was cut
     situation = Situation(
         row=row,
@@ -169,41 +169,44 @@ def _choose(agent: Runtime, state: dict[str, Scalar], arm: Arm | None, made: _Ma
         uniforms=uniforms,
         arm=arm,
         may_explore=made.may_explore,
-        priors=() if kin is None else kin.borrowed(agent.encoder.named(bins), served.table, row),
+        priors=() if kin is None else kin.borrowed(agent.encoder.named(bins), agent.fold.table, row),
         learned=given.arm,
         assigned=given.assigned,
     )
-    withheld = _withheld(agent, made, given, key, situation)
+    withheld = _withheld(agent, made, (key, state), situation)
     there = influence.ruled(agent, situation, withheld) if withheld else situation
     made.choice = served.chooser.choose(served.table, there)
     if withheld:
         made.choice = replace(made.choice, reason=withheld)
         if made.mode in ("shadow", "advisory"):
-            _ask_beside(agent, served, key, influence.asked(made.mode, situation), made)
+            _ask_beside(agent, served, (key, state), influence.asked(made.mode, situation), made)
     if narrowed.refusals:
         wanted = replace(situation, unsure=True) if there.unsure else situation  # with the rule's own action, allowed or not
         made.overridden = served.chooser.overridden(served.table, wanted, made.choice, narrowed.allowed)
     if agent.budget is not None and served.chooser.explored(served.table, there, made.choice):
         agent.budget.spend()
     if given.shadow is not None:
-        _ask_beside(agent, given.shadow, key, situation, made)
+        _ask_beside(agent, given.shadow, (key, state), situation, made)
 
 
-def _withheld(agent: Runtime, made: _Made, given: Given, key: str, situation: Situation) -> str:
+def _withheld(agent: Runtime, made: _Made, known: tuple[str, StateValues], situation: Situation) -> str:
     """Return why the learned policy may not decide; "" where it may."""
     if made.mode == "live" and not agent.settings.influence.limited:
         return ""
-    question = influence.Question(mode=made.mode, subject=made.subject, observed_at=made.observed_at, given=given, key=key)
+    given = made.given or Given(served=agent.learning())
+    question = influence.Question(
+        mode=made.mode, subject=made.subject, observed_at=made.observed_at, given=given, key=known[0], state=known[1]
+    )
     return influence.withheld(agent, question, situation)
 
 
-def _ask_beside(agent: Runtime, shadow: Served, key: str, situation: Situation, made: _Made) -> None:
+def _ask_beside(agent: Runtime, shadow: Served, known: tuple[str, StateValues], situation: Situation, made: _Made) -> None:
     """Note what a policy would have done that is only asked, where anything was allowed; that it fails harms nobody."""
     action = made.choice.action
     if action is None:
         return
     try:
-        there = situation if made.given and shadow is made.given.served else influence.in_place(shadow, situation, key)
+        there = situation if made.given and shadow is made.given.served else influence.in_place(shadow, situation, *known)
         made.shadow, made.shadow_probability = shadow.chooser.beside(shadow.table, there, action)
     except Exception as error:  # noqa: BLE001 - what is only asked must never break what decides
         agent.failed(error)

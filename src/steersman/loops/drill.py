@@ -26,7 +26,7 @@ from steersman.loops.report import report
 from steersman.loops.runtime import Runtime, World
 from steersman.loops.trial import Trials
 from steersman.maths.randomness import key_for
-from steersman.policies import artefact
+from steersman.policies import artefact, content
 from steersman.stages.release.plan import Step
 
 _LEAST = 100
@@ -113,8 +113,8 @@ def drill(agent: Runtime, *, actor: str, share: float, decisions: int) -> Drill:
         Judgement(
             id=agent.world.ids(),
             agent=agent.spec.name,
-            version=address(artefact.pack(bad)),
-            against=address(artefact.pack(champion)),
+            version=address(content.pack(bad)),
+            against=address(content.pack(champion)),
             at=agent.world.clock(),
             actor=actor,
             kind="drill",
@@ -162,13 +162,13 @@ def _usable(agent: Runtime, decision: Decision, outcome: Outcome) -> Transition 
         return None
 
 
-def _champion(agent: Runtime) -> artefact.Frozen:
+def _champion(agent: Runtime) -> content.Content:
     """Return what is in production, as a version's content; where that is the rule, or what is being learned, the latter."""
     name = promote.standing(agent).champion
     if agent.world.production is None or name in (LEARNING, BASELINE):
         with agent.lock:
             return frozen_now(agent)
-    return artefact.unpack(agent.world.production.registry.artefact(agent.spec.name, name), name)
+    return content.unpack(agent.world.production.registry.artefact(agent.spec.name, name), name)
 
 
 def _means(agent: Runtime, past: _Past) -> dict[str, NDArray[np.float64]]:
@@ -183,7 +183,7 @@ def _means(agent: Runtime, past: _Past) -> dict[str, NDArray[np.float64]]:
 
 
 def _inverted(
-    agent: Runtime, champion: artefact.Frozen, past: _Past, means: dict[str, NDArray[np.float64]]
+    agent: Runtime, champion: content.Content, past: _Past, means: dict[str, NDArray[np.float64]]
 ) -> artefact.Frozen:
     """Return a version that holds for best what earned least in each situation of the log, and is sure of it."""
     table, space = agent.new_fold().table, agent.spec.actions
@@ -212,7 +212,7 @@ def _other(epsilon: float) -> float:
 
 
 def _run(
-    agent: Runtime, champion: artefact.Frozen, planted: artefact.Frozen, past: _Past, *, share: float, decisions: int
+    agent: Runtime, champion: content.Content, planted: content.Content, past: _Past, *, share: float, decisions: int
 ) -> Drill:
     now = [agent.world.clock()]
     box = Runtime(agent.spec, _settings(agent.settings), _sandbox(agent, now), agent.guard_list)

@@ -213,9 +213,9 @@ def _chances(agent: Runtime, served: Served, rows: list[_Row]) -> Floats:
     found = np.zeros((len(rows), len(agent.spec.actions)))
     for index, row in enumerate(rows):
         epsilon = row.decision.epsilon if served.epsilon is None else served.epsilon
-        place = (row.made.key, row.allowed.tobytes(), row.baseline, epsilon)
+        at = table.place(row.made.key, row.decision.state)
+        place = (at, row.allowed.tobytes(), row.baseline, epsilon)
         if place not in known:
-            at = table.rows.get(row.made.key)
             now = Situation(row=at, allowed=row.allowed, baseline=row.baseline, epsilon=epsilon, uniforms=_NOTHING_DRAWN)
             known[place], _ = served.chooser.probabilities(table, now, table.slot_values(at))
         found[index] = known[place]
@@ -224,18 +224,18 @@ def _chances(agent: Runtime, served: Served, rows: list[_Row]) -> Floats:
 
 def _unmasked(agent: Runtime, candidate: Served, rows: list[_Row]) -> NDArray[np.int64]:
     """Return what the candidate holds for best where no guard would stand in its way; the rule's action where it is cold."""
-    known: dict[tuple[str, int], int] = {}
+    known: dict[tuple[object, int], int] = {}
     everything = np.ones(len(agent.spec.actions), dtype=np.bool_)
     table = candidate.table
-    for row in rows:
-        if (row.made.key, row.baseline) not in known:
-            at = table.rows.get(row.made.key)
+    places = [(table.place(row.made.key, row.decision.state), row.baseline) for row in rows]
+    for row, (at, baseline) in zip(rows, places, strict=True):
+        if (at, baseline) not in known:
             now = Situation(
                 row=at, allowed=everything, baseline=row.baseline, epsilon=0.0, uniforms=_NOTHING_DRAWN, may_explore=False
             )
             chances, _ = candidate.chooser.probabilities(table, now, table.slot_values(at))
-            known[row.made.key, row.baseline] = int(np.argmax(chances))
-    return _whole([known[row.made.key, row.baseline] for row in rows])
+            known[at, baseline] = int(np.argmax(chances))
+    return _whole([known[each] for each in places])
 
 
 def _whole(values: list[int]) -> NDArray[np.int64]:

@@ -188,7 +188,7 @@ def _situation(agent: Runtime, decision: Decision, served: Served) -> Situation:
     """Return the situation of a decision, as a policy meets it."""
     arm, assigned = _assignment(decision)
     return Situation(
-        row=served.table.rows.get(agent.encoder.key(agent.encoder.bins(decision.state))),
+        row=served.table.place(agent.encoder.key(agent.encoder.bins(decision.state)), decision.state),
         allowed=agent.guards.allowed([each.where for each in decision.refusals]),
         baseline=agent.spec.actions.index(agent.spec.baseline(decision.state)),
         epsilon=decision.epsilon,

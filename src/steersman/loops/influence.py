@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from steersman.core.influence import Mode, withheld_by
+from steersman.core.state import StateValues
 from steersman.core.versions import BASELINE
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Given, Served
@@ -14,13 +15,14 @@ from steersman.stages.decide.influence import closest, refusal
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """Whether the learned policy may decide for a subject, in a state of a table's key that was observed at a time."""
+    """Whether the learned policy may decide for a subject, in a state that is known by its key and its values."""
 
     mode: Mode
     subject: str
     observed_at: float | None
     given: Given
     key: str
+    state: StateValues
 
 
 def withheld(agent: Runtime, question: Question, situation: Situation) -> str:
@@ -30,11 +32,11 @@ def withheld(agent: Runtime, question: Question, situation: Situation) -> str:
     """
     if not situation.allowed.any():
         return ""
-    limits, given = agent.settings.influence, question.given
+    limits = agent.settings.influence
 
     def confidence() -> float:
-        learned = (each for each in agent.serving.contenders(given) if each.version != BASELINE)
-        return min((_conviction(each, given, situation, question.key) for each in learned), default=1.0)
+        learned = (each for each in agent.serving.contenders(question.given) if each.version != BASELINE)
+        return min((_conviction(each, situation, question) for each in learned), default=1.0)
 
     return refusal(
         question.mode,
@@ -45,8 +47,9 @@ def withheld(agent: Runtime, question: Question, situation: Situation) -> str:
     )
 
 
-def _conviction(served: Served, given: Given, situation: Situation, key: str) -> float:
-    there = situation if served is given.served else in_place(served, situation, key)
+def _conviction(served: Served, situation: Situation, question: Question) -> float:
+    same = served is question.given.served
+    there = situation if same else in_place(served, situation, question.key, question.state)
     return served.chooser.conviction(served.table, there)
 
 
@@ -68,6 +71,6 @@ def asked(mode: Mode, situation: Situation) -> Situation:
     return replace(situation, arm=None, may_explore=situation.may_explore and mode != "advisory")
 
 
-def in_place(served: Served, situation: Situation, key: str) -> Situation:
+def in_place(served: Served, situation: Situation, key: str, state: StateValues) -> Situation:
     """Return the situation as another policy meets it than the one that was given."""
-    return replace(situation, row=served.table.rows.get(key), epsilon=served.epsilon or 0.0, priors=())
+    return replace(situation, row=served.table.place(key, state), epsilon=served.epsilon or 0.0, priors=())

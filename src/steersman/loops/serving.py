@@ -16,9 +16,11 @@ from steersman.core.settings import Settings
 from steersman.core.values import Arm
 from steersman.core.versions import BASELINE, LEARNING, Deployment, short
 from steersman.loops.hands import POLL_S, UNKNOWN_AFTER_S
-from steersman.policies import artefact
+from steersman.policies import content
+from steersman.policies.deep.artefact import FrozenNetwork
 from steersman.policies.exploration import Explorer
 from steersman.policies.tabular import QTable
+from steersman.policies.values import Values
 from steersman.stages.decide.choose import Chooser
 from steersman.stages.release.assignment import to_challenger
 
@@ -82,7 +84,7 @@ class Served:
     version: str
     label: str
     chooser: Chooser
-    table: QTable
+    table: Values
     epsilon: float | None
     unfit: bool = False
 
@@ -183,22 +185,26 @@ class Serving:
             return self._rule()
         if self.production is None:
             raise InvalidInput(f"{self._spec.name}: there is no registry here to take version {short(version)} from.")
-        frozen = artefact.unpack(self.production.registry.artefact(self._spec.name, version), version)
+        frozen = content.unpack(self.production.registry.artefact(self._spec.name, version), version)
         return self.ready(frozen, version)
 
-    def ready(self, frozen: artefact.Frozen, version: str) -> Served:
+    def ready(self, frozen: content.Content, version: str) -> Served:
         """Return a version's content ready to serve, exploring and learning rules as they were when it was cut.
 
         The share that the baseline keeps is the one in force: it must be the same for all arms of a trial.
         """
-        artefact.check_fits(frozen, self._spec)
+        content.check_fits(frozen, self._spec)
         then = Settings().with_values(frozen.settings, f"version {short(version)}")
         settings = replace(then, serving=replace(then.serving, baseline_share=self._settings.serving.baseline_share))
+        if isinstance(frozen, FrozenNetwork) and frozen.kind == "policy":  # its values are logits
+            low, high = self._spec.reward_range
+            drawn = replace(settings.exploration, policy="softmax", temperature=1.0 / (high - low))
+            settings = replace(settings, exploration=drawn)
         return Served(
             version=version,
             label=short(version),
             chooser=self._chooser(settings),
-            table=artefact.table(frozen, self._spec.actions),
+            table=content.values(frozen, self._spec),
             epsilon=frozen.epsilon,
         )
 

@@ -15,27 +15,21 @@ from numpy.typing import NDArray
 
 from steersman.core.actions import ActionSpace, Choice
 from steersman.core.agent import AgentSpec
-from steersman.core.errors import InvalidInput, StoreError
+from steersman.core.errors import InvalidInput
 from steersman.core.settings import Settings
 from steersman.core.state import Category, Number, StateSchema
-from steersman.core.versions import address, short
+from steersman.policies import tensors
 from steersman.policies.tabular import QTable
+from steersman.policies.tensors import no_artefact
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Marks = tuple[Choice, ...]
 """What makes up the bins of a field: the edges of a number, the options of a category, nothing for a flag."""
 
-_MOST_HEADER = 1 << 20
 _MOST_VISITS = 1 << 40
 _ROUNDING = 1e-9
-_TYPES = {
-    "bins": ("I64", "<i8"),
-    "keys": ("U8", "u1"),
-    "td_variance": ("F64", "<f8"),
-    "value": ("F64", "<f8"),
-    "visits": ("I64", "<i8"),
-}
+_TYPES = {"bins": "<i8", "keys": "u1", "td_variance": "<f8", "value": "<f8", "visits": "<i8"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,14 +72,6 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     initial_value: float
     low: float | None
     high: float | None
-
-
-class _Metadata(msgspec.Struct, forbid_unknown_fields=True):
-    steersman: str
-
-
-class _Header(msgspec.Struct):
-    metadata: _Metadata = msgspec.field(name="__metadata__")
 
 
 def freeze(spec: AgentSpec, settings: Settings, table: QTable, epsilon: float) -> Frozen:
@@ -132,8 +118,6 @@ def actions_digest(space: ActionSpace) -> str:
 
 def pack(frozen: Frozen) -> bytes:
     """Return the artefact; its name is `core.versions.address` of it. Raises InvalidInput for what `unpack` would refuse."""
-    from safetensors.numpy import save
-
     _check(frozen)
     low, high = (float(each) if math.isfinite(each) else None for each in frozen.bounds)
     content = _Content(
@@ -141,7 +125,7 @@ def pack(frozen: Frozen) -> bytes:
         schema=frozen.schema,
         fields=tuple(frozen.fields.items()),
         actions=tuple(frozen.actions.items()),
-        settings=_settings(frozen),
+        settings=typed_settings(frozen.agent, frozen.settings),
         epsilon=float(frozen.epsilon),
         estimators=frozen.estimators,
         initial_value=float(frozen.initial_value),
@@ -149,10 +133,9 @@ def pack(frozen: Frozen) -> bytes:
         high=high,
     )
     arrays = {"value": frozen.value, "visits": frozen.visits, "td_variance": frozen.td_variance, "bins": frozen.bins}
-    tensors = {name: np.ascontiguousarray(each, dtype=_TYPES[name][1]) for name, each in arrays.items()}
-    tensors["keys"] = np.frombuffer(msgspec.json.encode(frozen.keys), dtype=np.uint8)
-    # one key alone: the order of several is another one in each process
-    return save(tensors, {"steersman": msgspec.json.encode(content, order="sorted").decode()})
+    held = {name: np.ascontiguousarray(each, dtype=_TYPES[name]) for name, each in arrays.items()}
+    held["keys"] = np.frombuffer(msgspec.json.encode(frozen.keys), dtype=np.uint8)
+    return tensors.write(held, content)
 
 
 def unpack(artefact: bytes, name: str) -> Frozen:
@@ -161,17 +144,12 @@ def unpack(artefact: bytes, name: str) -> Frozen:
     Raises StoreError where the hash is another, and InvalidInput for bytes that are no artefact of this format. Memory is
     bounded by a few times the bytes given.
     """
-    if (found := address(artefact)) != name:
-        raise StoreError(
-            f"version {short(name)}: its artefact was changed, the hash is {found[:12]}…. Nothing of it was used; restore "
-            "the store from a backup, or roll back to another version."
-        )
     arrays, text = _parsed(artefact, name)
     try:
         content = msgspec.json.decode(text, type=_Content)
         keys = msgspec.json.decode(arrays["keys"].tobytes(), type=tuple[str, ...])
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise _no_artefact(name, str(error)) from error
+        raise no_artefact(name, str(error)) from error
     frozen = Frozen(
         agent=content.agent,
         schema=content.schema,
@@ -189,38 +167,18 @@ def unpack(artefact: bytes, name: str) -> Frozen:
         td_variance=arrays["td_variance"],
     )
     if len(frozen.fields) != len(content.fields) or len(frozen.actions) != len(content.actions):
-        raise _no_artefact(name, "names of fields or dimensions repeat")
+        raise no_artefact(name, "names of fields or dimensions repeat")
     _check(frozen)
     return frozen
 
 
-def _no_artefact(name: str, why: str) -> InvalidInput:
-    return InvalidInput(
-        f"version {short(name)}: this is no artefact that can be read: {why}. Nothing of it was used; take a file that "
-        "Steersman wrote, or cut the version anew."
-    )
-
-
 def _parsed(artefact: bytes, name: str) -> tuple[dict[str, NDArray[Any]], str]:
-    """Return the arrays and the JSON of a file of safetensors."""
-    from safetensors import SafetensorError, deserialize
-
-    length = int.from_bytes(artefact[:8], "little")
-    if len(artefact) < 8 or length > min(_MOST_HEADER, len(artefact) - 8):
-        raise _no_artefact(name, f"a header of {length} bytes in a file of {len(artefact)}")
-    try:
-        tensors = dict(deserialize(artefact))  # type: ignore[no-untyped-call]  # it has no stubs
-        header = msgspec.json.decode(artefact[8 : 8 + length], type=_Header)
-    except (SafetensorError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise _no_artefact(name, str(error)) from error
-    found = {each: tensors[each]["dtype"] for each in sorted(tensors)}
-    if found != {each: dtype for each, (dtype, _) in _TYPES.items()}:
-        raise _no_artefact(name, f"arrays {str(found)[:200]}")
-    arrays = {
-        each: np.frombuffer(tensors[each]["data"], dtype).reshape(tensors[each]["shape"])
-        for each, (_, dtype) in _TYPES.items()
-    }
-    return arrays, header.metadata.steersman
+    """Return the arrays and the JSON of a table's file."""
+    arrays, text = tensors.read(artefact, name)
+    found = {each: arrays[each].dtype.str for each in sorted(arrays)}
+    if found != {each: np.dtype(dtype).str for each, dtype in _TYPES.items()}:
+        raise no_artefact(name, f"arrays {str(found)[:200]}")
+    return arrays, text
 
 
 def _check(frozen: Frozen) -> None:
@@ -255,15 +213,13 @@ def _problems(frozen: Frozen) -> Iterator[str]:
     if (frozen.td_variance < 0.0).any():
         yield "variances below 0"
     yield from _outside(frozen)
-    _settings(frozen)
+    typed_settings(frozen.agent, frozen.settings)
 
 
-def _settings(frozen: Frozen) -> dict[str, dict[str, Any]]:
-    """Return the settings in the types that are due: 0 and 0.0 are the same. Raises InvalidInput as `Settings` does."""
-    typed = Settings().with_values(frozen.settings, f"policy of {frozen.agent!r}")
-    return {
-        section: {name: getattr(getattr(typed, section), name) for name in each} for section, each in frozen.settings.items()
-    }
+def typed_settings(agent: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return settings in the types that are due: 0 and 0.0 are the same. Raises InvalidInput as `Settings` does."""
+    typed = Settings().with_values(settings, f"policy of {agent!r}")
+    return {section: {name: getattr(getattr(typed, section), name) for name in each} for section, each in settings.items()}
 
 
 def _outside(frozen: Frozen) -> Iterator[str]:

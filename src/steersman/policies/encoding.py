@@ -54,6 +54,15 @@ class Encoder:
         return np.array(features, dtype=np.float32)
 
 
+def feature_names(schema: StateSchema) -> tuple[str, ...]:
+    """Return a name for each number of `Encoder.vector`: of its field, or "field=option" where each option has one."""
+    return tuple(
+        name
+        for each in schema.fields
+        for name in ([f"{each.name}={option}" for option in each.options] if isinstance(each, Category) else [each.name])
+    )
+
+
 def describe(schema: StateSchema, bins: dict[str, int]) -> dict[str, str]:
     """Return each bin in words: "10 to 100 tests", "true", "large"."""
     return {each.name: _bin_in_words(each, bins[each.name]) for each in schema.keyed if each.name in bins}

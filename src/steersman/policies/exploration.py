@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from steersman.core.sections import Exploration
 from steersman.maths import distributions
-from steersman.policies.tabular import QTable
+from steersman.policies.values import Place, Values
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -23,7 +23,7 @@ class Explorer:
         self._ucb_width = settings.ucb_width * reward_range
         self._prior_variance = (reward_range / 4.0) ** 2
 
-    def distribution(self, table: QTable, row: int | None, values: Floats, allowed: Mask, epsilon: float) -> Floats:
+    def distribution(self, table: Values, row: Place | None, values: Floats, allowed: Mask, epsilon: float) -> Floats:
         """Return the probability of each action, shape (actions,). `values` are the table's action values for the row."""
         match self._settings.policy:
             case "epsilon_greedy":

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersman.core.actions import ActionSpace
+from steersman.core.state import StateValues
 from steersman.core.values import Entry
 from steersman.maths.statistics import Moments, merge
 
@@ -52,6 +53,10 @@ class QTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def place(self, key: str, state: StateValues) -> int | None:
+        """Return the row of a state by its key; None where it has none."""
+        return self.rows.get(key)
 
     def intern(self, key: str, bins: dict[str, int]) -> int:
         """Return the row of a state, new if need be. Growth doubles the arrays."""

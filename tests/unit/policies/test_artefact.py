@@ -24,7 +24,7 @@ from steersman.core.errors import InvalidInput, SteersmanError, StoreError
 from steersman.core.settings import Settings
 from steersman.core.state import Category, Flag, Number, StateSchema
 from steersman.core.versions import address
-from steersman.policies import artefact
+from steersman.policies import artefact, tensors
 from steersman.policies.artefact import Frozen, check_fits, freeze, pack, unpack
 from steersman.policies.tabular import QTable
 from steersman.testing.specs import small_agent
@@ -421,7 +421,7 @@ def test_memory_stays_within_a_few_times_the_bytes_given(hostile: dict[str, Any]
 
 def test_the_hash_is_checked_before_anything_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes] = []
-    monkeypatch.setattr(artefact, "_parsed", lambda data, name: parsed.append(data))
+    monkeypatch.setattr(tensors, "_parsed", lambda data, name: parsed.append(data))
     data = pack(_frozen())
     with pytest.raises(StoreError, match="was changed"):
         unpack(data, address(data + b"\0"))

@@ -16,6 +16,7 @@ from steersman.maths.statistics import confidence
 from steersman.policies.exploration import Explorer
 from steersman.policies.prior import OWN, OwnEvidence, blend, worth
 from steersman.policies.tabular import QTable
+from steersman.policies.values import Place, Values
 
 Mask = NDArray[np.bool_]
 _SMALLEST_ALPHA = 1e-6
@@ -39,14 +40,14 @@ class Choice(Struct, frozen=True, kw_only=True):
 
 
 class Situation(Struct, frozen=True, kw_only=True, eq=False):
-    """All that a choice depends on: the table's row, what is allowed, the rule's action, ε and four uniform draws.
+    """All that a choice depends on: where the state is known, what is allowed, the rule's action, ε and four uniform draws.
 
     `priors` is what others say about the state; without any, the choice rests on the table alone. Without `may_explore`
     the champion takes what it thinks best. `learned` names the arm of what was learned, which the subject got with the
     probability `assigned`. Where that is too `unsure` to decide, all is as in a cold state: the rule, and exploring.
     """
 
-    row: int | None
+    row: Place | None
     allowed: Mask
     baseline: int
     epsilon: float
@@ -71,7 +72,7 @@ class Chooser:
         constant = learning.alpha_schedule == "constant"
         self._last_alpha = max(learning.alpha if constant else learning.alpha_floor, _SMALLEST_ALPHA)
 
-    def choose(self, table: QTable, now: Situation) -> Choice:
+    def choose(self, table: Values, now: Situation) -> Choice:
         """Return the choice. Raises InvalidInput where the table holds a value that is not a number."""
         slot_values, priors = self._blended(table, now) if now.priors else (table.slot_values(now.row), ())
         values = tuple(slot_values.tolist())
@@ -110,14 +111,15 @@ class Chooser:
             priors=priors,
         )
 
-    def _blended(self, table: QTable, now: Situation) -> tuple[NDArray[np.float64], tuple[Belief, ...]]:
+    def _blended(self, table: Values, now: Situation) -> tuple[NDArray[np.float64], tuple[Belief, ...]]:
         """Return the value of each slot, own evidence and priors together, and what went into it, own evidence first."""
+        assert isinstance(table, QTable)  # noqa: S101 - priors are of what is learned here, and that is a table
         own, visits = self._own.of(table, now.row)
         mine = Belief(source=OWN, means=tuple(own.tolist()), weights=tuple(visits.tolist()))
         return blend(own, visits, now.priors), (mine, *now.priors)
 
     def probabilities(
-        self, table: QTable, now: Situation, slot_values: NDArray[np.float64]
+        self, table: Values, now: Situation, slot_values: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], str]:
         """Return the champion's probability of each action, shape (actions,), and the rule behind it in words.
 
@@ -142,28 +144,28 @@ class Chooser:
             return distributions.greedy(values, now.allowed), f"{rule}; no exploration is left in the budget"
         return self._explorer.distribution(table, now.row, values, now.allowed, now.epsilon), rule
 
-    def conviction(self, table: QTable, now: Situation) -> float:
+    def conviction(self, table: Values, now: Situation) -> float:
         """Return the confidence in what the champion would do without exploring, whatever is drawn."""
         chances = self._champion(table, replace(now, may_explore=False))
         return self._confidence(table, now.row, int(chances.argmax()))
 
-    def beside(self, table: QTable, now: Situation, action: int) -> tuple[int, float]:
+    def beside(self, table: Values, now: Situation, action: int) -> tuple[int, float]:
         """Return what the champion would do, drawn by the third number, and how likely it would be to do an action."""
         chances = self._champion(table, now)
         return distributions.draw(chances, float(now.uniforms[2])), chances.item(action)
 
-    def _champion(self, table: QTable, now: Situation) -> NDArray[np.float64]:
+    def _champion(self, table: Values, now: Situation) -> NDArray[np.float64]:
         slot_values = self._blended(table, now)[0] if now.priors else table.slot_values(now.row)
         return self.probabilities(table, now, slot_values)[0]
 
-    def explored(self, table: QTable, now: Situation, choice: Choice) -> bool:
+    def explored(self, table: Values, now: Situation, choice: Choice) -> bool:
         """Return whether a choice is none that the champion would have made without exploring."""
         if choice.action is None or choice.arm not in ("champion", "challenger"):
             return False
         greedy, _ = self.probabilities(table, replace(now, may_explore=False), np.array(choice.values))
         return not greedy[choice.action]
 
-    def overridden(self, table: QTable, now: Situation, choice: Choice, guarded: Mask) -> bool:
+    def overridden(self, table: Values, now: Situation, choice: Choice, guarded: Mask) -> bool:
         """Return whether guards refused what would have been best without them: by value, or by the rule in a cold state.
 
         guarded: what guards allow, pins apart. Where all values are equal nothing is best.
@@ -183,7 +185,7 @@ class Chooser:
         share = self._serving.baseline_share if now.allowed[now.baseline] else 0.0
         return ("baseline", share) if now.uniforms[0] < share else (now.learned, 1.0 - share)
 
-    def _confidence(self, table: QTable, row: int | None, action: int) -> float:
+    def _confidence(self, table: Values, row: Place | None, action: int) -> float:
         if row is None:
             return 0.0
         weakest = 1.0
