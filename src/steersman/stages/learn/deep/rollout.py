@@ -1,0 +1,184 @@
+"""Rollout: deep Q-learning from environments, on experience as it comes. numpy acts, JAX learns."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from steersman.policies.deep.architecture import Architecture
+from steersman.stages.learn.deep import device_replay
+from steersman.stages.learn.deep.collector import Collector, Greedy, VectorWorld
+from steersman.stages.learn.deep.q_learning import Count, Positive, QSettings, QState, Share, begin
+
+Floats = NDArray[np.float32]
+__all__ = ["Greedy", "Progress", "RolloutSettings", "Trained", "mean_return", "train_q"]
+
+
+class RolloutSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How experience is collected, and how often it is learned from.
+
+    collect: steps of each environment between two trainings. updates: of one training. capacity: steps that are kept.
+    warmup: steps before the first training. epsilon_first, epsilon_last: share of actions drawn at random, falling
+    linearly over the share `epsilon_over` of all steps. score_every: steps between two scores.
+    """
+
+    collect: Count = 256
+    updates: Count = 128
+    capacity: Count = 100_000
+    warmup: Count = 1_000
+    epsilon_first: Share = 1.0
+    epsilon_last: Share = 0.05
+    epsilon_over: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 0.2
+    score_every: Positive = math.inf
+
+    def epsilon(self, step: int, budget: int) -> float:
+        """Return the share of actions drawn at random after so many of all steps."""
+        done = min(1.0, step / (self.epsilon_over * budget))
+        return self.epsilon_first + done * (self.epsilon_last - self.epsilon_first)
+
+
+class Progress(NamedTuple):
+    """Where a training stands: steps, updates, mean loss and value of the last updates, return of the last episodes."""
+
+    steps: int
+    updates: int
+    loss: float
+    q: float
+    epsilon: float
+    episodes: int
+    mean_return: float
+    score: float | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """What training gave: weights of the best score, or the last ones; its curve; after how many steps it was solved."""
+
+    weights: Mapping[str, Floats]
+    curve: tuple[Progress, ...]
+    returns: tuple[float, ...]
+    solved_at: int | None
+    finite: bool
+
+
+Score = Callable[[Greedy], float]
+"""What a policy without exploration is worth, by the caller's own measure."""
+
+
+def train_q(
+    world: VectorWorld,
+    net: Architecture,
+    settings: QSettings,
+    rollout: RolloutSettings,
+    *,
+    incidence: Floats | None = None,
+    seed: int,
+    budget_steps: int,
+    score: Score | None = None,
+    solved: float = math.inf,
+    on_progress: Callable[[Progress, QState], bool | None] | None = None,
+) -> Trained:
+    """Learn from environments until the budget of steps is used up, or a score reaches `solved`.
+
+    incidence: (actions, slots); None for one slot for each action. score: called every `score_every` steps. on_progress:
+    called after each training; True stops. A seed gives the same weights to the bit on one machine.
+    """
+    incidence = np.eye(net.width, dtype=np.float32) if incidence is None else incidence
+    run = _Run(world, net, settings, rollout, incidence, np.random.default_rng(seed), budget_steps)
+    best: tuple[float, Mapping[str, Any]] | None = None
+    for progress in run.go(score):
+        if progress.score is not None and (best is None or progress.score > best[0]):
+            best = progress.score, run.state.weights
+        stop = on_progress(progress, run.state) if on_progress else False
+        if stop or (best and best[0] >= solved):
+            break
+    weights = best[1] if best else run.state.weights
+    return Trained(
+        weights={name: np.asarray(each) for name, each in weights.items()},
+        curve=tuple(run.curve),
+        returns=tuple(run.collector.returns),
+        solved_at=run.steps if best and best[0] >= solved else None,
+        finite=run.finite,
+    )
+
+
+class _Run:
+    """One training, between two steps of it."""
+
+    def __init__(
+        self,
+        world: VectorWorld,
+        net: Architecture,
+        settings: QSettings,
+        rollout: RolloutSettings,
+        incidence: Floats,
+        rng: np.random.Generator,
+        budget: int,
+    ) -> None:
+        self.net, self.settings, self.rollout, self.incidence, self.budget = net, settings, rollout, incidence, budget
+        self.state = begin(net, settings, rng)
+        self.collector = Collector(world=world, features=net.features, actions=len(incidence), rng=rng)
+        capacity = max(1, rollout.capacity // world.num_envs) * world.num_envs
+        self.replay = device_replay.empty(net, len(incidence), capacity, world.num_envs)
+        self.key = jax.random.key(int(rng.integers(2**31)))
+        self.steps, self.finite, self.curve = 0, True, list[Progress]()
+        self._scored = 0
+
+    def go(self, score: Score | None) -> Iterator[Progress]:
+        """Collect and learn in turn; ends with the budget, or at a loss that is no number."""
+        while self.steps < self.budget and self.finite:
+            actor = Greedy(self.net, self.incidence, self.state.weights)
+            epsilon = self.rollout.epsilon(self.steps, self.budget)
+            steps = self.collector.collect(actor, self.rollout.collect, epsilon)
+            self.replay = device_replay.add(self.replay, steps)
+            self.steps += int(steps.valid.sum())
+            if self.steps >= self.rollout.warmup:
+                self.curve.append(self._learn(epsilon, score))
+                yield self.curve[-1]
+
+    def _learn(self, epsilon: float, score: Score | None) -> Progress:
+        self.key, key = jax.random.split(self.key)
+        self.state, self.replay, metrics = device_replay.learn(
+            self.net, self.settings, self.incidence, self.state, self.replay, key, updates=self.rollout.updates
+        )
+        self.finite = bool(metrics.finite)
+        returns = self.collector.returns[-100:]
+        return Progress(
+            steps=self.steps,
+            updates=int(self.state.updates),
+            loss=float(metrics.loss.mean()),
+            q=float(metrics.q.mean()),
+            epsilon=epsilon,
+            episodes=len(self.collector.returns),
+            mean_return=float(np.mean(returns)) if returns else math.nan,
+            score=self._score(score),
+        )
+
+    def _score(self, score: Score | None) -> float | None:
+        if score is None or self.steps < self._scored + self.rollout.score_every:
+            return None
+        self._scored = self.steps
+        return score(Greedy(self.net, self.incidence, self.state.weights))
+
+
+def mean_return(actor: Greedy, world: VectorWorld, *, actions: int, features: int, episodes: int, seed: int) -> float:
+    """Return the mean return of so many episodes without exploration; each environment plays the same number of them.
+
+    The same number for each, since short episodes end first, and taking those that do would favour them.
+    """
+    each = math.ceil(episodes / world.num_envs)
+    collector = Collector(world=world, features=features, actions=actions, rng=np.random.default_rng(seed))
+    counts, total, sums = np.zeros(world.num_envs, int), 0.0, np.zeros(world.num_envs)
+    while (counts < each).any():
+        steps = collector.collect(actor, 1, 0.0)
+        sums += steps.rewards[0] * steps.valid[0]
+        ended = steps.ended[0]
+        total += float(sums[ended & (counts < each)].sum())
+        sums[ended] = 0.0
+        counts += ended
+    return total / (each * world.num_envs)
