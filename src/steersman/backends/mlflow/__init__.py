@@ -1,5 +1,6 @@
-"""Policy versions in MLflow's model registry (extra `mlflow`): the same versions, where a team looks for its models."""
+"""Policy versions and training runs in MLflow (extra `mlflow`): the same ones, where a team looks for its models."""
 
 from steersman.backends.mlflow.registry import MlflowRegistry
+from steersman.backends.mlflow.tracker import MlflowTracker
 
-__all__ = ["MlflowRegistry"]
+__all__ = ["MlflowRegistry", "MlflowTracker"]

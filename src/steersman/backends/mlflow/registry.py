@@ -3,35 +3,23 @@
 The artefact is logged as a plain file. No flavour is written and none is loaded: what comes back is bytes with a hash.
 """
 
-import os
 import tempfile
-import urllib.parse
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from steersman.backends.mlflow.place import MlflowPlace, unless
 from steersman.backends.mlflow.rows import PREFIX, model_name, tags, version_of
 from steersman.core.errors import Conflict, InvalidInput, NotFound, StoreError
 from steersman.core.versions import BASELINE, LEARNING, PolicyVersion, address, check_address, short
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "steersman"
 _FILE = "policy.safetensors"
 _PAGE = 1_000
 _DIGITS = frozenset("0123456789abcdef")
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # 7 of them take minutes, and whoever releases waits
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 
 
 class MlflowRegistry:
@@ -42,80 +30,35 @@ class MlflowRegistry:
     """
 
     def __init__(self, url: str, *, artefacts: str = "") -> None:
-        if not urllib.parse.urlsplit(url).scheme:
-            raise InvalidInput(f"release.registry_url {url!r} is no URL. Take sqlite:///mlflow.db or http://host:5000.")
-        self._url = url
-        self._artefacts = artefacts or _beside(url)
-
-    @cached_property
-    def _client(self) -> "MlflowClient":
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)  # MLflow reads them when it is imported
-        try:
-            from mlflow.tracking import MlflowClient
-        except ModuleNotFoundError as error:
-            raise NotFound("MLflow is not installed. Run: pip install 'steersman[mlflow]'.") from error
-        with self._telling():
-            return MlflowClient(tracking_uri=self._url, registry_uri=self._url)
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell MLflow's errors, and those of what it stands on, as ours."""
-        try:
-            yield
-        except (StoreError, NotFound, Conflict, InvalidInput):
-            raise
-        except Exception as error:
-            said = self._without_login(f"{type(error).__name__}: {error}")[:300]
-            raise StoreError(
-                f"MLflow at {self._where}: {said}. Look whether it is up and reachable, and whether setting "
-                "release.registry_url is right."
-            ) from error
-
-    def _without_login(self, text: str) -> str:
-        login, found, _ = urllib.parse.urlsplit(self._url).netloc.rpartition("@")
-        return text.replace(f"{login}@", "") if found else text
-
-    @property
-    def _where(self) -> str:
-        return self._without_login(self._url)
+        self._place = MlflowPlace(url, setting="release.registry_url", artefacts=artefacts)
 
     def keep(self, version: PolicyVersion, artefact: bytes) -> None:
         """Keep a version durably; to keep it again changes nothing. Raises InvalidInput where the name is not the hash."""
         check_address(version, artefact)
         _check(version)
-        with self._telling():
+        with self._place.telling():
             if self._found(version.agent, version.id):
                 return
             self._have_model(version.agent)
-            run = self._client.create_run(self._experiment(), run_name=f"{version.agent} {short(version.id)}")
+            run = self._place.client.create_run(
+                self._place.experiment(EXPERIMENT), run_name=f"{version.agent} {short(version.id)}"
+            )
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / _FILE
                 file.write_bytes(artefact)
-                self._client.log_artifact(run.info.run_id, str(file))
-            self._client.create_model_version(
+                self._place.client.log_artifact(run.info.run_id, str(file))
+            self._place.client.create_model_version(
                 model_name(version.agent),
                 source=f"runs:/{run.info.run_id}/{_FILE}",
                 run_id=run.info.run_id,
                 tags=tags(version),
                 description=version.reason,
             )
-            self._client.set_terminated(run.info.run_id)
+            self._place.client.set_terminated(run.info.run_id)
 
     def _have_model(self, agent: str) -> None:
-        with _unless("RESOURCE_ALREADY_EXISTS"):
-            self._client.create_registered_model(model_name(agent), tags={f"{PREFIX}agent": agent})
-
-    def _experiment(self) -> str:
-        """Return the id of the experiment whose runs hold the artefacts, begun if need be."""
-        known = self._client.get_experiment_by_name(EXPERIMENT)
-        if known is None:
-            with _unless("RESOURCE_ALREADY_EXISTS"):  # another process was quicker
-                return self._client.create_experiment(EXPERIMENT, artifact_location=self._artefacts or None)
-            known = self._client.get_experiment_by_name(EXPERIMENT)
-        if known is None:
-            raise StoreError(f"MLflow at {self._where} has an experiment {EXPERIMENT!r} that was deleted. Restore it there.")
-        return str(known.experiment_id)
+        with unless("RESOURCE_ALREADY_EXISTS"):
+            self._place.client.create_registered_model(model_name(agent), tags={f"{PREFIX}agent": agent})
 
     def _found(self, agent: str, name: str, *, exact: bool = True) -> "list[ModelVersion]":
         """Return the model versions of that name, or of names that begin so; two processes may have kept the same."""
@@ -129,16 +72,16 @@ class MlflowRegistry:
         found: list[ModelVersion] = []
         page = None
         while page != "":
-            part = self._client.search_model_versions(query, _PAGE, ["version_number DESC"], page)
+            part = self._place.client.search_model_versions(query, _PAGE, ["version_number DESC"], page)
             found.extend(part)
             page = part.token or ""
         return found
 
     def artefact(self, agent: str, version: str) -> bytes:
         """Return a version's artefact, as it was kept. Raises NotFound, and StoreError where its hash is another."""
-        with self._telling(), tempfile.TemporaryDirectory() as folder:
+        with self._place.telling(), tempfile.TemporaryDirectory() as folder:
             kept = self._one(agent, version)
-            data = Path(self._client.download_artifacts(kept.run_id or "", _FILE, folder)).read_bytes()
+            data = Path(self._place.client.download_artifacts(kept.run_id or "", _FILE, folder)).read_bytes()
         if (found := address(data)) != version:
             raise StoreError(
                 f"version {short(version)} of {agent}: its artefact in MLflow is not the one that was kept, the hash is "
@@ -149,21 +92,25 @@ class MlflowRegistry:
     def _one(self, agent: str, name: str) -> "ModelVersion":
         found = self._found(agent, name)
         if not found:
-            raise NotFound(f"{agent} has no version {short(name)} in MLflow at {self._where}. List them, and choose one.")
+            raise NotFound(
+                f"{agent} has no version {short(name)} in MLflow at {self._place.where}. List them, and choose one."
+            )
         return min(found, key=lambda each: int(each.version))
 
     def versions(self, agent: str, limit: int = 100) -> list[PolicyVersion]:
         """Return the agent's last versions, newest first."""
-        with self._telling():
+        with self._place.telling():
             told = _told(agent, self._search(f"name = '{model_name(agent)}'"))
         return sorted(told, key=lambda each: each.cut_at, reverse=True)[:limit]  # MLflow cannot order by a tag
 
     def version(self, agent: str, name: str) -> PolicyVersion:
         """Return a version by its name, or by the beginning of it. Raises NotFound, and Conflict where several begin so."""
-        with self._telling():
+        with self._place.telling():
             found = _told(agent, self._found(agent, name, exact=False))
         if not found:
-            raise NotFound(f"{agent} has no version {short(name)!r} in MLflow at {self._where}. List them, and choose one.")
+            raise NotFound(
+                f"{agent} has no version {short(name)!r} in MLflow at {self._place.where}. List them, and choose one."
+            )
         if len(found) > 1:
             begin = ", ".join(sorted(short(each.id) for each in found)[:5])
             raise Conflict(f"{len(found)} versions of {agent} begin with {name!r}: {begin}. Give more of the name.")
@@ -171,14 +118,14 @@ class MlflowRegistry:
 
     def name(self, agent: str, aliases: Mapping[str, str]) -> None:
         """Give each alias to its version; one for no version, for what is being learned or for the baseline goes."""
-        with self._telling():
+        with self._place.telling():
             for alias, version in aliases.items():
                 if version not in (LEARNING, BASELINE):
                     number = self._one(agent, version).version
-                    self._client.set_registered_model_alias(model_name(agent), alias, number)
+                    self._place.client.set_registered_model_alias(model_name(agent), alias, number)
                     continue
-                with _unless("RESOURCE_DOES_NOT_EXIST"):
-                    self._client.delete_registered_model_alias(model_name(agent), alias)
+                with unless("RESOURCE_DOES_NOT_EXIST"):
+                    self._place.client.delete_registered_model_alias(model_name(agent), alias)
 
 
 def _check(version: PolicyVersion) -> None:
@@ -194,26 +141,3 @@ def _told(agent: str, kept: "list[ModelVersion]") -> list[PolicyVersion]:
     ours = [each for each in kept if f"{PREFIX}id" in each.tags]
     told = {each.tags[f"{PREFIX}id"]: version_of(each.tags, f"version {each.version} of {agent}") for each in ours}
     return list(told.values())
-
-
-def _beside(url: str) -> str:
-    """Return the folder for artefacts beside a database file; "" where the server, or the user, has to say."""
-    scheme, _, rest = url.partition(":///")
-    if scheme != "sqlite":
-        return ""
-    path = Path(urllib.parse.urlsplit(rest).path).absolute()
-    return path.with_name(f"{path.stem}-artefacts").as_uri()
-
-
-@contextmanager
-def _unless(code: str) -> Iterator[None]:
-    """Pass over an error of MLflow that says that what is asked for is so already."""
-    try:
-        yield
-    except Exception as error:
-        if _code(error) != code:
-            raise
-
-
-def _code(error: Exception) -> Any:
-    return getattr(error, "error_code", None)
