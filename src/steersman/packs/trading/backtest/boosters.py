@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from steersman.core.errors import NotFound
 from steersman.packs.trading.backtest.data import Market
+from steersman.packs.trading.backtest.forecasters import NETWORKS, rises, windows
 from steersman.packs.trading.backtest.signals import STRATEGIES, Prices, channel_place, prices_of, z_score
-from steersman.packs.trading.models import missing
+from steersman.packs.trading.models import MODELS, missing
 
 Floats = NDArray[np.float64]
 Model = Callable[[Floats], Floats]
@@ -39,19 +40,24 @@ class Stretch:
 def forecasts(market: Market, stretches: Sequence[Stretch], told: Callable[[str], None]) -> dict[str, Floats]:
     """Return by model the probability that a price rises, (times, symbols); NaN outside the stretches.
 
-    A model whose library is missing is left out; NotFound where that leaves none. told: hears of each stretch.
+    A model that cannot run here is left out; NotFound where that leaves none. told: hears of each stretch.
     """
-    able = [name for name in TRAINERS if not missing(name)]
+    able = [name for name in MODELS if not missing(name)]
     if not able:
-        raise NotFound("a backtest needs XGBoost or LightGBM: `pip install 'steersman[trading]'`.")
+        why = "; ".join(map(missing, MODELS))
+        raise NotFound(f"a backtest needs a model: `pip install 'steersman[trading]'` for XGBoost and LightGBM. {why}.")
     rows, answers, known, places = _table(market)
+    seen = windows(market, HORIZON) if any(name in NETWORKS for name in able) else None
     found = {name: np.full(market.close.shape, np.nan) for name in able}
     for stretch in stretches:
         past = np.isfinite(answers) & (known < stretch.known) & np.all(np.isfinite(rows), axis=1)
         now = (places[:, 0] >= stretch.first) & (places[:, 0] < stretch.last) & np.all(np.isfinite(rows), axis=1)
         if np.count_nonzero(past) >= _MIN_ROWS and now.any() and len(np.unique(answers[past])) == 2:
             for name, filled in found.items():
-                filled[places[now, 0], places[now, 1]] = TRAINERS[name](rows[past], answers[past])(rows[now])
+                if name in TRAINERS:
+                    filled[places[now, 0], places[now, 1]] = TRAINERS[name](rows[past], answers[past])(rows[now])
+                elif seen is not None:
+                    filled[places[now, 0], places[now, 1]] = rises(name, seen, past, now)
         told(f"forecasts for {market.day(stretch.first)} on, by {np.count_nonzero(past)} answers")
     return found
 

@@ -7,6 +7,7 @@ import pytest
 
 from steersman import Steersman
 from steersman.core.agent import AgentSpec
+from steersman.core.errors import InvalidInput
 from steersman.packs.trading import models
 from steersman.packs.trading.agents import meta_strategy, position_sizing
 from steersman.packs.trading.models import missing
@@ -48,14 +49,25 @@ def allowed(state: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(each) for each, may in zip(META.actions.actions, mask, strict=True) if may]
 
 
-def test_models_that_no_extra_brings_are_refused_with_the_reason() -> None:
+def test_models_that_are_not_asked_for_are_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {each["model"] for each in allowed(SEEN)} == {"xgb", "lgbm"}
-    assert missing("nhits") == "nhits comes with the deep extra"
+    monkeypatch.setenv("STEERSMAN_MODELS", "xgb, patchtst")
+    missing.cache_clear()
+    try:
+        assert {each["model"] for each in allowed(SEEN)} == {"xgb", "patchtst"}
+        monkeypatch.setenv("STEERSMAN_MODELS", "xgb,patchtxt")
+        missing.cache_clear()
+        with pytest.raises(InvalidInput, match="Did you mean 'patchtst'"):
+            missing("xgb")
+    finally:
+        monkeypatch.undo()
+        missing.cache_clear()
+    assert missing("nhits") == "nhits is not among STEERSMAN_MODELS, which names xgb, lgbm"
     assert missing("xgb") == ""
 
 
 def test_a_model_whose_library_is_not_there_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_LIBRARIES", {"xgb": "a_library_that_nobody_has", "lgbm": "lightgbm"})
+    monkeypatch.setattr(models, "_LIBRARIES", {**models._LIBRARIES, "xgb": ("a_library_that_nobody_has", "trading")})
     missing.cache_clear()
     try:
         assert missing("xgb") == "xgb needs a_library_that_nobody_has: install steersman[trading]"
