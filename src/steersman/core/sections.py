@@ -1,22 +1,9 @@
 """The sections of the settings: every field with a sentence, a unit and a range."""
 
-import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from steersman.core.influence import MODES
-
-
-def _setting(
-    default: Any,
-    doc: str,
-    *,
-    unit: str = "",
-    low: float = -math.inf,
-    high: float = math.inf,
-    options: tuple[str, ...] = (),
-) -> Any:
-    return field(default=default, metadata={"doc": doc, "unit": unit, "low": low, "high": high, "options": options})
+from steersman.core.setting import setting as _setting
 
 
 @dataclass(frozen=True, kw_only=True)

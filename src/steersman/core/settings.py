@@ -37,11 +37,12 @@ from steersman.core.sections import (
     Table,
     Transfer,
 )
+from steersman.core.training import Training
 
 PREFIX = "STEERSMAN_"
 
 
-_NOT_LEARNING = ("store", "bus", "service", "personalizer", "evaluation", "release", "monitoring", "influence")
+_NOT_LEARNING = ("store", "bus", "service", "personalizer", "evaluation", "release", "training", "monitoring", "influence")
 """Sections that bear neither on what is learned nor on how it decides. Each row says whether it did decide."""
 
 
@@ -61,6 +62,7 @@ class Settings:
     convergence: Convergence = field(default_factory=Convergence)
     evaluation: Evaluation = field(default_factory=Evaluation)
     release: Release = field(default_factory=Release)
+    training: Training = field(default_factory=Training)
     monitoring: Monitoring = field(default_factory=Monitoring)
     store: Store = field(default_factory=Store)
     bus: Bus = field(default_factory=Bus)

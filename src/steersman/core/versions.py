@@ -109,8 +109,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict on a version as it was given, with its evidence.
 
-    kind: "evaluation" (off the log, before a release), "outcome" (what a release or an experiment came to) or "drill" (a
-    bad version that was planted in a sandbox). body: the figures, as plain values.
+    kind: "evaluation" (off the log, before a release), "outcome" (what a release or an experiment came to), "drill" (a
+    bad version that was planted in a sandbox) or "training" (of a network; without a version where that failed). body: the
+    figures, as plain values.
     """
 
     id: str
@@ -119,7 +120,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     against: str
     at: float
     actor: str
-    kind: Literal["evaluation", "outcome", "drill"]
+    kind: Literal["evaluation", "outcome", "drill", "training"]
     verdict: str
     reason: str
     release: str = ""
