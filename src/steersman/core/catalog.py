@@ -23,7 +23,8 @@ class Pack:
 
     events: the payloads of the events it knows, by type and version, such as "signal.generated@1". routes: what these mean
     to its agents, each a `core.routes.Route`, by a name that is unique among the routes of an event. positions: where a
-    `core.positions.Positions` says how pages read positions out of its decisions; "" where it holds none.
+    `core.positions.Positions` says how pages read positions out of its decisions; "" where it holds none. worlds: simulators
+    for its agents, each a class or a function that returns a `core.world.World`, by a name such as "trading/meta-strategy".
     """
 
     name: str
@@ -33,6 +34,7 @@ class Pack:
     events: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)
     positions: str = ""
+    worlds: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(target: str) -> Any:

@@ -31,4 +31,8 @@ pack = Pack(
         "judge-size": "steersman.packs.trading.routes:judge_size",
     },
     positions="steersman.packs.trading.positions:positions",
+    worlds={
+        "trading/meta-strategy": "steersman.packs.trading.backtest.worlds:meta_strategy_world",
+        "trading/position-sizing": "steersman.packs.trading.backtest.worlds:position_sizing_world",
+    },
 )
