@@ -136,7 +136,7 @@ def _update(
     steps, optimiser = _optimiser(settings).update(gradient, state.optimiser, state.weights)
     weights = optax.apply_updates(state.weights, steps)
     target = optax.incremental_update(weights, state.target, settings.tau)
-    finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(gradient))
+    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
     return QState(weights, target, optimiser, state.updates + 1), (loss, q, errors), finite
 
 
