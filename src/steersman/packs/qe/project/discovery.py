@@ -24,8 +24,19 @@ _NOT_PACKAGES = frozenset({"docs", "doc", "examples", "example", "benchmarks", "
 _NOT_MODULES = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
 _TEST_FOLDERS = frozenset({"tests", "test", "testing"})
 _TEST_PATTERNS = ("test_*.py", "*_test.py")
-_IN_TESTS = ("hypothesis", "timeout", "flaky", "asyncio", "benchmark", "anyio", "schemathesis")
-_IN_CONFIG = ("hypothesis", "timeout", "reruns", "asyncio", "anyio", "schemathesis")
+_IN_TESTS = (
+    "hypothesis",
+    "timeout",
+    "flaky",
+    "asyncio",
+    "benchmark",
+    "anyio",
+    "schemathesis",
+    "faker",
+    "valkey",
+    "steersman",
+)
+_IN_CONFIG = ("hypothesis", "timeout", "reruns", "asyncio", "anyio", "schemathesis", "steersman")
 _OPTIONS = {"--cov": "--cov", "-n": "-n|--numprocesses|--dist|--maxprocesses"}
 _CONFIG_FILES = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
 _ASK_TOOLS = """

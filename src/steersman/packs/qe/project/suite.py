@@ -27,6 +27,9 @@ _OPTIONAL = {
     "asyncio": "asyncio",
     "anyio": "anyio",
     "schemathesis": "schemathesis",
+    "faker": "faker",
+    "valkey": "valkey",
+    "steersman": "steersman",
 }
 """Plugins that do nothing for a project that does not name them, and take up to seconds to load: by what it would name."""
 

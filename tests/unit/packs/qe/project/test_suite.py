@@ -80,6 +80,19 @@ def test_a_file_that_cannot_be_imported_is_a_failure_of_that_file(suite: Suite) 
     assert len(result.tests) == 6
 
 
+def test_a_plugin_is_loaded_for_those_who_name_it_alone(make: Make, tmp_path: Path) -> None:
+    loaded = "import sys\n\n\ndef test_loaded():\n    assert ('fak' + 'er.contrib.pytest.plugin' in sys.modules) is {}\n"
+    texts = {
+        "with": loaded.format(True) + "\n\ndef test_named(faker):\n    assert faker.name()\n",
+        "none": loaded.format(False),
+    }
+    for name, text in texts.items():
+        root = make(tmp_path / name, {"shop.py": "", "test_shop.py": text})
+        with open_sandbox(discover(root)) as sandbox:
+            result = Suite(sandbox).run(Plan(), timeout_s=60)
+        assert (len(result.tests), result.failures) == (text.count("def test"), {}), name
+
+
 def test_a_usage_error_is_no_test_failure(suite: Suite) -> None:
     suite.sandbox.write("pytest.ini", "[pytest]\naddopts = --no-such-option\n")
     with pytest.raises(InvalidInput, match="no-such-option"):
