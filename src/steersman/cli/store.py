@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from steersman.app import Steersman
+from steersman.app import Steersman, datasets
+from steersman.app.datasets import Form
 from steersman.cli.output import (
     JsonOption,
     SettingsOption,
@@ -15,7 +16,7 @@ from steersman.cli.output import (
     show_json,
     show_table,
 )
-from steersman.core.errors import NotFound
+from steersman.core.errors import InvalidInput, NotFound
 from steersman.core.settings import Settings, SettingsFile
 
 
@@ -70,10 +71,21 @@ def _rows(values: Settings) -> list[dict[str, object]]:
 def export(
     file: Annotated[str, typer.Argument(help='Where to write; "-" is standard output; .parquet needs the extra.')] = "-",
     agent: Annotated[str | None, typer.Option(help="Only this agent's rows.")] = None,
+    as_: Annotated[
+        Form | None,
+        typer.Option("--as", help="Write what the agent's log teaches as vectors: one Parquet table, or Minari's folders."),
+    ] = None,
     store: StoreOption = None,
+    settings: SettingsOption = None,
 ) -> None:
-    """Write all decisions and outcomes as JSON lines (or Parquet), in the order of the log."""
-    with Steersman.open(store, read_only=True) as steersman:
+    """Write all decisions and outcomes as JSON lines (or Parquet), in the order of the log; or an offline data set."""
+    with Steersman.open(store, settings=settings, read_only=True) as steersman:
+        if as_ is not None:
+            if agent is None or file == "-":
+                raise InvalidInput("a data set needs a file (a folder, for Minari) and an agent: export FILE --agent NAME.")
+            count = datasets.write(Path(file), datasets.from_log(steersman.agent(agent).spec, steersman.log), as_)
+            say(f"{count} transitions written to {file}.")
+            return
         lines = steersman.export(agent)
         if file == "-":
             for line in lines:
