@@ -23,7 +23,21 @@ STATEMENTS = {
         "Steersman.open('memory:', settings={}).agent(small_agent()).decide({'load': 1, 'backlog': 1, 'weekend': False})"
     ),
 }
-HEAVY = ("jax", "torch", "sqlalchemy", "alembic", "fastapi", "redis", "confluent_kafka", "ray", "mlflow", "pyarrow", "numba")
+HEAVY = (
+    "jax",
+    "optax",
+    "gymnasium",
+    "torch",
+    "sqlalchemy",
+    "alembic",
+    "fastapi",
+    "redis",
+    "confluent_kafka",
+    "ray",
+    "mlflow",
+    "pyarrow",
+    "numba",
+)
 
 
 def main() -> None:

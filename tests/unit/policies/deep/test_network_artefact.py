@@ -1,6 +1,8 @@
 """The artefact of a network: the same content is the same bytes, and what does not fit, or was changed, is refused."""
 
 import dataclasses
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -141,3 +143,16 @@ def test_values_of_actions_stay_inside_their_bounds() -> None:
     slots = network.slot_values(network.place("", STATE))
     assert np.abs(slots).max() > 0.001
     assert np.abs(network.action_values(slots)).max() == 0.001
+
+
+def test_a_network_is_served_without_jax() -> None:
+    network = QNetwork(frozen(), SPEC.state, SPEC.actions)
+    place = network.place("", STATE)
+    code = (
+        f"import sys; packed, place = {pack(frozen())!r}, {place!r}; from steersman.core.versions import address;"
+        "from steersman.policies import content; from steersman.testing.specs import small_agent;"
+        "network = content.values(content.unpack(packed, address(packed)), small_agent());"
+        "print(float(network.slot_values(place).sum()), [each for each in ('jax', 'optax') if each in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == f"{float(network.slot_values(place).sum())} []"
