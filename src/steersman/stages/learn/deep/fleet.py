@@ -5,6 +5,7 @@ Each has weights, a target, an optimiser and batches of its own, stacked along a
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,9 @@ import numpy as np
 
 from steersman.core.errors import InvalidInput
 from steersman.policies.deep.architecture import Architecture
+from steersman.stages.learn.deep import device_replay
 from steersman.stages.learn.deep.batch import Array, Batch
+from steersman.stages.learn.deep.device_replay import Replay
 from steersman.stages.learn.deep.q_learning import Metrics, QSettings, QState, begin, scan_updates
 
 
@@ -23,9 +26,12 @@ def begin_fleet(net: Architecture, settings: QSettings, rngs: Sequence[np.random
     return stack([begin(net, settings, rng) for rng in rngs])
 
 
-def stack(states: Sequence[QState]) -> QState:
-    """Return several states as one, along a new first axis."""
-    return jax.tree.map(lambda *each: jnp.stack(each), *states)  # type: ignore[no-any-return]
+Part = TypeVar("Part", QState, Replay)
+
+
+def stack(parts: Sequence[Part]) -> Part:
+    """Return several states, or several replays, as one, along a new first axis."""
+    return jax.tree.map(lambda *each: jnp.stack(each), *parts)  # type: ignore[no-any-return]
 
 
 def member(states: QState, place: int) -> QState:
@@ -46,3 +52,24 @@ def train_fleet(
         return scan_updates(net, settings, incidence, state, batch, None)  # type: ignore[no-any-return]
 
     return jax.vmap(one)(states, batches)
+
+
+@partial(jax.jit, static_argnames=("net", "settings", "updates"), donate_argnames="replays")
+def learn_fleet(
+    net: Architecture,
+    settings: QSettings,
+    incidence: Array,
+    states: QState,
+    replays: Replay,
+    keys: Array,
+    *,
+    updates: int,
+) -> tuple[QState, Replay, Metrics]:
+    """Do for each learner what `device_replay.learn` does, each on its own replay; the replays given are used up."""
+
+    def one(state: QState, replay: Replay, key: Array) -> tuple[QState, Replay, Metrics]:
+        return device_replay.learn(  # type: ignore[no-any-return]
+            net, settings, incidence, state, replay, key, updates=updates
+        )
+
+    return jax.vmap(one)(states, replays, keys)
