@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -31,7 +32,7 @@ class GymResult(msgspec.Struct, frozen=True, kw_only=True):
     """What training came to, as it is kept in JSON beside the policy.
 
     mean_return: of `episodes` episodes that the finished policy played without exploring; low, high: its 95 % interval.
-    policy: the hash of the file of weights. wall_s: of training alone. curve: (steps, mean return of the last 100 episodes).
+    returns: of each of them. policy: the hash of the file of weights. wall_s: of training alone.
     """
 
     environment: str
@@ -42,9 +43,18 @@ class GymResult(msgspec.Struct, frozen=True, kw_only=True):
     mean_return: float
     low: float
     high: float
+    returns: tuple[float, ...]
     policy: str
     wall_s: float
-    curve: tuple[tuple[int, float], ...]
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """How far training was: steps, the mean return of the last 100 episodes (None before the first ended), ε and loss."""
+
+    steps: int
+    mean_return: float | None
+    epsilon: float | None
+    loss: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +67,7 @@ class _Task:
     steps: int
     seed: int
     settings: Mapping[str, Any]
-    told: Callable[[int, float, str], None]
+    told: Callable[[Point], None]
 
     def vector(self, count: int) -> Any:
         """Return so many of the environment, stepped together."""
@@ -83,18 +93,21 @@ def train(
     episodes: int = 100,
     settings: Mapping[str, Any] | None = None,
 ) -> GymResult:
-    """Train on an environment, and keep `policy.safetensors` and `result.json` in the folder `out`, made if missing.
+    """Train on an environment, and keep `policy.safetensors`, `result.json` and `curve.jsonl` in the folder `out`.
 
     env_id: as `gymnasium.make` takes it, with or without "gym:" before it: "CartPole-v1", "module:Env-v0" (the module is
     imported first), or a world of ours such as "steersman/lab-cliff-v1". settings: of the learner, by the names of its
     fields, such as {"learning_rate": 0.001}. Raises InvalidInput for a method that is none, for settings that are none, and
-    for spaces other than `Box` for observations and `Discrete` for actions; NotFound for an environment that is none.
+    for spaces other than `Box` for observations and `Discrete` for actions; NotFound for an environment that is none, or
+    where an extra is missing.
     """
     if method not in METHODS:
         raise InvalidInput(f"method {method!r} is none.{nearest(method, METHODS)}")
     if steps < 1 or episodes < 1:
         raise InvalidInput(f"steps and episodes must be at least 1, got {steps} and {episodes}.")
-    env_id, curve = env_id.removeprefix(PREFIX), list[tuple[int, float]]()
+    if not (find_spec("jax") and find_spec("optax")):
+        raise NotFound("training in an environment needs an extra: pip install 'steersman[deep]'.")
+    env_id, curve = env_id.removeprefix(PREFIX), list[Point]()
     env = make(env_id)
     progress.phase(f"training {method} on {env_id}", steps)
     task = _task(env, env_id, steps, seed, settings or {}, _telling(progress, steps, curve))
@@ -119,10 +132,11 @@ def train(
         mean_return=float(returns.mean()),
         low=low,
         high=high,
+        returns=tuple(returns.tolist()),
         policy=name,
         wall_s=wall_s,
-        curve=tuple(curve),
     )
+    (out / "curve.jsonl").write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in curve))
     (out / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     return result
 
@@ -138,9 +152,7 @@ def make(env_id: str) -> Any:
         raise NotFound(f"environment {env_id!r} cannot be made: {error}") from error
 
 
-def _task(
-    env: Any, env_id: str, steps: int, seed: int, settings: Mapping[str, Any], told: Callable[[int, float, str], None]
-) -> _Task:
+def _task(env: Any, env_id: str, steps: int, seed: int, settings: Mapping[str, Any], told: Callable[[Point], None]) -> _Task:
     spaces, seen, done = library().spaces, env.observation_space, env.action_space
     if not isinstance(seen, spaces.Box) or not isinstance(done, spaces.Discrete) or done.start != 0:
         raise InvalidInput(
@@ -158,17 +170,19 @@ def _task(
     )
 
 
-def _telling(progress: Progress, steps: int, curve: list[tuple[int, float]]) -> Callable[[int, float, str], None]:
-    """Return what hears how far training is, and lets at most 100 lines of it through."""
+def _telling(progress: Progress, steps: int, curve: list[Point]) -> Callable[[Point], None]:
+    """Return what hears how far training is, keeps it, and lets at most 100 lines of it through."""
     told = 0
 
-    def tell(now: int, mean: float, more: str) -> None:
+    def tell(point: Point) -> None:
         nonlocal told
-        if now - told >= steps / _LINES or now >= steps:
-            if math.isfinite(mean):
-                curve.append((now, mean))
-            progress.step(f"{now:,} steps: mean return {mean:.1f}, {more}", min(now, steps) - told)
-            told = min(now, steps)
+        curve.append(point)
+        if point.steps - told >= steps / _LINES or point.steps >= steps:
+            mean = "none yet" if point.mean_return is None else f"{point.mean_return:.1f}"
+            epsilon = "" if point.epsilon is None else f", ε {point.epsilon:.2f}"
+            now = min(point.steps, steps)
+            progress.step(f"{point.steps:,} steps: mean return {mean}{epsilon}, loss {point.loss:.3g}", now - told)
+            told = now
 
     return tell
 
@@ -177,13 +191,15 @@ def _learn_q(task: _Task, *, double: bool) -> _Learned:
     from steersman.stages.learn.deep.q_learning import QSettings
     from steersman.stages.learn.deep.rollout import Greedy, RolloutSettings, mean_return, train_q
 
-    net = Architecture(features=task.features, groups=(task.actions,), hidden=(256,), stream=128, layer_norm=False)
+    net = Architecture(features=task.features, groups=(task.actions,), hidden=(128, 128), stream=0, layer_norm=False)
     own, rollout = _settings(
         task.settings,
-        QSettings(learning_rate=1e-3, batch=64, tau=0.01, double=double),
+        QSettings(learning_rate=2.3e-3, batch=64, tau=0.02, n_step=3, double=double),
         RolloutSettings(
             collect=min(256, max(task.steps // _SCORES, 1)),
             warmup=min(1_000, max(task.steps // 10, 1)),
+            epsilon_last=0.04,
+            epsilon_over=0.4,
             score_every=max(task.steps // _SCORES, 1),
         ),
     )
@@ -202,9 +218,14 @@ def _learn_q(task: _Task, *, double: bool) -> _Learned:
         seed=task.seed,
         budget_steps=task.steps,
         score=score,
-        on_progress=lambda now, _: task.told(now.steps, now.mean_return, f"ε {now.epsilon:.2f}, loss {now.loss:.3g}"),
+        on_progress=lambda now, _: task.told(_point(now.steps, now.mean_return, now.epsilon, now.loss)),
     )
     return _Learned(kind="value", net=net, weights=trained.weights, finite=trained.finite)
+
+
+def _point(steps: int, mean_return: float, epsilon: float | None, loss: float) -> Point:
+    mean = mean_return if math.isfinite(mean_return) else None
+    return Point(steps=steps, mean_return=mean, epsilon=epsilon, loss=loss)
 
 
 def _settings(given: Mapping[str, Any], *defaults: Any) -> list[Any]:
