@@ -10,6 +10,7 @@ import pytest
 
 from steersman.core.errors import DeadlineExceeded
 from steersman.core.kinship import shared_key
+from steersman.packs.qe.agents import test_executor
 from steersman.packs.qe.agents.test_executor import ACTIONS, GUARDS, REWARD, SAFE, STATE, SuiteExecutor, agent, baseline
 from steersman.packs.qe.fleet.memory import Memory
 from steersman.packs.qe.fleet.site import Evidence, open_site
@@ -46,6 +47,12 @@ ROOMY = {
     "has_rerunfailures": 1.0,
     "has_coverage": 1.0,
 }
+
+
+@pytest.fixture(autouse=True)
+def _few_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for faults runs the suite once for each."""
+    monkeypatch.setattr(test_executor, "_FAULTS", 3)
 
 
 def reward(**changed: float) -> float:
@@ -128,17 +135,17 @@ def test_every_table_state_has_a_name_among_kin() -> None:
 
 
 def test_it_runs_the_suite_for_real_and_leaves_the_copy_as_it_was(work: Work, shop_project: Path) -> None:
-    report = work(agent, SuiteExecutor(), shop_project, 6, action=SAFE)
+    report = work(agent, SuiteExecutor(), shop_project, 4, action=SAFE)
     faulty = [each for each in report.rounds if each.measurements["faults_active"]]
     clean = [each for each in report.rounds if not each.measurements["faults_active"]]
-    assert faulty, "with a chance of 0.7 in each of six rounds"
+    assert faulty, "with a chance of 0.7 in each of four rounds"
     assert all(each.measurements["faults_found"] == 1.0 for each in faulty), "all tests run, and each fault is seen by one"
     assert all(each.measurements["false_alarms"] == 0.0 for each in clean), "a fault does not outlast its round"
 
 
 def test_what_its_orders_are_made_from_survives_the_process(shop_project: Path, tmp_path: Path, progress: Lines) -> None:
     project, first, second = discover(shop_project), SuiteExecutor(), SuiteExecutor()
-    for skill, rounds in ((first, 5), (second, 0)):
+    for skill, rounds in ((first, 3), (second, 0)):
         memory = Memory(tmp_path / "kept")
         with open_site(project, "test-executor", seed=0, timeout_s=60.0, progress=progress, memory=memory) as site:
             skill.look(site)
@@ -147,7 +154,7 @@ def test_what_its_orders_are_made_from_survives_the_process(shop_project: Path, 
                 skill.look(site)
     learned, again = (skill._bench.orders.learner for skill in (first, second))
     assert again.say == learned.say
-    assert sum(again.say.values()) == pytest.approx(1.0), "some of five changes broke a test"
+    assert sum(again.say.values()) == pytest.approx(1.0), "some of three changes broke a test"
     assert again.past.cycle == learned.past.cycle + 1, "the suite as it is has been seen once more"
 
 

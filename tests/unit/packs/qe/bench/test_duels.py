@@ -37,15 +37,15 @@ def temp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_some_cycles_end_to_end(shop: Path, small_handle: Agent, progress: Progress, temp_folder: Path) -> None:
     before = fingerprint(shop)
-    options = RunOptions(path=str(shop), cycles=8, duel_every=2, final_duels=3, faults=4, flaky_tests=1, seed=3)
+    options = RunOptions(path=str(shop), cycles=6, duel_every=2, final_duels=3, faults=2, flaky_tests=1, seed=3)
     report = run(small_handle, options, progress)
     assert fingerprint(shop) == before, "the user's tree is untouched"
     assert list(temp_folder.iterdir()) == [], "the sandboxes are gone"
-    assert report.cycles == 8
+    assert report.cycles == 6
     assert report.tests == 8, "the planted flaky one is not the project's"
-    assert {row.pair for row in report.log if row.final} == {3, 4}, "at most a third of the cycles"
+    assert {row.pair for row in report.log if row.final} == {2, 3}, "at most a third of the cycles"
     assert report.rows[0].n == 2
-    assert report.all_rows[0].n == 5
+    assert report.all_rows[0].n == 4
     assert report.verdict == "cannot tell yet"
     assert set(report.next.action) == {"workers", "selection", "order", "retry"}
     duels = [row for row in report.log if row.pair >= 0]
@@ -57,14 +57,14 @@ def test_some_cycles_end_to_end(shop: Path, small_handle: Agent, progress: Progr
 
 
 def test_the_time_budget_ends_a_run(shop: Path, small_handle: Agent, progress: Progress) -> None:
-    options = RunOptions(path=str(shop), cycles=500, budget_s=1.0, duel_every=0, final_duels=0, faults=2)
+    options = RunOptions(path=str(shop), cycles=500, budget_s=1.0, duel_every=0, final_duels=0, faults=1)
     report = run(small_handle, options, progress)
     assert "time budget" in report.stopped
     assert 0 < report.cycles < 500
 
 
 def test_the_last_third_of_the_time_is_all_duels(shop: Path, small_handle: Agent, progress: Progress) -> None:
-    options = RunOptions(path=str(shop), cycles=500, budget_s=6.0, duel_every=0, faults=2)
+    options = RunOptions(path=str(shop), cycles=500, budget_s=4.0, duel_every=0, faults=1)
     report = run(small_handle, options, progress)
     assert "time budget" in report.stopped
     last = max(row.cycle for row in report.log)
@@ -78,7 +78,7 @@ def test_a_bare_interpreter_narrows_the_choices(
     project = discover(shop)
     bare = dataclasses.replace(project, tools=dataclasses.replace(project.tools, xdist="", rerunfailures="", coverage=""))
     monkeypatch.setattr(run_module, "discover", lambda path, python: bare)
-    report = run(small_handle, RunOptions(path=str(shop), cycles=4, duel_every=0, final_duels=0, faults=2), progress)
+    report = run(small_handle, RunOptions(path=str(shop), cycles=3, duel_every=0, final_duels=0, faults=1), progress)
     assert {row.action["workers"] for row in report.log} == {1}
     assert {row.action["retry"] for row in report.log} == {0}
     assert "affected" not in {row.action["selection"] for row in report.log}
