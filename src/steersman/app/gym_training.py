@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from steersman.app import gym_policies
 from steersman.app.gym_policies import GymPolicy
@@ -119,9 +120,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     kept = GymPolicy(environment=env_id, kind=learned.kind, net=learned.net, weights=learned.weights)
     name = gym_policies.save(kept, out / "policy.safetensors")
-    progress.phase("playing without exploring", episodes)
-    policy = gym_policies.load(out / "policy.safetensors", name)
-    returns = np.array([_played(env, policy, _TESTED_FROM + each, progress) for each in range(episodes)])
+    (out / "curve.jsonl").write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in curve))
+    returns = _tested(env, gym_policies.load(out / "policy.safetensors", name), episodes, progress)
     low, high = bootstrap_interval(returns, np.random.default_rng(seed)) if episodes > 1 else (-math.inf, math.inf)
     result = GymResult(
         environment=env_id,
@@ -136,7 +136,6 @@ def train(
         policy=name,
         wall_s=wall_s,
     )
-    (out / "curve.jsonl").write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in curve))
     (out / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     return result
 
@@ -245,6 +244,12 @@ def _settings(given: Mapping[str, Any], *defaults: Any) -> list[Any]:
         ]
     except msgspec.ValidationError as error:
         raise InvalidInput(f"settings {dict(given)}: {error}.") from error
+
+
+def _tested(env: Any, policy: GymPolicy, episodes: int, progress: Progress) -> NDArray[np.float64]:
+    """Return what a policy earned in each of so many episodes, without exploring."""
+    progress.phase("playing without exploring", episodes)
+    return np.array([_played(env, policy, _TESTED_FROM + each, progress) for each in range(episodes)])
 
 
 def _played(env: Any, policy: GymPolicy, seed: int, progress: Progress) -> float:
