@@ -66,7 +66,7 @@ def _digest(root: Path) -> dict[str, str]:
 def test_a_run_on_a_small_project(command: Callable[..., Any], project: Path) -> None:
     before = _digest(project)
     done = command(
-        "bench", "test-executor", str(project), "--cycles", "4", "--python", sys.executable, "--json", "--store", "run.db"
+        "bench", "test-executor", str(project), "--cycles", "2", "--python", sys.executable, "--json", "--store", "run.db"
     )
     assert done.code == 0, done.err
     report = done.json
@@ -83,11 +83,11 @@ def test_a_run_on_a_small_project(command: Callable[..., Any], project: Path) ->
 
 
 def test_the_report_for_people(cli: Callable[..., Any], project: Path) -> None:
-    done = cli("bench", "test-executor", str(project), "--cycles", "3", "--python", sys.executable)
+    done = cli("bench", "test-executor", str(project), "--cycles", "1", "--python", sys.executable)
     assert done.code == 0, done.err
     for word in ("Verdict", "Baseline: failed first", "next, it would", "because", "steersman explain"):
         assert word in done.out
-    assert "3/3" in done.err, "plain progress lines where nobody watches"
+    assert "1/1" in done.err, "plain progress lines where nobody watches"
 
 
 def test_a_project_without_tests_is_told(command: Callable[..., Any], project: Path) -> None:
@@ -116,7 +116,7 @@ def test_an_interpreter_that_is_not_there_is_told(command: Callable[..., Any], p
 
 
 def test_the_demo_in_short(cli: Callable[..., Any]) -> None:
-    done = cli("demo", "--cycles", "3", "--json")
+    done = cli("demo", "--cycles", "1", "--json")
     assert done.code == 0, done.err
     assert done.json["project"] == "toolz"
     assert done.json["tests"] > 150

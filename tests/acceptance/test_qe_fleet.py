@@ -48,21 +48,35 @@ def test_the_report_for_people(cli: Callable[..., Any], project: Path) -> None:
     assert "1/1" in done.err
 
 
-def test_an_agent_that_is_not_there_is_told(cli: Callable[..., Any], project: Path) -> None:
-    done = cli("qe", "work", "securty-scanner", str(project))
+def test_an_agent_that_is_not_there_is_told(command: Callable[..., Any], project: Path) -> None:
+    done = command("qe", "work", "securty-scanner", str(project))
     assert (done.code, "Did you mean 'security-scanner'" in done.err) == (6, True), done.err
 
 
 def test_the_whole_fleet_works_and_writes_its_report(cli: Callable[..., Any], project: Path, tmp_path: Path) -> None:
     """Every agent works, or says why it cannot here; the tree is untouched, and all that was learned is in the store."""
     before = {each: each.read_bytes() for each in project.rglob("*") if each.is_file()}
-    options = ("--python", sys.executable, "--store", "f.db", "--report", "out", "--budget", "10m")
+    options = (
+        "--python",
+        sys.executable,
+        "--store",
+        "f.db",
+        "--report",
+        "out",
+        "--budget",
+        "10m",
+        "--rounds",
+        "1",
+        "--seed",
+        "3",
+    )
     done = cli("qe", "run", str(project), *options, "--json", timeout_s=280)
     assert done.code == 0, done.err
     report = done.json
     assert [each["agent"] for each in report["agents"]] == [*roster()]
     assert [each["left_out"] for each in report["agents"] if "fault of ours" in each["left_out"]] == []
     worked = [each for each in report["agents"] if each["rounds"]]
+    assert all(len(each["rounds"]) == 1 for each in worked)
     assert len(worked) >= len(roster()) - 2, [each["left_out"] for each in report["agents"]]
     assert sorted(name for step in report["steps"] for name in step["agents"]) == sorted(roster())
     assert {each: each.read_bytes() for each in project.rglob("*") if each.is_file()} == before
@@ -91,6 +105,6 @@ def test_failing_tests_are_a_no_go_and_without_tests_there_is_still_a_report(cli
     assert "Of 24 planted faults it found" in done.out
 
 
-def test_a_budget_that_is_none_is_told(cli: Callable[..., Any], project: Path) -> None:
+def test_a_budget_that_is_none_is_told(command: Callable[..., Any], project: Path) -> None:
     for budget in ("soon", "-5", "0"):
-        assert cli("qe", "run", str(project), "--budget", budget).code == 3
+        assert command("qe", "run", str(project), "--budget", budget).code == 3

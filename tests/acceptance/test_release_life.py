@@ -33,7 +33,7 @@ PLAIN = replace(test_executor, baseline=lambda state: SAFE)
 WAYS = [
     (selection, order) for selection in ("all", "changed") for order in ("file", "failed_first", "fast_first", "learned")
 ]
-CYCLES = 2 * len(WAYS)
+CYCLES = len(WAYS)
 SETTINGS: dict[str, Any] = {
     "exploration": {"schedule": "constant", "epsilon": 0.3},
     "release": {
