@@ -110,8 +110,8 @@ def train(
         raise NotFound("training in an environment needs an extra: pip install 'steersman[deep]'.")
     env_id, curve = env_id.removeprefix(PREFIX), list[Point]()
     env = make(env_id)
-    progress.phase(f"training {method} on {env_id}", steps)
     task = _task(env, env_id, steps, seed, settings or {}, _telling(progress, steps, curve))
+    progress.phase(f"training {method} on {env_id}", steps)
     started = time.monotonic()
     learned = _LEARNERS[method](task)
     wall_s = time.monotonic() - started
