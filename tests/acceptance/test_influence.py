@@ -49,7 +49,7 @@ def up(folder: Path) -> Iterator[str]:
 
 
 class Load:
-    """Threads that ask for decisions and report outcomes without a pause, until the block ends."""
+    """Threads that ask for decisions and report outcomes, some hundred a second, until the block ends."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -59,7 +59,7 @@ class Load:
 
     def _work(self) -> None:
         with httpx.Client(base_url=self._url, timeout=END_S) as client:
-            while not self._ending.is_set():
+            while not self._ending.wait(0.02):
                 made = client.post("/v1/decisions", json=ASKED).json()
                 client.post("/v1/outcomes", json={"decision_id": made["id"], "measurements": {"reward": 0.5}})
                 self.made += 1

@@ -39,7 +39,7 @@ def files(root: Path) -> dict[Path, bytes]:
 def test_the_best_action_finds_nearly_all_that_is_planted_for_each_of_several_seeds(site: Site) -> None:
     """What was planted by all seeds stands in one copy, so that the runs of one hunt serve all of them."""
     before = files(site.sandbox.root)
-    made = [plant_flaky_tests(site.project.tests, np.random.default_rng(seed), flaky=10, stable=10) for seed in range(3)]
+    made = [plant_flaky_tests(site.project.tests, np.random.default_rng(seed), flaky=10, stable=10) for seed in range(2)]
     shifts = shifts_of("statistical", 7, datetime.now().astimezone())
     with site.changed({file: text for each in made for file, text in each.texts.items()}):
         named = observe(site, shifts, budget_s=site.timeout_s).flaky()

@@ -158,7 +158,7 @@ def test_a_worker_that_hangs_does_not_keep_the_run_until_its_limit(suite: Suite)
     suite.sandbox.write("tests/test_hang.py", text.format("hangs", 600))
     suite.sandbox.write("tests/test_ends.py", text.format("ends", 0))
     plan = Plan(order=("tests/test_hang.py::test_hangs", "tests/test_ends.py::test_ends"), rest=False, workers=2)
-    result = suite.run(plan, timeout_s=100)
+    result = suite.run(plan, timeout_s=60)
     assert (result.timed_out, result.unfinished) == (False, ("tests/test_hang.py::test_hangs",))
     assert result.failures.keys() == {"tests/test_hang.py::test_hangs"}
 
