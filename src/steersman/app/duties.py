@@ -20,6 +20,7 @@ FOLLOW_S = 0.5
 FOLLOW_PAUSE_S = 0.005
 WATCH_S = 0.25
 WATCH_ROUNDS = 20
+TRAIN_S = 1.0
 JOIN_S = 15.0
 
 
@@ -57,6 +58,7 @@ class Duties:
         if watch:
             loops.append(("watch", partial(self._watch, Jumps() if jumps else None)))
             loops.append(("judge", self._judge))
+            loops.append(("train", self._train))
         self._threads = [threading.Thread(target=each, daemon=True, name=f"steersman_{name}") for name, each in loops]
         for each in self._threads:
             each.start()
@@ -124,6 +126,13 @@ class Duties:
                 self._try(agent, agent.release.propose)
                 if rounds % WATCH_ROUNDS == 0:
                     self._try(agent, agent.watch)
+
+    def _train(self) -> None:
+        """Train networks where that is due: what takes minutes keeps nothing else waiting."""
+        while not self._closing.wait(TRAIN_S):
+            for agent in self._host.opened():
+                if not self._closing.is_set():
+                    self._try(agent, agent.pipeline.run_if_due)
 
     @staticmethod
     def _try(agent: Agent, duty: Callable[[], object]) -> bool:

@@ -5,15 +5,18 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, get_type_hints
 
 from steersman.app import stores
 from steersman.app.announcing import Announcer, open_announcer
+from steersman.app.checkpoints import checkpoints_of
 from steersman.app.checks import check_settings, isolated
 from steersman.app.duties import Duties
 from steersman.app.releases import open_production, sandbox
+from steersman.app.tracking import runs_of, tracker_of
 from steersman.app.words import audit_of, audit_of_key, checked_control
 from steersman.core.actions import Choice
 from steersman.core.agent import AgentSpec
@@ -23,6 +26,8 @@ from steersman.core.errors import InvalidInput, NotFound, StoreError
 from steersman.core.ids import IdSource, TimeOrderedIds
 from steersman.core.ports import Clock, Log, Meter, Progress, Receipt
 from steersman.core.settings import SettingsFile
+from steersman.core.tracking import KeptRuns
+from steersman.core.training import Checkpoints
 from steersman.core.values import ApiKey, AuditEvent, Control, ControlKind, Decision, Outcome
 from steersman.loops import exchange, learn, share
 from steersman.loops.agent import Agent
@@ -57,9 +62,12 @@ class Steersman:
         meters: Iterable[Meter] = (),
         audit_key: bytes = b"",
         production: Production | None = None,
+        runs: KeptRuns | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.log = log
         self.production = production
+        self.runs = runs or runs_of("memory:")
         self._audit_key = audit_key
         self._learns = learn
         self.catalog = catalog or Catalog()
@@ -73,6 +81,8 @@ class Steersman:
             meters=tuple(meters),
             production=production,
             sandbox=sandbox,
+            checkpoints=checkpoints or checkpoints_of("memory:"),
+            tracker=partial(tracker_of, self.runs),
         )
         self._agents: dict[str, Agent] = {}
         self.rankers: dict[str, Ranker] = {}
@@ -133,6 +143,8 @@ class Steersman:
             meters=(*meters, *(() if announcer is None else (announcer,))),
             audit_key=stores.audit_key(url),
             production=open_production(url, log, shared.release, read_only=read_only and not moves),
+            runs=runs_of(url),
+            checkpoints=checkpoints_of(url),
         )
         if not read_only:
             steersman._duties.begin(watch=learn, jumps=clock is time.time)

@@ -17,11 +17,13 @@ from steersman.cli import (
     health,
     keys,
     personalizer,
+    pipeline,
     qe,
     release,
     store,
     telemetry,
     trade,
+    train,
     up,
     versions,
 )
@@ -68,6 +70,8 @@ for group in (
     personalizer,
     bench,
     trade,
+    train,
+    pipeline,
     bus,
 ):
     group.register(app)

@@ -49,6 +49,12 @@ class Training:
     ewc: float = _setting(
         1_000.0, "Weight of staying near what earlier trainings learned (EWC); 0 forgets freely.", low=0, high=1e9
     )
+    tracker: str = _setting(
+        "file",
+        "Where trainings are told: nowhere, in files beside the store, for the pages, or also in MLflow or TensorBoard.",
+        options=("none", "file", "mlflow", "tensorboard"),
+    )
+    tracker_url: str = _setting("", "Address of MLflow, or TensorBoard's folder.")
     checkpoint_s: float = _setting(60.0, "Time between two checkpoints of a training under way.", unit="s", low=0)
 
 

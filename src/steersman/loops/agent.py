@@ -22,6 +22,7 @@ from steersman.loops import share as share_loop
 from steersman.loops.doctor import Diagnosis, diagnose, standing
 from steersman.loops.explain import Explanation, Replay
 from steersman.loops.handle import Release
+from steersman.loops.pipeline import Pipeline
 from steersman.loops.policy import Policy, policy_table
 from steersman.loops.runtime import Runtime
 from steersman.loops.steer import Call, steered
@@ -41,6 +42,7 @@ class Agent:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self.release = Release(runtime)
+        self.pipeline = Pipeline(runtime)
         self._watching = Watching(runtime)
 
     @property

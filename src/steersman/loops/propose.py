@@ -69,7 +69,7 @@ class Proposals:
         agent = self._agent
         judged = judge.evaluate(agent, version.id, "champion", actor=AUTOMATIC)
         self._note(judged, self._since(version))
-        if agent.settings.release.mode == "shadow" or not _worth_trying(judged):
+        if agent.settings.release.mode == "shadow" or not worth_trying(judged):
             return None
         self._settled = True
         said = {"evaluation": judged.id, "verdict": judged.verdict}
@@ -82,7 +82,7 @@ class Proposals:
         self._look_at = seen + min(max(more or 0, self._agent.settings.evaluation.min_outcomes), seen)
 
 
-def _worth_trying(judged: Judgement) -> bool:
+def worth_trying(judged: Judgement) -> bool:
     """Return whether a version is to be released: the gate lets it pass, and it changes something, not for the worse."""
     difference = judged.body["evaluation"]["differences"].get("incumbent")
     changes = difference is not None and (difference["low"], difference["high"]) != (0.0, 0.0)

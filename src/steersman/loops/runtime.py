@@ -18,6 +18,8 @@ from steersman.core.ids import IdSource
 from steersman.core.influence import Mode
 from steersman.core.ports import Clock, Log, Meter, SharedLog
 from steersman.core.settings import Settings
+from steersman.core.tracking import Quiet
+from steersman.core.training import Checkpoints
 from steersman.core.values import Decision, Outcome
 from steersman.core.versions import LEARNING
 from steersman.loops.budget import Budget
@@ -44,6 +46,7 @@ class World:
     """What is injected: time, ids, randomness. A test or a simulation brings its own.
 
     sandbox: makes a world of its own, in memory, in which nothing that happens reaches this one.
+    checkpoints: where trainings of networks can be gone on from. tracker: makes what they are told to, by kind and address.
     """
 
     log: Log
@@ -54,6 +57,8 @@ class World:
     meters: tuple[Meter, ...] = ()
     production: Production | None = None
     sandbox: "Callable[[Clock], World] | None" = None
+    checkpoints: Checkpoints | None = None
+    tracker: Callable[[str, str], Quiet] | None = None
 
 
 @dataclass(kw_only=True, slots=True)

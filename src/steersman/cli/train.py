@@ -1,0 +1,98 @@
+"""train: a network learns from the log, or in an environment, while one watches."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steersman.cli.opening import actor, beside
+from steersman.cli.output import JsonOption, SettingsOption, StoreOption, TerminalProgress, plain, say, show_facts, show_json
+from steersman.core.errors import InvalidInput
+from steersman.core.versions import Judgement, short
+from steersman.loops.agent import Agent
+
+GYM = "gym:"
+_STEPS = 100_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(train)
+
+
+def train(
+    agent: Annotated[
+        str | None,
+        typer.Argument(help="An agent, or gym:ENVIRONMENT (default: all agents here whose training.enabled is true)."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the training that was broken off, from its checkpoint.")
+    ] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Begin with nothing learned, on all outcomes.")] = False,
+    updates: Annotated[
+        int | None, typer.Option(min=1, help="Updates at most, in steps of 50 (default: training.updates).")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in a gym: environment.")] = _STEPS,
+    method: Annotated[str, typer.Option(help="Learner in a gym: environment: double_dqn, dqn or ppo.")] = "double_dqn",
+    seed: Annotated[int, typer.Option(min=0, help="Seed in a gym: environment.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where a gym: policy is kept (default: ENVIRONMENT-SEED).")
+    ] = None,
+    store: StoreOption = None,
+    settings: SettingsOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a network from an agent's log, cut it as a version, judge it, and release it where the gate lets it pass."""
+    if resume and anew:
+        raise InvalidInput("--resume goes on with a training, --anew begins another one. Leave one of them out.")
+    with TerminalProgress(quiet=quiet or json) as progress:
+        if agent is not None and agent.startswith(GYM):
+            made: Any = _in_environment(agent, progress, steps=steps, method=method, seed=seed, out=out)
+            show_json(made) if json else show_facts(_environment_facts(made))
+            return
+        with beside(store, settings) as steersman:
+            found = [steersman.agent(each) for each in ([agent] if agent else steersman.log.agents())]
+            chosen = [each for each in found if agent or each.settings.training.enabled]
+            if not chosen:
+                raise InvalidInput("no agent in this store has training.enabled; name the one to train.")
+            done = [_train(each, progress, resume=resume, anew=anew, updates=updates) for each in chosen]
+    if json:
+        show_json(done[0] if agent else done)
+    else:
+        for each in done:
+            _show(each)
+
+
+def _train(agent: Agent, progress: TerminalProgress, **asked: Any) -> Judgement:
+    return agent.pipeline.run(actor=actor(), progress=progress, **asked)
+
+
+def _show(made: Judgement) -> None:
+    said = made.body
+    gate = {True: "lets it pass", False: "does not let it pass", None: "cannot tell yet"}[said["gate"]]
+    early = ", stopped early" if said["stopped_early"] else ""
+    say(f"{made.agent}: version {short(made.version)} {made.reason}{early}.")
+    say(f"The gate {gate}: {said['judged']}")
+    if said["left_out"]:
+        say(f"Left out: {', '.join(f'{count:,} {why}' for why, count in said['left_out'].items())}.")
+    if said["released"]:
+        say(f"It is being tried: `steersman status {made.agent}`.")
+
+
+def _in_environment(name: str, progress: TerminalProgress, *, steps: int, method: str, seed: int, out: Path | None) -> Any:
+    try:
+        from steersman.app import gym_training
+    except ImportError as error:
+        raise InvalidInput(
+            f"training in an environment needs its extras: pip install 'steersman[deep,gymnasium]' ({error})."
+        ) from error
+    env_id = name.removeprefix(GYM)
+    folder = out or Path(f"{env_id.replace('/', '-').replace(':', '-')}-{seed}")
+    return gym_training.train(env_id, steps=steps, progress=progress, out=folder, method=method, seed=seed)
+
+
+def _environment_facts(made: Any) -> dict[str, object]:
+    facts: dict[str, object] = plain(made)
+    del facts["returns"]
+    return facts

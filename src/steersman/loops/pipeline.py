@@ -1,0 +1,198 @@
+"""Pipeline: outcomes → quality filter → training → the gate → release, where it is due or when somebody asks.
+
+What came of each run is kept with the verdicts of the store, so that any process can tell, also after a restart.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from steersman.core.ports import Progress
+from steersman.core.values import AuditEvent
+from steersman.core.versions import Judgement, short
+from steersman.loops import judge, promote, train
+from steersman.loops.cut import CUTTING, production
+from steersman.loops.promote import AUTOMATIC
+from steersman.loops.propose import worth_trying
+from steersman.loops.runtime import Runtime
+from steersman.loops.train import Attempt, Trained
+
+if TYPE_CHECKING:
+    from steersman.core.settings import Settings
+
+_RECENT = 1_000
+_HOUR_S = 3_600.0
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def phase(self, title: str, total: int | None = None) -> None:
+        """Say nothing."""
+
+    def step(self, text: str, amount: int = 1) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where an agent's pipeline stands.
+
+    enabled: whether it trains by itself. outcomes: new ones since the last good training. hours: since then; None before
+    the first. due: whether it is time. interrupted: whether there is a training that was broken off, or is under way.
+    last: the last good training; failed: the last one that failed, if that was later. Both are rows of kind "training".
+    """
+
+    agent: str
+    enabled: bool
+    outcomes: int
+    hours: float | None
+    due: bool
+    interrupted: bool
+    last: Judgement | None
+    failed: Judgement | None
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """How many outcomes the last training left out, by reason."""
+        found: Mapping[str, int] = {} if self.last is None else self.last.body["left_out"]
+        return found
+
+
+class Pipeline:
+    """The training of one agent's network. Safe to use from several threads: one training at a time."""
+
+    def __init__(self, agent: Runtime) -> None:
+        self._agent = agent
+        self._lock = threading.Lock()
+        self._look_at = 0.0
+
+    def run(
+        self,
+        *,
+        actor: str,
+        progress: Progress | None = None,
+        resume: bool = False,
+        anew: bool = False,
+        updates: int | None = None,
+    ) -> Judgement:
+        """Train a network, judge it, begin to release it where the gate and the mode allow that, and return what came of it.
+
+        Raises as `train.train`; what failed is kept, too.
+        """
+        agent, attempts = self._agent, list[Attempt]()
+        with self._lock:
+            began = agent.world.timer()
+            transitions = agent.fold.carry.transitions
+            try:
+                trained = train.train(
+                    agent,
+                    actor=actor,
+                    progress=progress or Silent(),
+                    resume=resume,
+                    anew=anew,
+                    updates=updates,
+                    attempted=attempts.append,
+                )
+                said = {**self._judged(trained, actor), "transitions": transitions}
+            except Exception as error:
+                made = attempts[0].last.updates if attempts else 0
+                reason = f"{type(error).__name__}: {error}"
+                self._keep("failed", "", actor, reason, {"updates": made, "took_s": agent.world.timer() - began})
+                raise
+            reason = f"learned from {trained.job.outcomes:,} outcomes in {trained.run.updates:,} updates: {said['verdict']}"
+            said["took_s"] = agent.world.timer() - began
+            return self._keep("trained", trained.version.id, actor, reason, said)
+
+    def _judged(self, trained: Trained, actor: str) -> dict[str, Any]:
+        """Judge what was trained, release it if that is to be, and return what is said of it."""
+        agent, run = self._agent, trained.run
+        verdict = judge.evaluate(agent, trained.version.id, "champion", actor=actor)
+        released = self._release(verdict, actor)
+        train.finish(agent, trained, good=verdict.verdict != "worse")
+        return {
+            "verdict": verdict.verdict,
+            "judged": verdict.reason,
+            "gate": verdict.body["gate"]["passed"],
+            "released": released,
+            "position": trained.job.position,
+            "since": trained.job.since,
+            "outcomes": trained.job.outcomes,
+            "left_out": trained.left_out,
+            "updates": run.updates,
+            "stopped_early": run.updates < trained.job.updates,
+            "loss": run.fitted,
+            "held_out_loss": run.held,
+        }
+
+    def _release(self, judged: Judgement, actor: str) -> str:
+        """Begin to release a version as versions of the table are; return the trial's name, or "" where none began."""
+        agent = self._agent
+        if agent.settings.release.mode not in CUTTING or agent.settings.release.mode == "shadow":
+            return ""
+        if promote.standing(agent).under_way or not worth_trying(judged):
+            return ""
+        said = {"evaluation": judged.id, "verdict": judged.verdict}
+        return promote.start(agent, judged.version, actor=actor, reason=judged.reason, evidence=said).release
+
+    def _keep(self, verdict: str, version: str, actor: str, reason: str, body: dict[str, Any]) -> Judgement:
+        agent, world = self._agent, self._agent.world
+        kept = Judgement(
+            id=world.ids(),
+            agent=agent.spec.name,
+            version=version,
+            against="",
+            at=world.clock(),
+            actor=actor,
+            kind="training",
+            verdict=verdict,
+            reason=reason,
+            body=body,
+        )
+        detail = f"{short(version)}: {reason}" if version else reason
+        event = AuditEvent(at=kept.at, actor=actor, event=f"training: {verdict}", subject=agent.spec.name, detail=detail)
+        production(agent).releases.judge(kept, event)
+        return kept
+
+    def standing(self) -> Standing:
+        """Return where it stands. Raises StoreError."""
+        agent, name = self._agent, self._agent.spec.name
+        made = [each for each in production(agent).releases.judgements(name, _RECENT) if each.kind == "training"]
+        last = next((each for each in made if each.verdict == "trained"), None)
+        new = agent.fold.carry.transitions - (0 if last is None else last.body["transitions"])
+        hours = None if last is None else (agent.world.clock() - last.at) / _HOUR_S
+        place = agent.world.checkpoints
+        return Standing(
+            agent=name,
+            enabled=agent.settings.training.enabled,
+            outcomes=new,
+            hours=hours,
+            due=_due(agent.settings, new, hours),
+            interrupted=place is not None and place.last(name, "running") is not None,
+            last=last,
+            failed=made[0] if made and made[0].verdict == "failed" else None,
+        )
+
+    def run_if_due(self) -> Judgement | None:
+        """Train where it is due, in the process that learns; looked at every `training.check_s`. An open store does this."""
+        agent = self._agent
+        settings, now = agent.settings.training, agent.world.timer()
+        mine = agent.learns and (agent.shared is None or agent.fence is not None)
+        if not settings.enabled or not mine or agent.world.production is None or now < self._look_at:
+            return None
+        self._look_at = now + settings.check_s
+        return self.run(actor=AUTOMATIC) if self.standing().due else None
+
+
+def _due(settings: "Settings", new: int, hours: float | None) -> bool:
+    """Return whether to train: enough is new, and the last time is long ago; the first time has no age."""
+    limits = settings.training
+    enough = new >= limits.min_outcomes
+    if hours is None:
+        return enough
+    old = hours >= limits.min_hours
+    return new > 0 and ((enough and old) if limits.when == "both" else (enough or old))
