@@ -1,0 +1,61 @@
+"""The pipeline trains where it is due, keeps old knowledge by EWC in later runs, and what fails is kept and tried again."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from steersman.app import Steersman
+from steersman.core.errors import InvalidInput
+from steersman.loops.agent import Agent
+from steersman.testing.traffic import Clock, Traffic, numbered, pays, steady_agent
+
+DAY_S = 86_400.0
+SMALL = {"hidden": "16", "stream": 0, "batch": 16, "updates": 50, "enabled": True, "check_s": 1.0, "tracker": "none"}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def agent(clock: Clock) -> Iterator[Agent]:
+    spec = steady_agent({"training": SMALL, "release": {"mode": "continuous"}})
+    with Steersman.open("memory:", agents=[spec], settings={}, clock=clock, ids=numbered()) as steersman:
+        steersman._duties._closing.set()
+        yield steersman.agent("lab/small")
+
+
+def test_it_trains_where_it_is_due_and_later_on_what_is_new(agent: Agent, clock: Clock) -> None:
+    pipeline = agent.pipeline
+    traffic = Traffic(agent=agent, clock=clock, reward=pays)
+    traffic.run(999)
+    assert pipeline.run_if_due() is None
+    traffic.run(1)
+    pipeline._look_at = 0.0
+    first = pipeline.run_if_due()
+    assert first is not None
+    assert (first.verdict, first.body["since"], first.body["transitions"]) == ("trained", 0, 1_000)
+    traffic.run(1_000)
+    pipeline._look_at = 0.0
+    assert pipeline.run_if_due() is None  # it takes both: the last time is not long ago
+    clock.now += DAY_S
+    assert pipeline.standing().due
+    pipeline._look_at = 0.0
+    second = pipeline.run_if_due()
+    assert second is not None
+    assert second.body["since"] == first.body["position"]
+    assert second.body["outcomes"] == 700
+    assert second.version != first.version
+
+
+def test_what_failed_is_kept_until_it_succeeds(agent: Agent, clock: Clock) -> None:
+    Traffic(agent=agent, clock=clock, reward=pays).run(50)
+    with pytest.raises(InvalidInput, match="are needed"):
+        agent.pipeline.run(actor="me")
+    failed = agent.pipeline.standing().failed
+    assert failed is not None
+    assert "are needed" in failed.reason
+    Traffic(agent=agent, clock=clock, reward=pays, seed=1).run(500)
+    agent.pipeline.run(actor="me")
+    assert agent.pipeline.standing().failed is None
