@@ -14,7 +14,7 @@ from steersman.service.moves import DrillAnswer, DrillRequest, EvaluationRequest
 from steersman.service.operations import Call, Operation
 from steersman.service.releases import MOST_LISTED, opened
 
-_KINDS = ("evaluation", "outcome", "drill")
+_KINDS = ("evaluation", "outcome", "drill", "training")
 
 
 async def _evaluate(call: Call) -> Judgement:
