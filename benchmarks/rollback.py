@@ -162,7 +162,8 @@ def _judge(url: str, versions: Sequence[str]) -> Found:
 def _row(agent: Agent, version: str) -> int | None:
     box = agent._runtime
     checked, _ = box.spec.state.check(STATE)
-    return box.serving.load(version).table.rows.get(box.encoder.key(box.encoder.bins(checked)))
+    row: int | None = box.serving.load(version).table.place(box.encoder.key(box.encoder.bins(checked)), checked)
+    return row
 
 
 def _hold_against(

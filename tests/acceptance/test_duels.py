@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from steersman.packs.qe.bench import duels
+from steersman.packs.qe.faults.screening import Pool
+from steersman.packs.qe.faults.seeded_world import build_pool
+
 SHOP = """
 def total(prices, discount=0):
     result = 0
@@ -59,6 +63,16 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def _few_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for ten faults or more runs a suite that often; two are enough to draw from."""
+
+    def few(*given: Any, **named: Any) -> Pool:
+        return build_pool(*given, **{**named, "target": 2})
+
+    monkeypatch.setattr(duels, "build_pool", few)
+
+
 def _digest(root: Path) -> dict[str, str]:
     return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob("*") if p.is_file()}
 
@@ -82,8 +96,8 @@ def test_a_run_on_a_small_project(command: Callable[..., Any], project: Path) ->
     assert listed["qe/test-executor"]["outcomes"] == len(report["log"])
 
 
-def test_the_report_for_people(cli: Callable[..., Any], project: Path) -> None:
-    done = cli("bench", "test-executor", str(project), "--cycles", "1", "--python", sys.executable)
+def test_the_report_for_people(command: Callable[..., Any], project: Path) -> None:
+    done = command("bench", "test-executor", str(project), "--cycles", "1", "--python", sys.executable)
     assert done.code == 0, done.err
     for word in ("Verdict", "Baseline: failed first", "next, it would", "because", "steersman explain"):
         assert word in done.out
@@ -115,8 +129,8 @@ def test_an_interpreter_that_is_not_there_is_told(command: Callable[..., Any], p
     assert "/no/such/python" in done.err
 
 
-def test_the_demo_in_short(cli: Callable[..., Any]) -> None:
-    done = cli("demo", "--cycles", "1", "--json")
+def test_the_demo_in_short(command: Callable[..., Any]) -> None:
+    done = command("demo", "--cycles", "1", "--json")
     assert done.code == 0, done.err
     assert done.json["project"] == "toolz"
     assert done.json["tests"] > 150

@@ -134,6 +134,11 @@ def fill(store: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def filled() -> Callable[[Path], None]:
+    return fill
+
+
+@pytest.fixture(scope="session")
 def phone() -> ViewportSize:
     return PHONE
 

@@ -98,6 +98,19 @@ class Tracker(Protocol):
         """End a run, well or, with a reason, not."""
 
 
+class KeptRuns(Tracker, Protocol):
+    """A tracker that can be read back: what the dashboard shows."""
+
+    def run(self, run: str) -> Run:
+        """Return a run as far as it was told. Raises NotFound."""
+
+    def runs(self, limit: int = 50) -> list[Run]:
+        """Return the last runs, newest first."""
+
+    def kept(self, run: str, name: str) -> bytes:
+        """Return an artefact. Raises NotFound."""
+
+
 def begin(name: str, *, agent: str, at: float, params: Mapping[str, Param] | None = None, unit: str = "updates") -> Begun:
     """Return the head of a new run."""
     return Begun(id=_ids(), name=name, agent=agent, at=at, params=dict(params or {}), unit=unit)

@@ -18,6 +18,7 @@ from steersman.service.pages import (
     positions,
     release,
     releases,
+    training,
 )
 from steersman.service.pages.shell import problem_page
 
@@ -27,6 +28,7 @@ OPERATIONS: tuple[Operation, ...] = (
     decision.PAGE,
     releases.PAGE,
     release.PAGE,
+    training.PAGE,
     positions.PAGE,
     on_call.PAGE,
     debug.PAGE,

@@ -26,6 +26,7 @@ _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 _MENU = (
     ("overview", "/", "Overview"),
     ("releases", "/releases", "Releases"),
+    ("training", "/training", "Training"),
     ("on-call", "/on-call", "On call"),
     ("debug", "/debug", "Debug"),
 )

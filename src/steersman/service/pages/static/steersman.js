@@ -143,6 +143,7 @@ function listen() {
 
 setInterval(refresh, 60_000); // "3 min ago" moves on as well
 setInterval(() => document.querySelector("[data-wait]") && refresh(), 1000);
+setInterval(() => document.querySelector("[data-going]") && refresh(), 5000); // training, of which no event tells
 
 // --- charts: each reads the table below it -------------------------------------------------------------------------------
 
@@ -182,6 +183,14 @@ function day(at) {
   return midnight ? date.toLocaleDateString("en", { month: "short", day: "numeric" }) : date.toTimeString().slice(0, 5);
 }
 
+const STEPS = [...Array(10).keys()].flatMap((power) => [1, 2, 5].map((each) => each * 10 ** power));
+
+// Where nothing is pointed at, the legend tells the last values instead of none.
+function rest(plot) {
+  const last = plot.data[0].length - 1;
+  if (plot.cursor.idx == null && last >= 0 && plot.legend.idx !== last) plot.setLegend({ idx: last }, false);
+}
+
 function chart(figure, table) {
   const place = figure.querySelector(".plot");
   const accent = colour("--accent");
@@ -202,19 +211,22 @@ function chart(figure, table) {
   );
   const low = table.roles.indexOf("low");
   const font = "11.5px " + getComputedStyle(document.body).fontFamily;
-  const axis = { stroke: muted, font, ticks: { show: false }, grid: { show: false } };
+  const axis = { stroke: muted, font, labelFont: font, labelSize: 18, ticks: { show: false }, grid: { show: false } };
+  const across = time ? {} : { label: figure.dataset.across ?? table.labels[table.roles.indexOf("x")] };
+  const up = { label: figure.dataset.up ?? table.labels[table.roles.indexOf("line")] };
   const options = {
     width: place.clientWidth,
-    height: Math.max(parseInt(getComputedStyle(place).minHeight) - 28, 120),
+    height: Math.max(parseInt(getComputedStyle(place).minHeight) - 28, 140),
     scales: { x: { time } },
     legend: { live: true },
+    hooks: { ready: [rest], setCursor: [rest], setData: [rest] },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
     padding: [10, 18, 0, 0],
     series,
     bands: low < 0 ? [] : [{ series: [table.roles.indexOf("high"), low], fill: colour("--tint") }],
     axes: [
-      { ...axis, size: 28, space: 70, ...(time ? { values: (u, values) => values.map(day) } : { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] }) },
-      { ...axis, size: 52, space: 34, grid: { show: true, stroke: line, width: 1 }, values: (u, values) => values.map(shown) },
+      { ...axis, ...across, size: 28, space: 70, ...(time ? { values: (u, values) => values.map(day) } : { incrs: STEPS, values: (u, values) => values.map(shown) }) },
+      { ...axis, ...up, size: 52, space: 34, grid: { show: true, stroke: line, width: 1 }, values: (u, values) => values.map(shown) },
     ],
   };
   place.replaceChildren();

@@ -1,0 +1,54 @@
+"""Where training runs are told: always to what the dashboard reads, and beside it to MLflow or TensorBoard."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from steersman.app.stores import is_shared, store_file, target
+from steersman.core.errors import InvalidInput
+from steersman.core.tracking import KeptRuns, Quiet, Tracker
+
+_HERE = Path(".steersman")
+_TENSORBOARD = "tensorboard"
+_MLFLOW = "sqlite:///mlflow.db"
+_logger = logging.getLogger("steersman")
+
+
+def runs_of(url: str | os.PathLike[str] | None) -> KeptRuns:
+    """Return the runs of a store: beside its file in FILE.runs, of a shared one here below .steersman, else in memory."""
+    from steersman.backends.runs import FileTracker, MemoryTracker
+
+    if target(url).startswith("memory:"):
+        return MemoryTracker()
+    if is_shared(url):
+        digest = hashlib.sha256(target(url).encode()).hexdigest()[:16]  # tenants share no store, and so no runs
+        return FileTracker(_HERE / f"{digest}.runs")
+    store = store_file(url, must_exist=False)
+    return FileTracker(store.with_name(f"{store.name}.runs"))
+
+
+def tracker_of(runs: KeptRuns, kind: str, url: str = "", *, note: Callable[[str], None] = _logger.warning) -> Quiet:
+    """Return the tracker that `training.tracker` asks for, which never breaks training.
+
+    kind: "none", "file" (the runs of the store alone), "mlflow" or "tensorboard" (beside them). url: of MLflow, or the
+    folder for TensorBoard. note: is told once of each tracker that fails. Raises NotFound where the extra is not installed.
+    """
+    if kind == "none":
+        return Quiet([], note)
+    return Quiet([runs, *_beside(kind, url)], note)
+
+
+def _beside(kind: str, url: str) -> list[Tracker]:
+    if kind == "file":
+        return []
+    if kind == "mlflow":
+        from steersman.backends.mlflow import MlflowTracker
+
+        return [MlflowTracker(url or _MLFLOW)]
+    if kind == "tensorboard":
+        from steersman.backends.tensorboard import TensorboardTracker
+
+        return [TensorboardTracker(url or _TENSORBOARD)]
+    raise InvalidInput(f"training.tracker is {kind!r}. Use none, file, mlflow or tensorboard.")
