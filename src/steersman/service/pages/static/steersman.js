@@ -221,7 +221,7 @@ function chart(figure, table) {
     legend: { live: true },
     hooks: { ready: [rest], setCursor: [rest], setData: [rest] },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-    padding: [10, 18, 0, 0],
+    padding: [10, 30, 0, 0],
     series,
     bands: low < 0 ? [] : [{ series: [table.roles.indexOf("high"), low], fill: colour("--tint") }],
     axes: [
