@@ -21,10 +21,12 @@ from steersman.maths.intervals import bootstrap_interval
 from steersman.policies.deep.architecture import Architecture, Weights
 
 PREFIX = "gym:"
-Method = Literal["double_dqn", "dqn"]
+Method = Literal["double_dqn", "dqn", "ppo"]
 METHODS: tuple[Method, ...] = get_args(Method)
 _TESTED_FROM = 1_000_000
 """Seeds of the episodes at the end, apart from those of training."""
+_PLAYED_TOGETHER = 8
+"""Environments that PPO steps together."""
 _SCORES, _SCORED_EPISODES, _LINES = 20, 20, 100
 """How often the policy is scored while it learns, by how many episodes, and how many lines tell of it at most."""
 
@@ -188,7 +190,7 @@ def _telling(progress: Progress, steps: int, curve: list[Point]) -> Callable[[Po
 
 def _learn_q(task: _Task, *, double: bool) -> _Learned:
     from steersman.stages.learn.deep.q_learning import QSettings
-    from steersman.stages.learn.deep.rollout import Greedy, RolloutSettings, mean_return, train_q
+    from steersman.stages.learn.deep.rollout import RolloutSettings, train_q
 
     net = Architecture(features=task.features, groups=(task.actions,), hidden=(128, 128), stream=0, layer_norm=False)
     own, rollout = _settings(
@@ -202,13 +204,6 @@ def _learn_q(task: _Task, *, double: bool) -> _Learned:
             score_every=max(task.steps // _SCORES, 1),
         ),
     )
-    scored = task.vector(_SCORED_EPISODES)
-
-    def score(actor: Greedy) -> float:
-        return mean_return(
-            actor, scored, actions=task.actions, features=task.features, episodes=_SCORED_EPISODES, seed=task.seed + 1
-        )
-
     trained = train_q(
         task.vector(1),
         net,
@@ -216,10 +211,36 @@ def _learn_q(task: _Task, *, double: bool) -> _Learned:
         rollout,
         seed=task.seed,
         budget_steps=task.steps,
-        score=score,
+        score=_score(task),
         on_progress=lambda now, _: task.told(_point(now.steps, now.mean_return, now.epsilon, now.loss)),
     )
     return _Learned(kind="value", net=net, weights=trained.weights, finite=trained.finite)
+
+
+def _learn_ppo(task: _Task) -> _Learned:
+    from steersman.stages.learn.deep.ppo import PPOSettings, networks, train_ppo
+
+    (own,) = _settings(task.settings, PPOSettings(score_every=max(task.steps // _SCORES, 1)))
+    nets = networks(task.features, (task.actions,), own)
+    trained = train_ppo(
+        task.vector(_PLAYED_TOGETHER),
+        nets,
+        own,
+        seed=task.seed,
+        budget_steps=task.steps,
+        score=_score(task),
+        on_progress=lambda now: task.told(_point(now.steps, now.mean_return, None, now.loss)),
+    )
+    return _Learned(kind="policy", net=nets.actor, weights=trained.weights, finite=trained.finite)
+
+
+def _score(task: _Task) -> Callable[[Any], float]:
+    """Return what tells how much a policy earns, by some episodes that are always the same."""
+    from steersman.stages.learn.deep.rollout import mean_return
+
+    scored = task.vector(_SCORED_EPISODES)
+    sizes = {"actions": task.actions, "features": task.features, "episodes": _SCORED_EPISODES, "seed": task.seed + 1}
+    return lambda actor: mean_return(actor, scored, **sizes)
 
 
 def _point(steps: int, mean_return: float, epsilon: float | None, loss: float) -> Point:
@@ -267,4 +288,5 @@ def _played(env: Any, policy: GymPolicy, seed: int, progress: Progress) -> float
 _LEARNERS: dict[str, Callable[[_Task], _Learned]] = {
     "double_dqn": lambda task: _learn_q(task, double=True),
     "dqn": lambda task: _learn_q(task, double=False),
+    "ppo": _learn_ppo,
 }

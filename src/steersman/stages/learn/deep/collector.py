@@ -41,9 +41,13 @@ class Greedy:
         self._net, self._incidence = net, incidence
         self._weights = {name: np.asarray(each) for name, each in weights.items()}
 
+    def values(self, states: Floats) -> Floats:
+        """Return what the network says of each action, (n, actions)."""
+        return np.asarray(slot_values(self._net, self._weights, states) @ self._incidence.T)
+
     def act(self, states: Floats, allowed: Bools, *, epsilon: float, rng: np.random.Generator) -> NDArray[np.int32]:
         """Return an action for each state, (n,)."""
-        q = np.where(allowed, slot_values(self._net, self._weights, states) @ self._incidence.T, -np.inf)
+        q = np.where(allowed, self.values(states), -np.inf)
         chances = np.where(allowed, rng.random(q.shape), -1.0)
         random = rng.random(len(q)) < epsilon
         return np.asarray(np.where(random, chances.argmax(axis=1), q.argmax(axis=1)), dtype=np.int32)
