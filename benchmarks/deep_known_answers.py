@@ -1,11 +1,12 @@
 """After how many environment steps deep learners solve CartPole-v1 and LunarLander-v3, beside Stable-Baselines3, tuned.
 
-    python benchmarks/deep_known_answers.py [--environment CartPole-v1] [--seeds 5] [--peers PYTHON] [--learners dqn ...]
+    python benchmarks/deep_known_answers.py [--environment CartPole-v1] [--first-seed 100] [--peers PYTHON] [--learners …]
 
 Solved is a mean return of at least 475 (CartPole) or 200 (LunarLander, which needs gymnasium[box2d]) over 100 episodes
 without exploration, scored every 2,500 steps, the same way for all; both sides stop at the first such score, and a run that
-never has one counts with the whole budget. Contenders: DQN, Double DQN, and whatever `LEARNERS` holds; Stable-Baselines3's
-DQN with the settings of RL Baselines3 Zoo, run by deep_peers.py under the interpreter given. Printed are the steps of each
+never has one counts with the whole budget. Contenders: DQN, Double DQN, PPO (in twice the budget, and held against no peer);
+Stable-Baselines3's DQN with the settings of RL Baselines3 Zoo, run by deep_peers.py under the interpreter given. Settings
+were chosen on seeds 0 to 2, so that others are asked. Printed are the steps of each
 seed, their mean and its 95 % interval. Exits with 1 where a learner of ours was solved later, on the mean, than the peer.
 """
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from steersman.maths.statistics import mean_interval
 from steersman.policies.deep.architecture import Architecture
+from steersman.stages.learn.deep.ppo import PPOSettings, networks, train_ppo
 from steersman.stages.learn.deep.q_learning import QSettings
 from steersman.stages.learn.deep.rollout import Greedy, RolloutSettings, mean_return, train_q
 
@@ -83,12 +85,32 @@ def solved_by_q(environment: str, seed: int, *, double: bool) -> int | None:
     ).solved_at
 
 
+def solved_by_ppo(environment: str, seed: int) -> int | None:
+    """Return after how many steps PPO solved an environment; None where it did not."""
+    task, own = TASKS[environment], PPOSettings(score_every=SCORE_EVERY)
+
+    def score(actor: Greedy) -> float:
+        worlds = gymnasium.make_vec(environment, num_envs=50)
+        return mean_return(actor, worlds, actions=task.actions, features=task.features, episodes=EPISODES, seed=1_000)
+
+    return train_ppo(
+        gymnasium.make_vec(environment, num_envs=8),
+        networks(task.features, (task.actions,), own),
+        own,
+        seed=seed,
+        budget_steps=2 * task.budget,
+        score=score,
+        solved=task.solved,
+    ).solved_at
+
+
 Learner = Callable[[str, int], int | None]
 """From the name of an environment and a seed to the steps until it was solved."""
 
 LEARNERS: dict[str, Learner] = {
     "dqn": lambda environment, seed: solved_by_q(environment, seed, double=False),
     "double-dqn": lambda environment, seed: solved_by_q(environment, seed, double=True),
+    "ppo": solved_by_ppo,
 }
 
 
@@ -119,16 +141,17 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--environment", action="append", choices=list(TASKS))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=100)
     parser.add_argument("--peers")
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=list(LEARNERS))
     options = parser.parse_args()
     later = False
     for environment in options.environment or list(TASKS):
-        seeds = range(options.seeds)
-        means = [measure(name, LEARNERS[name], environment, seeds) for name in options.learners]
+        seeds = range(options.first_seed, options.first_seed + options.seeds)
+        means = {name: measure(name, LEARNERS[name], environment, seeds) for name in options.learners}
         if options.peers:
             peer = measure("stable-baselines3", lambda e, s: solved_by_peer(options.peers, e, s), environment, seeds)
-            later |= max(means) > peer
+            later |= any(mean > peer for name, mean in means.items() if name != "ppo")
     return int(later)
 
 
