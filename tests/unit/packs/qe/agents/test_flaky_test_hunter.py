@@ -37,16 +37,20 @@ def files(root: Path) -> dict[Path, bytes]:
 
 
 def test_the_best_action_finds_nearly_all_that_is_planted_for_each_of_several_seeds(site: Site) -> None:
-    """What was planted by all seeds stands in one copy, so that the runs of one hunt serve all of them."""
+    """What was planted by all seeds stands in one copy, so that the runs of one hunt serve all of them.
+
+    What fails under load alone is not counted: whether it does depends on how busy the machine is besides.
+    """
     before = files(site.sandbox.root)
     made = [plant_flaky_tests(site.project.tests, np.random.default_rng(seed), flaky=10, stable=10) for seed in range(2)]
     shifts = shifts_of("statistical", 7, datetime.now().astimezone())
     with site.changed({file: text for each in made for file, text in each.texts.items()}):
         named = observe(site, shifts, budget_s=site.timeout_s).flaky()
     for each in made:
-        found, alarms = named.keys() & each.flaky.keys(), named.keys() & each.stable
-        missed = [kind for test, kind in each.flaky.items() if test not in found]
-        assert f1(len(found), len(alarms), len(each.flaky)) >= 0.9, (missed, alarms)
+        planted = {test: kind for test, kind in each.flaky.items() if kind != "load"}
+        found, alarms = named.keys() & planted.keys(), named.keys() & each.stable
+        missed = [kind for test, kind in planted.items() if test not in found]
+        assert f1(len(found), len(alarms), len(planted)) >= 0.9, (missed, alarms)
     assert not [test for test in named if "test_shop" in test], "the project's own tests are stable"
     assert files(site.sandbox.root) == before
     assert site.suite.extra_env == {}
