@@ -1,7 +1,7 @@
 """Actions: one choice for each dimension. A flat list is a space of one dimension."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -102,6 +102,13 @@ class ActionSpace:
             found = np.array([all(action[k] == v for k, v in key) for action in self.actions])
             found.flags.writeable = False
             self._masks[key] = found  # bounded: only choices that exist come this far
+        return found
+
+    def allowed(self, refused: Iterable[Action]) -> NDArray[np.bool_]:
+        """Return which actions match none of the refused choices, shape (actions,). Raises InvalidInput as `mask`."""
+        found = np.ones(len(self), dtype=np.bool_)
+        for where in refused:
+            found &= ~self.mask(where)
         return found
 
     def _check(self, choices: Action) -> None:

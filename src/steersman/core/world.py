@@ -48,10 +48,7 @@ class World(ABC):
         Where they refuse all, the safe action alone is left, as it is where the agent decides.
         """
         space = self.spec.actions
-        refused = np.zeros(len(space), dtype=np.bool_)
-        for guard in self.spec.guards:
-            for each in guard.refuse(state):
-                refused |= space.mask(each.where)
-        if refused.all():
-            refused[space.index(self.spec.safe_action)] = False
-        return ~refused
+        allowed = space.allowed(each.where for guard in self.spec.guards for each in guard.refuse(state))
+        if not allowed.any():
+            allowed[space.index(self.spec.safe_action)] = True
+        return allowed

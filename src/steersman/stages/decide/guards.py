@@ -65,9 +65,7 @@ class Guards:
     def _mask(self, key: tuple[tuple[tuple[str, Choice], ...], ...]) -> NDArray[np.bool_]:
         found = self._masks.get(key)
         if found is None:
-            found = np.ones(len(self._space), dtype=np.bool_)
-            for where in key:
-                found &= ~self._space.mask(dict(where))
+            found = self._space.allowed([dict(where) for where in key])
             found.flags.writeable = False
             if len(self._masks) >= _MASKS:
                 self._masks.clear()

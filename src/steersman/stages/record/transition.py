@@ -78,12 +78,7 @@ class Recorder:
             raise InvalidInput(f"a logged state does not fit {self._schema.id}: {error!r}.") from error
 
     def _next_allowed(self, outcome: Outcome) -> NDArray[np.bool_] | None:
-        if not outcome.next_refusals:
-            return None
-        allowed = np.ones(len(self._space), dtype=np.bool_)
-        for where in outcome.next_refusals:
-            allowed &= ~self._space.mask(where)
-        return allowed
+        return self._space.allowed(outcome.next_refusals) if outcome.next_refusals else None
 
 
 def _checked(potential: Callable[[StateValues], float], state: StateValues) -> float:

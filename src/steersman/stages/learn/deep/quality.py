@@ -2,13 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steersman.core.actions import ActionSpace, Choice
+from steersman.core.actions import ActionSpace
 from steersman.core.agent import AgentSpec
 from steersman.core.errors import InvalidInput
 from steersman.core.transition import Transition
@@ -96,23 +96,16 @@ def experience(rows: Iterable[Row], spec: AgentSpec, gamma: float) -> Batch:
         actions=np.array([each.made.action for each in kept], dtype=np.int32),
         rewards=np.array([each.made.signal for each in kept], dtype=np.float32),
         next_states=np.array(following, dtype=np.float32),
-        next_allowed=np.array([_allowed(spec.actions, each.outcome.next_refusals) for each in kept]),
+        next_allowed=np.array([spec.actions.allowed(each.outcome.next_refusals) for each in kept]),
         discounts=np.where(ends, 0.0, gamma).astype(np.float32),
         weights=np.ones(len(kept), dtype=np.float32),
         allowed=np.array([_possible(spec.actions, each) for each in kept]),
     )
 
 
-def _allowed(space: ActionSpace, refused: Iterable[Mapping[str, Choice]]) -> NDArray[np.bool_]:
-    allowed = np.ones(len(space), dtype=np.bool_)
-    for where in refused:
-        allowed &= ~space.mask(where)
-    return allowed
-
-
 def _possible(space: ActionSpace, row: Row) -> NDArray[np.bool_]:
     """Return what was allowed; what was done, was."""
-    allowed = _allowed(space, (each.where for each in row.decision.refusals))
+    allowed = space.allowed(each.where for each in row.decision.refusals)
     allowed[row.made.action] = True
     return allowed
 
