@@ -1,27 +1,19 @@
 """Checkpoints in files beside the store, named by their hash; or in memory, for a store that is there."""
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
 
-from steersman.app.stores import is_shared, store_file, target
+from steersman.app.stores import beside
 from steersman.core.errors import StoreError
 from steersman.core.training import Checkpoints, Slot
 from steersman.core.versions import address
 
-_HERE = Path(".steersman")
-
 
 def checkpoints_of(url: str | os.PathLike[str] | None) -> Checkpoints:
     """Return those of a store: beside its file in FILE.training, of a shared one here below .steersman, else in memory."""
-    if target(url).startswith("memory:"):
-        return MemoryCheckpoints()
-    if is_shared(url):
-        digest = hashlib.sha256(target(url).encode()).hexdigest()[:16]
-        return FileCheckpoints(_HERE / f"{digest}.training")
-    store = store_file(url, must_exist=False)
-    return FileCheckpoints(store.with_name(f"{store.name}.training"))
+    folder = beside(url, "training")
+    return MemoryCheckpoints() if folder is None else FileCheckpoints(folder)
 
 
 class MemoryCheckpoints:

@@ -1,5 +1,6 @@
 """Stores: where a URL leads, what is released there, the key of its audit trail, and words to one that another owns."""
 
+import hashlib
 import os
 import secrets
 import tempfile
@@ -127,6 +128,20 @@ def is_shared(url: str | os.PathLike[str] | None) -> bool:
 def target(url: str | os.PathLike[str] | None) -> str:
     """Return where a URL, the environment or the default leads."""
     return os.fspath(url) if url is not None else os.environ.get("STEERSMAN_STORE") or DEFAULT_STORE
+
+
+def beside(url: str | os.PathLike[str] | None, what: str) -> Path | None:
+    """Return the folder for what belongs to a store and is not in it: FILE.what, below .steersman here for a shared one.
+
+    None for a store in memory. Raises InvalidInput as `store_file`.
+    """
+    if target(url).startswith("memory:"):
+        return None
+    if is_shared(url):
+        digest = hashlib.sha256(target(url).encode()).hexdigest()[:16]  # tenants share no store, and so none of this
+        return Path(".steersman") / f"{digest}.{what}"
+    store = store_file(url, must_exist=False)
+    return store.with_name(f"{store.name}.{what}")
 
 
 def store_file(url: str | os.PathLike[str] | None, *, must_exist: bool) -> Path:

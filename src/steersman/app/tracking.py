@@ -1,16 +1,13 @@
 """Where training runs are told: always to what the dashboard reads, and beside it to MLflow or TensorBoard."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable
-from pathlib import Path
 
-from steersman.app.stores import is_shared, store_file, target
+from steersman.app.stores import beside
 from steersman.core.errors import InvalidInput
 from steersman.core.tracking import KeptRuns, Quiet, Tracker
 
-_HERE = Path(".steersman")
 _TENSORBOARD = "tensorboard"
 _MLFLOW = "sqlite:///mlflow.db"
 _logger = logging.getLogger("steersman")
@@ -20,13 +17,8 @@ def runs_of(url: str | os.PathLike[str] | None) -> KeptRuns:
     """Return the runs of a store: beside its file in FILE.runs, of a shared one here below .steersman, else in memory."""
     from steersman.backends.runs import FileTracker, MemoryTracker
 
-    if target(url).startswith("memory:"):
-        return MemoryTracker()
-    if is_shared(url):
-        digest = hashlib.sha256(target(url).encode()).hexdigest()[:16]  # tenants share no store, and so no runs
-        return FileTracker(_HERE / f"{digest}.runs")
-    store = store_file(url, must_exist=False)
-    return FileTracker(store.with_name(f"{store.name}.runs"))
+    folder = beside(url, "runs")
+    return MemoryTracker() if folder is None else FileTracker(folder)
 
 
 def tracker_of(runs: KeptRuns, kind: str, url: str = "", *, note: Callable[[str], None] = _logger.warning) -> Quiet:
