@@ -69,9 +69,16 @@ def keep(agent: Runtime, judgement: Judgement) -> None:
         actor=judgement.actor,
         event=f"{judgement.kind}: {judgement.verdict}",
         subject=judgement.agent,
-        detail=f"{short(judgement.version)} against {short(judgement.against)}: {judgement.reason}",
+        detail=f"{_of_which(judgement)}{judgement.reason}",
     )
     production(agent).releases.judge(judgement, event)
+
+
+def _of_which(judgement: Judgement) -> str:
+    """Return which versions a verdict is about; a training is held against none, and has none where it failed."""
+    if judgement.kind == "training":
+        return f"{short(judgement.version)}: " if judgement.version else ""
+    return f"{short(judgement.version)} against {short(judgement.against)}: "
 
 
 def check_gate(judged: Judgement, despite: str) -> None:

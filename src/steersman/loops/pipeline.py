@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steersman.core.ports import Progress
-from steersman.core.values import AuditEvent
-from steersman.core.versions import Judgement, short
+from steersman.core.progress import Silent
+from steersman.core.versions import Judgement
 from steersman.loops import judge, promote, train
 from steersman.loops.cut import CUTTING, production
 from steersman.loops.promote import AUTOMATIC
-from steersman.loops.propose import worth_trying
+from steersman.loops.propose import begin_release, worth_trying
 from steersman.loops.runtime import Runtime
 from steersman.loops.train import Attempt, Trained
 
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
 
 _RECENT = 1_000
 _HOUR_S = 3_600.0
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def phase(self, title: str, total: int | None = None) -> None:
-        """Say nothing."""
-
-    def step(self, text: str, amount: int = 1) -> None:
-        """Say nothing."""
-
-    def note(self, text: str) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +123,7 @@ class Pipeline:
             return ""
         if promote.standing(agent).under_way or not worth_trying(judged):
             return ""
-        said = {"evaluation": judged.id, "verdict": judged.verdict}
-        return promote.start(agent, judged.version, actor=actor, reason=judged.reason, evidence=said).release
+        return begin_release(agent, judged, actor=actor).release
 
     def _keep(self, verdict: str, version: str, actor: str, reason: str, body: dict[str, Any]) -> Judgement:
         agent, world = self._agent, self._agent.world
@@ -153,9 +139,7 @@ class Pipeline:
             reason=reason,
             body=body,
         )
-        detail = f"{short(version)}: {reason}" if version else reason
-        event = AuditEvent(at=kept.at, actor=actor, event=f"training: {verdict}", subject=agent.spec.name, detail=detail)
-        production(agent).releases.judge(kept, event)
+        judge.keep(agent, kept)
         return kept
 
     def standing(self) -> Standing:

@@ -72,8 +72,7 @@ class Proposals:
         if agent.settings.release.mode == "shadow" or not worth_trying(judged):
             return None
         self._settled = True
-        said = {"evaluation": judged.id, "verdict": judged.verdict}
-        return promote.start(agent, version.id, actor=AUTOMATIC, reason=judged.reason, evidence=said)
+        return begin_release(agent, judged, actor=AUTOMATIC)
 
     def _note(self, judged: Judgement, seen: int) -> None:
         """Look again once as many outcomes have come in as it takes to tell, but for no longer than so far."""
@@ -87,6 +86,12 @@ def worth_trying(judged: Judgement) -> bool:
     difference = judged.body["evaluation"]["differences"].get("incumbent")
     changes = difference is not None and (difference["low"], difference["high"]) != (0.0, 0.0)
     return changes and judged.verdict != "worse" and judged.body["gate"]["passed"] is True
+
+
+def begin_release(agent: Runtime, judged: Judgement, *, actor: str) -> Deployment:
+    """Begin to release a version that was judged, on that evidence. Raises as `promote.start`."""
+    said = {"evaluation": judged.id, "verdict": judged.verdict}
+    return promote.start(agent, judged.version, actor=actor, reason=judged.reason, evidence=said)
 
 
 def _first(agent: Runtime) -> Deployment:

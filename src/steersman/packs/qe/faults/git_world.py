@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from steersman.core.errors import InvalidInput
 from steersman.core.ports import Progress
+from steersman.core.progress import Silent
 from steersman.packs.qe.faults.change import ActiveFault, Change
-from steersman.packs.qe.fleet.progress import Silent
 from steersman.packs.qe.project.reference import Reference, measure_reference
 from steersman.packs.qe.project.sandbox import Sandbox
 from steersman.packs.qe.project.suite import Suite

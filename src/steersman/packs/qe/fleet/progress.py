@@ -33,16 +33,3 @@ class Watched:
         """Tell of a step of the run that is done."""
         with self._lock:
             self._progress.step(text)
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def phase(self, title: str, total: int | None = None) -> None:
-        """Say nothing."""
-
-    def step(self, text: str, amount: int = 1) -> None:
-        """Say nothing."""
-
-    def note(self, text: str) -> None:
-        """Say nothing."""

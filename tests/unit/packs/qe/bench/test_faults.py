@@ -10,9 +10,9 @@ import pytest
 from steersman.cli.output import plain
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.core.ports import Progress
+from steersman.core.progress import Silent
 from steersman.packs.qe.bench.faults import FaultOptions, FaultReport, faults
 from steersman.packs.qe.faults.fate import Judged
-from steersman.packs.qe.fleet.progress import Silent
 
 Make = Callable[[Path, Mapping[str, str]], Path]
 SOURCE = '''class Basket:
