@@ -144,7 +144,14 @@ def unpack(artefact: bytes, name: str) -> Frozen:
     Raises StoreError where the hash is another, and InvalidInput for bytes that are no artefact of this format. Memory is
     bounded by a few times the bytes given.
     """
-    arrays, text = _parsed(artefact, name)
+    return thawed(*tensors.read(artefact, name), name)
+
+
+def thawed(arrays: Mapping[str, NDArray[Any]], text: str, name: str) -> Frozen:
+    """Return what the arrays and the JSON of a file hold that was read already. Raises InvalidInput as `unpack`."""
+    found = {each: arrays[each].dtype.str for each in sorted(arrays)}
+    if found != {each: np.dtype(dtype).str for each, dtype in _TYPES.items()}:
+        raise no_artefact(name, f"arrays {str(found)[:200]}")
     try:
         content = msgspec.json.decode(text, type=_Content)
         keys = msgspec.json.decode(arrays["keys"].tobytes(), type=tuple[str, ...])
@@ -170,15 +177,6 @@ def unpack(artefact: bytes, name: str) -> Frozen:
         raise no_artefact(name, "names of fields or dimensions repeat")
     _check(frozen)
     return frozen
-
-
-def _parsed(artefact: bytes, name: str) -> tuple[dict[str, NDArray[Any]], str]:
-    """Return the arrays and the JSON of a table's file."""
-    arrays, text = tensors.read(artefact, name)
-    found = {each: arrays[each].dtype.str for each in sorted(arrays)}
-    if found != {each: np.dtype(dtype).str for each, dtype in _TYPES.items()}:
-        raise no_artefact(name, f"arrays {str(found)[:200]}")
-    return arrays, text
 
 
 def _check(frozen: Frozen) -> None:

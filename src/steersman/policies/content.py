@@ -18,8 +18,10 @@ def pack(content: Content) -> bytes:
 
 def unpack(packed: bytes, name: str) -> Content:
     """Return what an artefact holds. Raises StoreError where its hash is another, InvalidInput where it is none."""
-    _, text = tensors.read(packed, name)
-    return deep.unpack(packed, name) if tensors.format_of(text, name) == FORMAT else artefact.unpack(packed, name)
+    arrays, text = tensors.read(packed, name)
+    if tensors.format_of(text, name) == FORMAT:
+        return deep.thawed(arrays, text, name)
+    return artefact.thawed(arrays, text, name)
 
 
 def check_fits(content: Content, spec: AgentSpec) -> None:

@@ -1,5 +1,7 @@
 """Tensors: a file of safetensors, named by its hash, with one line of JSON; nothing in it can be run."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ def no_artefact(name: str, why: str) -> InvalidInput:
     )
 
 
-def write(arrays: dict[str, NDArray[np.generic]], content: msgspec.Struct) -> bytes:
+def write(arrays: dict[str, NDArray[Any]], content: msgspec.Struct) -> bytes:
     """Return arrays and their JSON as one file; the same content gives the same bytes on any machine."""
     from safetensors.numpy import save
 
@@ -39,7 +41,7 @@ def write(arrays: dict[str, NDArray[np.generic]], content: msgspec.Struct) -> by
     return save(arrays, {"steersman": msgspec.json.encode(content, order="sorted").decode()})
 
 
-def read(artefact: bytes, name: str) -> tuple[dict[str, NDArray[np.generic]], str]:
+def read(artefact: bytes, name: str) -> tuple[dict[str, NDArray[Any]], str]:
     """Return the arrays and the JSON of a file; nothing is looked at before its hash is known to be `name`.
 
     Raises StoreError where the hash is another, and InvalidInput for bytes that are no such file. Memory is bounded by a
@@ -53,7 +55,7 @@ def read(artefact: bytes, name: str) -> tuple[dict[str, NDArray[np.generic]], st
     return _parsed(artefact, name)
 
 
-def _parsed(artefact: bytes, name: str) -> tuple[dict[str, NDArray[np.generic]], str]:
+def _parsed(artefact: bytes, name: str) -> tuple[dict[str, NDArray[Any]], str]:
     from safetensors import SafetensorError, deserialize
 
     length = int.from_bytes(artefact[:8], "little")

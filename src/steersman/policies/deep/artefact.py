@@ -109,7 +109,11 @@ def unpack(artefact: bytes, name: str) -> FrozenNetwork:
 
     Raises StoreError where the hash is another, and InvalidInput for bytes that are no artefact of this format.
     """
-    arrays, text = tensors.read(artefact, name)
+    return thawed(*tensors.read(artefact, name), name)
+
+
+def thawed(arrays: Mapping[str, NDArray[Any]], text: str, name: str) -> FrozenNetwork:
+    """Return what the arrays and the JSON of a file hold that was read already. Raises InvalidInput as `unpack`."""
     try:
         content = msgspec.json.decode(text, type=_Content)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -130,7 +134,7 @@ def unpack(artefact: bytes, name: str) -> FrozenNetwork:
         bounds=(-math.inf if content.low is None else content.low, math.inf if content.high is None else content.high),
         net=content.net,
         kind=content.kind,
-        weights=weights,  # type: ignore[arg-type]  # their types are checked next
+        weights=weights,
         **others,
     )
     _check(frozen)
