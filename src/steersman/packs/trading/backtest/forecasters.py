@@ -1,6 +1,7 @@
 """Forecasters: N-HiTS and PatchTST, trained on windows of what was past by then, for all symbols together."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 
 from steersman.packs.trading.backtest.data import Market
 from steersman.packs.trading.backtest.signals import Prices, prices_of
+
+if TYPE_CHECKING:
+    from steersman.packs.trading.forecast.fit import Forecaster
 
 Floats = NDArray[np.float64]
 STEPS = 64
@@ -52,10 +56,9 @@ def patchtst(past: Floats, later: Floats) -> Rise:
     return _fitted(PatchTST(steps=STEPS, horizon=later.shape[1]), past, later)
 
 
-def _fitted(forecaster: object, past: Floats, later: Floats) -> Rise:
-    from steersman.packs.trading.forecast.fit import Forecaster, Training, fit
+def _fitted(forecaster: "Forecaster", past: Floats, later: Floats) -> Rise:
+    from steersman.packs.trading.forecast.fit import Training, fit
 
-    assert isinstance(forecaster, Forecaster)  # noqa: S101 - both are
     model = fit(forecaster, past, later, Training(updates=UPDATES, batch=BATCH))
     return lambda new: model.rise(new, new[:, -1])
 

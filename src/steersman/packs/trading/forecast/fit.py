@@ -7,7 +7,7 @@ normalisation): a series that has risen tenfold looks as it did before.
 from dataclasses import dataclass
 from functools import partial
 from math import erf
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -23,7 +23,6 @@ _CHUNK = 512
 """Windows that are forecast in one call: always as many, so that nothing is compiled twice."""
 
 
-@runtime_checkable
 class Forecaster(Protocol):
     """A network that reads `steps` values and says `horizon` more; with the same fields it is the same, and has one hash."""
 
