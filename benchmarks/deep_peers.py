@@ -1,12 +1,12 @@
 """What other libraries do, for deep_speed.py and deep_known_answers.py, which start this with the peers' interpreter.
 
     PYTHON benchmarks/deep_peers.py speed NAME SIZE SECONDS
-    PYTHON benchmarks/deep_peers.py answers ENVIRONMENT SEED BUDGET SOLVED
+    PYTHON benchmarks/deep_peers.py answers METHOD ENVIRONMENT SEED BUDGET SOLVED SCORE_EVERY
 
 That interpreter has torch, stable-baselines3 and gymnasium, in an environment of its own. Prints one line of JSON. `speed`:
 gradient steps a second, drawing from a full replay of 10,000 steps included, of NAME: sb3 (Stable-Baselines3, calling its
 own `train`), or torch (a loop as CleanRL's dqn.py has it, written for this). `answers`: steps until the mean of 100 greedy
-episodes reached SOLVED, with the settings that RL Baselines3 Zoo tuned for the environment.
+episodes reached SOLVED, asked every SCORE_EVERY steps, by METHOD dqn or ppo with the settings that RL Baselines3 Zoo tuned.
 """
 
 import json
@@ -17,8 +17,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch  # type: ignore[import-not-found, unused-ignore]
-from stable_baselines3 import DQN  # type: ignore[import-not-found, unused-ignore]
+from stable_baselines3 import DQN, PPO  # type: ignore[import-not-found, unused-ignore]
 from stable_baselines3.common.callbacks import BaseCallback  # type: ignore[import-not-found, unused-ignore]
+from stable_baselines3.common.env_util import make_vec_env  # type: ignore[import-not-found, unused-ignore]
 from stable_baselines3.common.logger import configure  # type: ignore[import-not-found, unused-ignore]
 
 SIZES: dict[str, tuple[int, int, list[int], int]] = {
@@ -51,6 +52,33 @@ TUNED: dict[str, dict[str, Any]] = {
     },
 }
 """RL Baselines3 Zoo, hyperparams/dqn.yml; all with layers of (256, 256) and gamma 0.99."""
+TUNED_PPO: dict[str, tuple[int, dict[str, Any]]] = {
+    "CartPole-v1": (
+        8,
+        {
+            "n_steps": 32,
+            "batch_size": 256,
+            "gae_lambda": 0.8,
+            "gamma": 0.98,
+            "n_epochs": 20,
+            "ent_coef": 0.0,
+            "learning_rate": lambda left: 1e-3 * left,
+            "clip_range": lambda left: 0.2 * left,
+        },
+    ),
+    "LunarLander-v3": (
+        16,
+        {
+            "n_steps": 1_024,
+            "batch_size": 64,
+            "gae_lambda": 0.98,
+            "gamma": 0.999,
+            "n_epochs": 4,
+            "ent_coef": 0.01,
+        },
+    ),
+}
+"""RL Baselines3 Zoo, hyperparams/ppo.yml: how many environments are stepped together, and the rest."""
 
 
 class Fixed(gymnasium.Env[Any, Any]):
@@ -123,16 +151,19 @@ def speed(name: str, size: str, seconds: float) -> float:
 
 
 class UntilSolved(BaseCallback):  # type: ignore[misc, unused-ignore]
-    """Scores the greedy policy every 2,500 steps on 100 episodes, as the other side is scored."""
+    """Scores the greedy policy every so many steps on 100 episodes, as the other side is scored."""
 
-    def __init__(self, environment: str, solved: float) -> None:
+    def __init__(self, environment: str, solved: float, every: int) -> None:
         super().__init__()
         self.worlds = gymnasium.make_vec(environment, num_envs=50)
-        self.solved, self.solved_at, self.scores = solved, None, list[float]()
+        self.solved, self.every, self.asked = solved, every, 0
+        self.solved_at: int | None = None
+        self.scores: list[float] = []
 
     def _on_step(self) -> bool:
-        if self.num_timesteps % 2_500:
+        if self.num_timesteps < self.asked + self.every:
             return True
+        self.asked = self.num_timesteps
         self.scores.append(self._score())
         if self.scores[-1] >= self.solved:
             self.solved_at = self.num_timesteps
@@ -153,13 +184,20 @@ class UntilSolved(BaseCallback):  # type: ignore[misc, unused-ignore]
         return total / 100
 
 
-def answers(environment: str, seed: int, budget: int, solved: float) -> dict[str, Any]:
+def learner(method: str, environment: str, seed: int) -> Any:
+    """Return Stable-Baselines3's learner with tuned settings."""
+    if method == "dqn":
+        policy = {"net_arch": [256, 256]}
+        world = gymnasium.make(environment)
+        return DQN("MlpPolicy", world, policy_kwargs=policy, gamma=0.99, seed=seed, **TUNED[environment])
+    count, settings = TUNED_PPO[environment]
+    return PPO("MlpPolicy", make_vec_env(environment, count, seed=seed), seed=seed, device="cpu", **settings)
+
+
+def answers(method: str, environment: str, seed: int, *, budget: int, solved: float, every: int) -> dict[str, Any]:
     """Return after how many steps it was solved, None where it was not, and all scores."""
-    policy = {"net_arch": [256, 256]}
-    world = gymnasium.make(environment)
-    model = DQN("MlpPolicy", world, policy_kwargs=policy, gamma=0.99, seed=seed, **TUNED[environment])
-    watcher = UntilSolved(environment, solved)
-    model.learn(budget, callback=watcher)
+    watcher = UntilSolved(environment, solved, every)
+    learner(method, environment, seed).learn(budget, callback=watcher)
     return {"solved_at": watcher.solved_at, "scores": watcher.scores}
 
 
@@ -169,7 +207,9 @@ def main(kind: str, *given: str) -> None:
     if kind == "speed":
         print(json.dumps({"steps_per_s": speed(given[0], given[1], float(given[2]))}))
     else:
-        print(json.dumps(answers(given[0], int(given[1]), int(given[2]), float(given[3]))))
+        method, environment, seed, budget, solved, every = given
+        limits = {"budget": int(budget), "solved": float(solved), "every": int(every)}
+        print(json.dumps(answers(method, environment, int(seed), **limits)))
 
 
 if __name__ == "__main__":
