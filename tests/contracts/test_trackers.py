@@ -16,7 +16,7 @@ from steersman.backends.mlflow import MlflowTracker
 from steersman.backends.runs import FileTracker, MemoryTracker
 from steersman.backends.tensorboard import TensorboardTracker
 from steersman.core.errors import InvalidInput, NotFound, StoreError
-from steersman.core.tracking import Begun, Ended, Quiet, Run, Tracker, begin, logged, thinned
+from steersman.core.tracking import Begun, Ended, Quiet, Run, Tracker, begin, logged
 from steersman.testing.tracker_contract import AT, TrackerContract, run
 
 
@@ -239,12 +239,6 @@ def test_artefacts_that_are_not_there_are_not_found(tmp_path: Path) -> None:
         tracker.begin(begun := run())
         with pytest.raises(NotFound, match="no artefact 'a'"):
             tracker.kept(begun.id, "a")
-
-
-def test_thinned_points_are_means_of_neighbours_at_their_last_step() -> None:
-    assert thinned([(1, 1.0), (2, 3.0), (3, 5.0)], 2) == [(2, 2.0), (3, 5.0)]
-    assert thinned([(1, 1.0)], 2) == [(1, 1.0)]
-    assert thinned([]) == []
 
 
 @pytest.mark.parametrize(

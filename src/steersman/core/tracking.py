@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -12,7 +12,6 @@ from steersman.core.ids import TimeOrderedIds
 
 Param = str | int | float | bool
 State = Literal["running", "done", "failed"]
-_MOST = 300
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _logger = logging.getLogger("steersman")
 _ids = TimeOrderedIds()
@@ -167,13 +166,6 @@ def _point(points: list[tuple[int, float]], step: int, value: float) -> None:
     while points and points[-1][0] >= step:
         points.pop()
     points.append((step, value))
-
-
-def thinned(points: Sequence[tuple[int, float]], most: int = _MOST) -> list[tuple[int, float]]:
-    """Return at most so many points: (last step, mean value) of neighbours put together."""
-    together = -(-len(points) // most) or 1
-    parts = (points[start : start + together] for start in range(0, len(points), together))
-    return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
 
 
 class Quiet:

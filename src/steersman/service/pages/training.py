@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from steersman.core.curves import panels
 from steersman.core.errors import NotFound
-from steersman.core.tracking import Run, thinned
+from steersman.core.tracking import Run
 from steersman.core.versions import short
 from steersman.service.operations import Call, Reply
 from steersman.service.pages.shell import html, page
@@ -20,33 +21,6 @@ _BACK = ("aborted", "rolled back", "quarantined")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
-    """A chart. metric: as it was logged; title: above it; axis: what its height is, and its unit; told: a sentence on it."""
-
-    metric: str
-    title: str
-    axis: str
-    told: str
-
-
-PANELS = (
-    Panel(metric="reward", title="Reward", axis="mean reward", told="What a decision, or an episode, earned in the mean."),
-    Panel(metric="loss", title="Loss", axis="loss", told="What an update makes smaller: the error of the network's values."),
-    Panel(metric="q", title="Q", axis="mean value Q", told="What the network expects of its actions in the mean."),
-    Panel(metric="epsilon", title="Exploration", axis="ε, share of tries", told="How often something is tried."),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A panel with its points, neighbours put together where there are many: (step, mean)."""
-
-    panel: Panel
-    points: Sequence[tuple[int, float]]
-    logged: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Event:
     """Something that happened to an agent's networks. where: the page that tells more, "" for none."""
 
@@ -55,21 +29,6 @@ class Event:
     word: str
     text: str
     where: str = ""
-
-
-def panels(run: Run) -> list[Shown]:
-    """Return the charts of a run: those that every reader knows first, then what else was logged, by name."""
-    known = {each.metric for each in PANELS}
-    others = [
-        Panel(metric=name, title=name, axis=name, told="As it was logged.")
-        for name in sorted(run.metrics)
-        if name not in known
-    ]
-    return [
-        Shown(panel=each, points=thinned(run.metrics[each.metric]), logged=len(run.metrics[each.metric]))
-        for each in (*PANELS, *others)
-        if each.metric in run.metrics
-    ]
 
 
 def state_of(run: Run, now: float) -> str:
