@@ -60,6 +60,10 @@ class TooMany(SteersmanError):
     """The caller sends more than its share, or the service more than it can serve; try again later."""
 
 
+class WorkerLost(SteersmanError):
+    """A process that worked for this one ended, or its machine did; the message names it, and what to do."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" or a list of what is known, for the end of an error message."""
     names = sorted(known)
