@@ -1,11 +1,13 @@
-"""cut, versions, quarantine: what was learned, kept so that it never changes again."""
+"""cut, versions, quarantine, export-policy: what was learned, kept so that it never changes again."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from steersman.cli.opening import AgentArgument, LimitOption, ReasonOption, actor, agent_beside, in_words, moment
 from steersman.cli.output import JsonOption, SettingsOption, StoreOption, plain, say, show_json, show_table
+from steersman.core.errors import InvalidInput, NotPermitted
 from steersman.core.versions import Deployment, PolicyVersion, short
 
 _NONE = "No version was cut yet. `steersman cut AGENT` makes one of what was learned so far."
@@ -16,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(cut)
     app.command()(versions)
     app.command()(quarantine)
+    app.command()(export_policy)
 
 
 def cut(
@@ -85,3 +88,34 @@ def quarantine(
         return
     left_out = ", ".join(map(short, now.quarantined)) or "nothing"
     say(f"In quarantine now: {left_out}. {in_words(now)}")
+
+
+def export_policy(
+    agent: AgentArgument,
+    version: Annotated[str, typer.Argument(help='The version, or how its name begins, or "champion" or "previous".')],
+    file: Annotated[Path, typer.Argument(help="Where to write it.")],
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    store: StoreOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a version that is a network as an ONNX model, which runtimes of other languages and devices serve."""
+    with agent_beside(agent, store, settings) as found:
+        made = found.release.onnx(version)
+    _write(file, made.model, force)
+    if json:
+        facts = {"version": made.version, "file": str(file), "bytes": len(made.model), "features": made.features}
+        show_json({**facts, "output": made.output, "actions": made.actions})
+        return
+    say(f"Version {short(made.version)} is in {file}, {len(made.model):,} bytes.")
+    say(f"It takes states (n, {len(made.features)}) and gives {made.output} (n, {len(made.actions)}); the file says how.")
+
+
+def _write(file: Path, content: bytes, force: bool) -> None:
+    try:
+        with file.open("wb" if force else "xb") as written:
+            written.write(content)
+    except FileExistsError as error:
+        raise InvalidInput(f"{file} is there already. Name another file, or write over it by --force.") from error
+    except OSError as error:
+        raise NotPermitted(f"cannot write the model to {file}: {error.strerror}. Name another file.") from error

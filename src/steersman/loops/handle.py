@@ -6,6 +6,7 @@ from steersman.loops import cut as cut_loop
 from steersman.loops import judge, promote
 from steersman.loops.drill import Drill, drill
 from steersman.loops.evidence import holdout
+from steersman.loops.export import Exported, to_onnx
 from steersman.loops.propose import Proposals
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Production
@@ -49,6 +50,10 @@ class Release:
     def cut(self, *, actor: str, reason: str = "") -> PolicyVersion:
         """Make a version of what was learned so far; what did not change since is the same version."""
         return cut_loop.cut(self._runtime, actor=actor, reason=reason)
+
+    def onnx(self, version: str = "champion") -> Exported:
+        """Return a network as an ONNX model (extra `onnx`). Raises NotFound, and InvalidInput for a version that is none."""
+        return to_onnx(self._runtime, version)
 
     def evaluate(self, candidate: str | None = None, *, against: str = "champion", actor: str) -> Judgement:
         """Judge a version on outcomes that it did not learn from, and keep the verdict.
