@@ -29,6 +29,7 @@ OPERATIONS: tuple[Operation, ...] = (
     releases.PAGE,
     release.PAGE,
     training.PAGE,
+    training.PICTURE,
     positions.PAGE,
     on_call.PAGE,
     debug.PAGE,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from steersman.app.curves import curves_png
 from steersman.core.curves import panels
 from steersman.core.errors import NotFound
 from steersman.core.tracking import Run
@@ -101,4 +102,12 @@ def _view(call: Call) -> Reply:
     )
 
 
+def _picture(call: Call) -> Reply:
+    run = call.steersman.runs.run(call.path["run"])
+    name = f"{run.begun.agent.replace('/', '-')}-{run.begun.id}.png"
+    headers = {"Content-Disposition": f'inline; filename="{name}"'}
+    return Reply(body=curves_png(run), media_type="image/png", headers=headers)
+
+
 PAGE = page("/training", "Training runs, and what became of them.", _view, query={"run": "The id of a run."})
+PICTURE = page("/training/{run}.png", "The curves of a training run as a picture.", _picture)
