@@ -85,6 +85,22 @@ def test_a_network_is_trained_judged_and_its_pipeline_tells(store: Path, command
     assert any("training: trained" in each.event for each in audit(store))
 
 
+def test_a_budget_ends_a_training_early_and_the_next_one_can_go_on(store: Path, command: Run) -> None:
+    made = command("train", ME, "--budget-cpu-s", "0.000001", "--json").json["body"]
+    assert (made["updates"], made["stopped"]) == (50, "the budget of 1e-06 CPU seconds is used up")
+    assert made["took_s"] > 0 < made["cpu_s"]
+    with Steersman.open(store / "log.db", read_only=True, settings={}) as steersman:
+        run = steersman.runs.runs()[0]
+    assert (run.state, run.step) == ("done", 50)
+    assert {"loss", "wall_s", "cpu_s"} <= set(run.metrics)
+    later = command("train", ME, "--resume", "--updates", "100")
+    assert "in 100 updates" in later.out
+    assert "of CPU time" in later.out
+    refused = command("train", ME, "--budget-s", "0")
+    assert (refused.code, "must be above 0" in refused.err) == (3, True)
+    assert command("train", ME, "--set", "batch=3").code == 3
+
+
 def audit(store: Path) -> list[Any]:
     with Steersman.open(store / "log.db", read_only=True, settings={}) as steersman:
         return steersman.log.audit(20)

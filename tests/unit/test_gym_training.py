@@ -8,7 +8,10 @@ import pytest
 
 from steersman.app import gym_policies
 from steersman.app.gym_training import train
+from steersman.backends.runs import MemoryTracker
+from steersman.core.compute import Budget
 from steersman.core.errors import InvalidInput, NotFound, StoreError
+from steersman.core.tracking import Quiet
 
 STEPS = 1_000
 SMALL = {"updates": 32, "learning_rate": 0.01}
@@ -54,7 +57,7 @@ class Told:
 
 
 def test_what_is_learned_earns_more_than_luck_and_only_as_it_was_written_is_it_loaded_again(tmp_path: Path) -> None:
-    told = Told()
+    told, runs = Told(), MemoryTracker()
     first, again = (
         train(
             "gym:steersman/lab-bandit-v1",
@@ -64,6 +67,7 @@ def test_what_is_learned_earns_more_than_luck_and_only_as_it_was_written_is_it_l
             progress=told,
             out=tmp_path / name,
             settings=SMALL,
+            tracker=Quiet([runs]),
         )
         for name in ("first", "again")
     )
@@ -75,6 +79,13 @@ def test_what_is_learned_earns_more_than_luck_and_only_as_it_was_written_is_it_l
     assert json.loads(curves[0].splitlines()[-1])["steps"] == STEPS
     kept = json.loads((tmp_path / "first" / "result.json").read_bytes())
     assert (kept["policy"], kept["steps"], kept["method"]) == (first.policy, STEPS, "double_dqn")
+    assert (kept["settings"], kept["steps_made"], kept["stopped"]) == (SMALL, STEPS, "")
+    assert kept["wall_s"] > 0 < kept["cpu_s"]
+    run = runs.runs()[0]
+    assert (run.begun.agent, run.state, run.step) == ("gym:steersman/lab-bandit-v1", "done", STEPS)
+    assert run.begun.params["learning_rate"] == SMALL["learning_rate"]
+    assert set(run.metrics) == {"reward", "loss", "q", "epsilon", "mean_return", "wall_s", "cpu_s"}
+    assert run.metrics["mean_return"] == [(STEPS, again.mean_return)]
     assert any("ε 0.04, loss" in line and "mean return" in line for line in told.lines)
     assert told.counted == [(STEPS, STEPS), (200, 200)] * 2
     policy = gym_policies.load(tmp_path / "first" / "policy.safetensors", first.policy)
@@ -88,6 +99,24 @@ def test_what_is_learned_earns_more_than_luck_and_only_as_it_was_written_is_it_l
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     with pytest.raises(StoreError, match="changed"):
         gym_policies.load(file, first.policy)
+
+
+def test_a_budget_stops_training_and_what_was_learned_so_far_is_kept(tmp_path: Path) -> None:
+    told = Told()
+    found = train(
+        "steersman/lab-bandit-v1",
+        steps=STEPS,
+        episodes=2,
+        progress=told,
+        out=tmp_path,
+        settings=SMALL,
+        budget=Budget(cpu_seconds=1e-6),
+    )
+    assert 0 < found.steps_made < STEPS
+    assert found.stopped == "the budget of 1e-06 CPU seconds is used up"
+    assert any(found.stopped in line for line in told.lines)
+    assert gym_policies.load(tmp_path / "policy.safetensors", found.policy).environment == "steersman/lab-bandit-v1"
+    assert len((tmp_path / "curve.jsonl").read_bytes().splitlines()) == 1
 
 
 def test_an_environment_of_ones_own_is_named_by_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

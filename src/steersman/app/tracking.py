@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from steersman.app.stores import beside
 from steersman.core.errors import InvalidInput
+from steersman.core.settings import SettingsFile
 from steersman.core.tracking import KeptRuns, Quiet, Tracker
 
 _TENSORBOARD = "tensorboard"
@@ -30,6 +31,12 @@ def tracker_of(runs: KeptRuns, kind: str, url: str = "", *, note: Callable[[str]
     if kind == "none":
         return Quiet([], note)
     return Quiet([runs, *_beside(kind, url)], note)
+
+
+def open_tracker(url: str | None, settings: str | None) -> Quiet:
+    """Return what a training that is of no agent is told to: as the settings say, beside the store's file."""
+    asked = SettingsFile.read(settings).settings("", {}).training
+    return tracker_of(runs_of(url), asked.tracker, asked.tracker_url)
 
 
 def _beside(kind: str, url: str) -> list[Tracker]:

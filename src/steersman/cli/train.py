@@ -1,5 +1,6 @@
 """train: a network learns from the log, or in an environment, while one watches."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,12 +8,23 @@ import typer
 
 from steersman.cli.opening import actor, beside
 from steersman.cli.output import JsonOption, SettingsOption, StoreOption, TerminalProgress, plain, say, show_facts, show_json
+from steersman.core.compute import Budget
 from steersman.core.errors import InvalidInput
 from steersman.core.versions import Judgement, short
 from steersman.loops.agent import Agent
 
 GYM = "gym:"
 _STEPS = 100_000
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Setting of the learner in a gym: environment; may be repeated."),
+]
+BudgetOption = Annotated[
+    float | None, typer.Option("--budget-s", metavar="SECONDS", help="Stop when it took so long, and keep what was learned.")
+]
+CpuBudgetOption = Annotated[
+    float | None, typer.Option("--budget-cpu-s", metavar="SECONDS", help="The same, of CPU time; whatever is used up first.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,9 +47,12 @@ def train(
     steps: Annotated[int, typer.Option(min=1, help="Steps in a gym: environment.")] = _STEPS,
     method: Annotated[str, typer.Option(help="Learner in a gym: environment: double_dqn, dqn or ppo.")] = "double_dqn",
     seed: Annotated[int, typer.Option(min=0, help="Seed in a gym: environment.")] = 0,
+    set_: SetOption = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where a gym: policy is kept (default: ENVIRONMENT-SEED).")
     ] = None,
+    budget_s: BudgetOption = None,
+    budget_cpu_s: CpuBudgetOption = None,
     store: StoreOption = None,
     settings: SettingsOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -46,17 +61,21 @@ def train(
     """Train a network from an agent's log, cut it as a version, judge it, and release it where the gate lets it pass."""
     if resume and anew:
         raise InvalidInput("--resume goes on with a training, --anew begins another one. Leave one of them out.")
+    budget = budget_of(budget_s, budget_cpu_s)
     with TerminalProgress(quiet=quiet or json) as progress:
         if agent is not None and agent.startswith(GYM):
-            made: Any = _in_environment(agent, progress, steps=steps, method=method, seed=seed, out=out)
+            asked: dict[str, Any] = {"steps": steps, "method": method, "seed": seed, "budget": budget, "progress": progress}
+            made = _in_environment(agent, out, set_ or [], (store, settings), asked)
             show_json(made) if json else show_facts(_environment_facts(made))
             return
+        if set_:
+            raise InvalidInput("--set is for gym: environments; an agent's network has the settings training.*.")
         with beside(store, settings) as steersman:
             found = [steersman.agent(each) for each in ([agent] if agent else steersman.log.agents())]
             chosen = [each for each in found if agent or each.settings.training.enabled]
             if not chosen:
                 raise InvalidInput("no agent in this store has training.enabled; name the one to train.")
-            done = [_train(each, progress, resume=resume, anew=anew, updates=updates) for each in chosen]
+            done = [_train(each, progress, resume=resume, anew=anew, updates=updates, budget=budget) for each in chosen]
     if json:
         show_json(done[0] if agent else done)
     else:
@@ -71,28 +90,46 @@ def _train(agent: Agent, progress: TerminalProgress, **asked: Any) -> Judgement:
 def _show(made: Judgement) -> None:
     said = made.body
     gate = {True: "lets it pass", False: "does not let it pass", None: "cannot tell yet"}[said["gate"]]
-    early = ", stopped early" if said["stopped_early"] else ""
+    early = f"; {said['stopped']}" if said["stopped"] else ", stopped early" if said["stopped_early"] else ""
     say(f"{made.agent}: version {short(made.version)} {made.reason}{early}.")
     say(f"The gate {gate}: {said['judged']}")
+    say(f"It took {said['took_s']:.3g} s, and {said['cpu_s']:.3g} s of CPU time.")
     if said["left_out"]:
         say(f"Left out: {', '.join(f'{count:,} {why}' for why, count in said['left_out'].items())}.")
     if said["released"]:
         say(f"It is being tried: `steersman status {made.agent}`.")
 
 
-def _in_environment(name: str, progress: TerminalProgress, *, steps: int, method: str, seed: int, out: Path | None) -> Any:
+def budget_of(seconds: float | None, cpu_seconds: float | None) -> Budget:
+    """Return what a run may cost. Raises InvalidInput for what is not above 0."""
+    return Budget(
+        seconds=math.inf if seconds is None else seconds, cpu_seconds=math.inf if cpu_seconds is None else cpu_seconds
+    )
+
+
+def _in_environment(
+    name: str, out: Path | None, given: list[str], tracked: tuple[str | None, str | None], asked: dict[str, Any]
+) -> Any:
     try:
         from steersman.app import gym_training
     except ImportError as error:
         raise InvalidInput(
             f"training in an environment needs its extras: pip install 'steersman[deep,gymnasium]' ({error})."
         ) from error
+    from steersman.app.search_space import assigned
+    from steersman.app.tracking import open_tracker
+
     env_id = name.removeprefix(GYM)
-    folder = out or Path(f"{env_id.replace('/', '-').replace(':', '-')}-{seed}")
-    return gym_training.train(env_id, steps=steps, progress=progress, out=folder, method=method, seed=seed)
+    return gym_training.train(
+        env_id,
+        out=out or Path(f"{env_id.replace('/', '-').replace(':', '-')}-{asked['seed']}"),
+        settings=assigned(given),
+        tracker=open_tracker(*tracked),
+        **asked,
+    )
 
 
 def _environment_facts(made: Any) -> dict[str, object]:
     facts: dict[str, object] = plain(made)
     del facts["returns"]
-    return facts
+    return {name: each for name, each in facts.items() if each not in ("", {})}

@@ -4,10 +4,12 @@ What came of each run is kept with the verdicts of the store, so that any proces
 """
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from steersman.core.compute import Budget
 from steersman.core.ports import Progress
 from steersman.core.progress import Silent
 from steersman.core.versions import Judgement
@@ -66,6 +68,7 @@ class Pipeline:
         resume: bool = False,
         anew: bool = False,
         updates: int | None = None,
+        budget: Budget | None = None,
     ) -> Judgement:
         """Train a network, judge it, begin to release it where the gate and the mode allow that, and return what came of it.
 
@@ -73,7 +76,7 @@ class Pipeline:
         """
         agent, attempts = self._agent, list[Attempt]()
         with self._lock:
-            began = agent.world.timer()
+            took = self._stopwatch()
             transitions = agent.fold.carry.transitions
             try:
                 trained = train.train(
@@ -83,17 +86,23 @@ class Pipeline:
                     resume=resume,
                     anew=anew,
                     updates=updates,
+                    budget=budget,
                     attempted=attempts.append,
                 )
                 said = {**self._judged(trained, actor), "transitions": transitions}
             except Exception as error:
                 made = attempts[0].last.updates if attempts else 0
                 reason = f"{type(error).__name__}: {error}"
-                self._keep("failed", "", actor, reason, {"updates": made, "took_s": agent.world.timer() - began})
+                self._keep("failed", "", actor, reason, {"updates": made, **took()})
                 raise
             reason = f"learned from {trained.job.outcomes:,} outcomes in {trained.run.updates:,} updates: {said['verdict']}"
-            said["took_s"] = agent.world.timer() - began
-            return self._keep("trained", trained.version.id, actor, reason, said)
+            return self._keep("trained", trained.version.id, actor, reason, {**said, **took()})
+
+    def _stopwatch(self) -> Callable[[], dict[str, float]]:
+        """Return what tells how long it is since now, and the CPU seconds of this process."""
+        timer = self._agent.world.timer
+        began, cpu_began = timer(), time.process_time()
+        return lambda: {"took_s": timer() - began, "cpu_s": time.process_time() - cpu_began}
 
     def _judged(self, trained: Trained, actor: str) -> dict[str, Any]:
         """Judge what was trained, release it if that is to be, and return what is said of it."""
@@ -112,6 +121,7 @@ class Pipeline:
             "left_out": trained.left_out,
             "updates": run.updates,
             "stopped_early": run.updates < trained.job.updates,
+            "stopped": trained.stopped,
             "loss": run.fitted,
             "held_out_loss": run.held,
         }

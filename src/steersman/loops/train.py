@@ -3,6 +3,7 @@
 Runs go on from a checkpoint to the bit. What came of each one, also of one that failed, is kept with the verdicts.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from steersman.core.compute import Budget, Cost
 from steersman.core.errors import Conflict, InvalidInput
 from steersman.core.ports import Progress
 from steersman.core.tracking import Begun, Ended, Quiet
@@ -33,17 +35,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
-    """What a training came to: the job, the version that was cut, where learning stood, and what was left out of it."""
+    """What a training came to: the job, the version that was cut, where learning stood, and what was left out of it.
+
+    stopped: why it ended before its time; "" where it did not.
+    """
 
     job: "Job"
     version: PolicyVersion
     run: "Run"
     left_out: dict[str, int]
+    stopped: str
 
 
 @dataclass(kw_only=True, eq=False)
 class Attempt:
-    """A training under way. last: where it stood at the last look. saved_at: when that was kept, by the world's timer."""
+    """A training under way. last: where it stood at the last look. saved_at: when that was kept, by the world's timer.
+
+    began: when it began, by that timer, and by the CPU seconds of this process. stopped: what of its budget is used up.
+    """
 
     agent: Runtime
     job: "Job"
@@ -52,9 +61,18 @@ class Attempt:
     head: Begun
     last: "Run"
     saved_at: float
+    budget: Budget
+    began: tuple[float, float]
+    stopped: str = ""
 
-    def told(self, run: "Run") -> None:
-        """Hear of a look: show it, track it, and keep a checkpoint where it is time."""
+    @property
+    def cost(self) -> Cost:
+        """What it has used so far; CPU seconds are those of the whole process."""
+        seconds, cpu_seconds = self.agent.world.timer() - self.began[0], time.process_time() - self.began[1]
+        return Cost(seconds=max(seconds, 0.0), cpu_seconds=cpu_seconds, updates=self.last.updates)
+
+    def told(self, run: "Run") -> bool:
+        """Hear of a look: show it, track it, keep a checkpoint where it is time; return whether to stop."""
         fitted, held = run.losses
         self.progress.step(f"loss {fitted:.4g}, held out {held:.4g}", run.updates - self.last.updates)
         self.last = run
@@ -62,6 +80,15 @@ class Attempt:
         self.tracker.log(self.head.id, told_metrics(run.updates, figures, at=self.agent.world.clock()))
         if self.agent.world.timer() - self.saved_at >= self.agent.settings.training.checkpoint_s:
             self.save()
+        self.stopped = self.budget.spent(self.cost) or ""
+        return bool(self.stopped)
+
+    def end(self, reason: str = "") -> None:
+        """Tell the tracker what it took, and that it ended; a reason says why it failed."""
+        at, cost = self.agent.world.clock(), self.cost
+        figures = {"wall_s": cost.seconds, "cpu_s": cost.cpu_seconds}
+        self.tracker.log(self.head.id, told_metrics(cost.updates, figures, at=at))
+        self.tracker.end(self.head.id, Ended(at=at, reason=reason))
 
     def save(self) -> None:
         """Keep where it stands."""
@@ -88,18 +115,20 @@ def train(
     resume: bool = False,
     anew: bool = False,
     updates: int | None = None,
+    budget: Budget | None = None,
     attempted: Callable[[Attempt], None] = lambda _: None,
 ) -> Trained:
     """Train, and keep what was learned as a version. attempted: is told of the attempt before it begins.
 
     resume: go on with the training that was broken off, or, with more `updates`, with the one that ended last. anew: begin
-    with nothing learned. Raises InvalidInput for too few outcomes, an extra that is missing or a loss that is no number,
-    Conflict where there is nothing to go on with, and StoreError.
+    with nothing learned. budget: where it is used up, what was learned so far is kept. Raises InvalidInput for too few
+    outcomes, an extra that is missing or a loss that is no number, Conflict where there is nothing to go on with, and
+    StoreError.
     """
     check_extra()
     job, run, found = _resumed(agent, updates) if resume else _begun(agent, anew=anew, updates=updates)
     task = _task(agent, job, found)
-    attempt = _attempt(agent, job, run, progress)
+    attempt = _attempt(agent, job, run, progress, budget or Budget())
     attempted(attempt)
     try:
         run = _learn(attempt, task, run)
@@ -113,10 +142,10 @@ def train(
             reason=f"a network trained on {job.outcomes:,} outcomes in {run.updates:,} updates",
         )
     except BaseException as error:
-        attempt.tracker.end(attempt.head.id, Ended(at=agent.world.clock(), reason=str(error) or type(error).__name__))
+        attempt.end(str(error) or type(error).__name__)
         raise
-    attempt.tracker.end(attempt.head.id, Ended(at=agent.world.clock()))
-    return Trained(job=job, version=version, run=run, left_out=found.left_out)
+    attempt.end()
+    return Trained(job=job, version=version, run=run, left_out=found.left_out, stopped=attempt.stopped)
 
 
 def finish(agent: Runtime, trained: Trained, *, good: bool) -> None:
@@ -147,13 +176,24 @@ def _learn(attempt: Attempt, task: "Task", run: "Run") -> "Run":
         raise
 
 
-def _attempt(agent: Runtime, job: "Job", run: "Run", progress: Progress) -> Attempt:
+def _attempt(agent: Runtime, job: "Job", run: "Run", progress: Progress, budget: Budget) -> Attempt:
     settings, world = agent.settings.training, agent.world
     tracker = world.tracker(settings.tracker, settings.tracker_url) if world.tracker is not None else Quiet([])
     said = {"updates": job.updates, "outcomes": job.outcomes, "learning_rate": job.settings.learning_rate}
     head = run_head("training", agent=agent.spec.name, at=world.clock(), params={**said, "batch": job.settings.batch})
     tracker.begin(head)
-    return Attempt(agent=agent, job=job, progress=progress, tracker=tracker, head=head, last=run, saved_at=world.timer())
+    now = world.timer()
+    return Attempt(
+        agent=agent,
+        job=job,
+        progress=progress,
+        tracker=tracker,
+        head=head,
+        last=run,
+        saved_at=now,
+        budget=budget,
+        began=(now, time.process_time()),
+    )
 
 
 def _begun(agent: Runtime, *, anew: bool, updates: int | None) -> tuple["Job", "Run", Gathered]:

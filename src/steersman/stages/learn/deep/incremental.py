@@ -71,14 +71,16 @@ def begin(state: QState, rng: np.random.Generator, ewc: Ewc | None = None) -> Ru
     return Run(state=state._replace(updates=jnp.int32(0)), rng=drawn, best=state.weights, ewc=ewc)
 
 
-def train(task: Task, run: Run, updates: int, told: Callable[[Run], None]) -> Run:
-    """Return where a run stands after so many updates in all, or where it stopped early; `told` hears of each look.
+def train(task: Task, run: Run, updates: int, told: Callable[[Run], bool | None]) -> Run:
+    """Return where a run stands after so many updates in all, or where it stopped early.
 
-    Raises InvalidInput where losses are no numbers any more: the run that was told last is the last good one.
+    told: hears of each look; True stops. Raises InvalidInput where losses are no numbers any more: the run that was told
+    last is the last good one.
     """
     while run.updates < updates and run.stale < task.patience:
         run = look(task, run)
-        told(run)
+        if told(run):
+            break
     return run
 
 

@@ -1,0 +1,154 @@
+"""Learners of Gymnasium environments, by the names of their methods: from a task to the weights of a network."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from steersman.app.worlds import library
+from steersman.core.errors import InvalidInput, nearest
+from steersman.policies.deep.architecture import Architecture, Weights
+
+Method = Literal["double_dqn", "dqn", "ppo"]
+METHODS: tuple[Method, ...] = get_args(Method)
+_PLAYED_TOGETHER = 8
+"""Environments that PPO steps together."""
+_SCORES, _SCORED_EPISODES = 20, 20
+"""How often the policy is scored while it learns, and by how many episodes."""
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """How far training was, with ε, loss and mean Q then. mean_return: of the last 100 episodes; None before the first."""
+
+    steps: int
+    updates: int
+    mean_return: float | None
+    epsilon: float | None
+    loss: float
+    q: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """What a learner is asked to do. told: hears of each training, and returns whether to stop."""
+
+    env_id: str
+    features: int
+    actions: int
+    steps: int
+    seed: int
+    settings: Mapping[str, Any]
+    told: Callable[[Point], bool]
+
+    def vector(self, count: int) -> Any:
+        """Return so many of the environment, stepped together."""
+        return library().make_vec(self.env_id, num_envs=count, vectorization_mode="sync")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Learned:
+    """What a learner gives: a network, whether it tells values or a policy, and whether every loss was a number."""
+
+    kind: Literal["value", "policy"]
+    net: Architecture
+    weights: Weights
+    finite: bool
+
+
+def learn(method: str, task: Task) -> Learned:
+    """Learn by a method. Raises InvalidInput for settings that are none of it."""
+    return _LEARNERS[method](task)
+
+
+def check_method(method: str) -> None:
+    """Raise InvalidInput for a method that is none."""
+    if method not in METHODS:
+        raise InvalidInput(f"method {method!r} is none.{nearest(method, METHODS)}")
+
+
+def _learn_q(task: Task, *, double: bool) -> Learned:
+    from steersman.stages.learn.deep.q_learning import QSettings
+    from steersman.stages.learn.deep.rollout import RolloutSettings, train_q
+
+    net = Architecture(features=task.features, groups=(task.actions,), hidden=(128, 128), stream=0, layer_norm=False)
+    own, rollout = _settings(
+        task.settings,
+        QSettings(learning_rate=2.3e-3, batch=64, tau=0.02, n_step=3, double=double),
+        RolloutSettings(
+            collect=min(256, max(task.steps // _SCORES, 1)),
+            warmup=min(1_000, max(task.steps // 10, 1)),
+            epsilon_last=0.04,
+            epsilon_over=0.4,
+            score_every=max(task.steps // _SCORES, 1),
+        ),
+    )
+    trained = train_q(
+        task.vector(1),
+        net,
+        own,
+        rollout,
+        seed=task.seed,
+        budget_steps=task.steps,
+        score=_score(task),
+        on_progress=lambda now, _: task.told(_point(now, now.epsilon)),
+    )
+    return Learned(kind="value", net=net, weights=trained.weights, finite=trained.finite)
+
+
+def _learn_ppo(task: Task) -> Learned:
+    from steersman.stages.learn.deep.ppo import PPOSettings, networks, train_ppo
+
+    (own,) = _settings(task.settings, PPOSettings(score_every=max(task.steps // _SCORES, 1)))
+    nets = networks(task.features, (task.actions,), own)
+    trained = train_ppo(
+        task.vector(_PLAYED_TOGETHER),
+        nets,
+        own,
+        seed=task.seed,
+        budget_steps=task.steps,
+        score=_score(task),
+        on_progress=lambda now: task.told(_point(now, None)),
+    )
+    return Learned(kind="policy", net=nets.actor, weights=trained.weights, finite=trained.finite)
+
+
+def _score(task: Task) -> Callable[[Any], float]:
+    """Return what tells how much a policy earns, by some episodes that are always the same."""
+    from steersman.stages.learn.deep.rollout import mean_return
+
+    scored = task.vector(_SCORED_EPISODES)
+    sizes = {"actions": task.actions, "features": task.features, "episodes": _SCORED_EPISODES, "seed": task.seed + 1}
+    return lambda actor: mean_return(actor, scored, **sizes)
+
+
+def _point(now: Any, epsilon: float | None) -> Point:
+    mean = now.mean_return if math.isfinite(now.mean_return) else None
+    return Point(steps=now.steps, updates=now.updates, mean_return=mean, epsilon=epsilon, loss=now.loss, q=now.q)
+
+
+def _settings(given: Mapping[str, Any], *defaults: Any) -> list[Any]:
+    """Return settings with what was given in the place of defaults. Raises InvalidInput for a name or a value of none."""
+    known = {name for each in defaults for name in each.__struct_fields__}
+    for name in given:
+        if name not in known:
+            raise InvalidInput(f"setting {name!r} is none of this learner.{nearest(name, known)}")
+    try:
+        return [
+            msgspec.convert(
+                msgspec.to_builtins(each) | {name: given[name] for name in each.__struct_fields__ if name in given},
+                type(each),
+                strict=False,
+            )
+            for each in defaults
+        ]
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"settings {dict(given)}: {error}.") from error
+
+
+_LEARNERS: dict[str, Callable[[Task], Learned]] = {
+    "double_dqn": lambda task: _learn_q(task, double=True),
+    "dqn": lambda task: _learn_q(task, double=False),
+    "ppo": _learn_ppo,
+}
