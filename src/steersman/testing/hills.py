@@ -24,7 +24,7 @@ _NOTHING_DRAWN = np.zeros(4)
 
 
 class Hills:
-    """States are the cells of a grid of 16 × 16, each as likely. An action pays 1, else 0, with chance 0.2 + 0.6·exp(−d²/0.12).
+    """States are the cells of a grid of 16 × 16. An action pays 1 with a chance of 0.2 + 0.6·exp(−d²/0.12), or else 0.
 
     d: distance of the cell from the place of the action, which the seed moves. The rule takes "north" always. chances: of
     each action in each cell, shape (256, 4). After `turn` each action has the place that another one had.
