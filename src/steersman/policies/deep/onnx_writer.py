@@ -63,7 +63,7 @@ def _graph(onnx: Any, frozen: FrozenNetwork) -> Any:
 
 def _action_values(frozen: FrozenNetwork, recording: Recording) -> Array:
     """Record what `QNetwork.action_values` says of the states."""
-    weights = {name: recording.constant(name, each) for name, each in frozen.weights.items()}
+    weights = {name: recording.constant(name, frozen.weights[name]) for name in frozen.net.shapes()}
     slots = slot_values(frozen.net, weights, recording.states, recording)
     summed = slots.take(ActionSpace(frozen.actions).slots, axis=1).sum(axis=2)
     low, high = np.clip(frozen.bounds, -_LARGEST, _LARGEST).tolist()
