@@ -9,7 +9,8 @@ from steersman.testing.compute_contract import ComputeContract
 
 
 class TestLocalCompute(ComputeContract):
-    def open(self) -> Compute:
+    @classmethod
+    def open(cls) -> Compute:
         return LocalCompute(2)
 
     def test_slots_are_the_cpus_unless_given(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from steersman.core.compute import Compute
+from steersman.core.compute import Compute, Worker
 from steersman.core.errors import Conflict, InvalidInput, NotFound, SteersmanError, WorkerLost
 
 LIMIT_S = 60.0
@@ -89,8 +89,9 @@ def die(_: object) -> None:
 class ComputeContract(ABC):
     """Objects live in other processes, errors come back as they are, and what is lost is said and takes nothing along."""
 
+    @classmethod
     @abstractmethod
-    def open(self) -> Compute:
+    def open(cls) -> Compute:
         """Return compute of two slots."""
 
     @pytest.fixture
@@ -98,27 +99,32 @@ class ComputeContract(ABC):
         with self.open() as compute:
             yield compute
 
-    def test_an_object_lives_elsewhere_and_answers_in_the_order_of_calls(self, compute: Compute) -> None:
-        worker = compute.start(partial(Counter, 10))
+    @pytest.fixture(scope="class")
+    @classmethod
+    def worker(cls) -> Iterator[Worker]:
+        """One worker for all tests that it survives, since to start one takes about a second."""
+        with cls.open() as compute:
+            yield compute.start(partial(Counter, 10), name="shared", share=0.0)
+
+    def test_an_object_lives_elsewhere_and_answers_in_the_order_of_calls(self, worker: Worker) -> None:
+        first = worker.call("add", 0).result(LIMIT_S)
         answers = [worker.call("add", each) for each in (1, 2, 3)]
-        assert [each.result(LIMIT_S) for each in answers] == [11, 13, 16]
+        assert [each.result(LIMIT_S) - first for each in answers] == [1, 3, 6]
         assert worker.call("pid").result(LIMIT_S) == worker.pid != os.getpid()
 
-    def test_workers_hold_objects_of_their_own(self, compute: Compute) -> None:
-        one, two = (compute.start(Counter) for _ in range(2))
-        one.call("add", 5).result(LIMIT_S)
-        assert two.call("add", 1).result(LIMIT_S) == 1
-        assert one.pid != two.pid
+    def test_workers_hold_objects_of_their_own(self, compute: Compute, worker: Worker) -> None:
+        other = compute.start(Counter)
+        worker.call("add", 5).result(LIMIT_S)
+        assert other.call("add", 1).result(LIMIT_S) == 1
+        assert other.pid != worker.pid
 
-    def test_the_cpu_seconds_of_a_worker_are_known_from_its_answers(self, compute: Compute) -> None:
-        worker = compute.start(Counter)
+    def test_the_cpu_seconds_of_a_worker_are_known_from_its_answers(self, worker: Worker) -> None:
         worker.call("work", 0.2).result(LIMIT_S)
         before = worker.cpu_s
         worker.call("work", 0.3).result(LIMIT_S)
         assert worker.cpu_s - before >= 0.3
 
-    def test_an_error_comes_back_as_what_it_was_with_its_words(self, compute: Compute) -> None:
-        worker = compute.start(Counter)
+    def test_an_error_comes_back_as_what_it_was_with_its_words(self, worker: Worker) -> None:
         with pytest.raises(NotFound, match=r"^no such thing ☃$"):
             worker.call("fail", "ours").result(LIMIT_S)
         with pytest.raises(ValueError, match=r"^a bad value ☃$"):
@@ -127,7 +133,7 @@ class ComputeContract(ABC):
             worker.call("fail", "odd").result(LIMIT_S)
         with pytest.raises(AttributeError, match="nothing"):
             worker.call("nothing").result(LIMIT_S)
-        assert worker.call("add", 1).result(LIMIT_S) == 1
+        assert worker.call("add", 1).result(LIMIT_S) > 10
 
     def test_what_making_the_object_raises_is_what_calls_raise(self, compute: Compute) -> None:
         worker = compute.start(partial(Counter, -1))
@@ -135,25 +141,23 @@ class ComputeContract(ABC):
             with pytest.raises(InvalidInput, match="a counter from -1"):
                 worker.call("add", 1).result(LIMIT_S)
 
-    def test_what_cannot_be_sent_is_refused_in_words(self, compute: Compute) -> None:
+    def test_what_cannot_be_sent_is_refused_in_words(self, compute: Compute, worker: Worker) -> None:
         with pytest.raises(InvalidInput, match=r"worker-1 cannot be sent to another process: .*no lambda"):
             compute.start(lambda: Counter(1))
-        worker = compute.start(Counter)
         with pytest.raises(InvalidInput, match="the arguments of add cannot be sent"):
             worker.call("add", threading.Lock())
         with pytest.raises(InvalidInput, match="what the worker returns cannot be sent"):
             worker.call("lock").result(LIMIT_S)
-        assert worker.call("add", 1).result(LIMIT_S) == 1
+        assert worker.call("add", 1).result(LIMIT_S) > 10
 
-    def test_a_worker_that_is_killed_is_lost_and_the_others_go_on(self, compute: Compute) -> None:
-        one, two = compute.start(Counter, name="one"), compute.start(Counter, name="two")
-        two.call("add", 1).result(LIMIT_S)
+    def test_a_worker_that_is_killed_is_lost_and_the_others_go_on(self, compute: Compute, worker: Worker) -> None:
+        one, before = compute.start(Counter, name="one"), worker.call("add", 1).result(LIMIT_S)
         under_way, waiting = one.call("sleep", 10 * LIMIT_S), one.call("add", 1)
         os.kill(one.pid, signal.SIGKILL)
         for each in (under_way, waiting, one.call("add", 1)):
             with pytest.raises(WorkerLost, match=r"^worker one is lost: .*start another one"):
                 each.result(LIMIT_S)
-        assert two.call("add", 1).result(LIMIT_S) == 2
+        assert worker.call("add", 1).result(LIMIT_S) == before + 1
 
     def test_a_worker_that_was_stopped_answers_no_more(self, compute: Compute) -> None:
         worker = compute.start(Counter, name="one")
@@ -172,7 +176,6 @@ class ComputeContract(ABC):
     def test_map_raises_what_the_function_raised(self, compute: Compute) -> None:
         with pytest.raises(InvalidInput, match=r"no root of -9\."):
             compute.map(root, [4, -9, 16])
-        assert compute.map(root, [4]) == [2.0]
 
     def test_map_tries_an_item_once_more_where_its_worker_is_lost(self, compute: Compute, tmp_path: Path) -> None:
         assert compute.map(die_once, [tmp_path / "one"]) == ["done"]

@@ -1,0 +1,42 @@
+"""A Ray cluster of two nodes for tests, all on this machine and on its loopback address alone."""
+
+import os
+from typing import Any, Self
+
+_NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+_SEEN_SOON = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_timeout_ms": 2_000,
+    "health_check_failure_threshold": 3,
+}
+"""A node that is gone is known to be after a second or so, and not after half a minute."""
+
+
+class TwoNodes:
+    """Two nodes of one CPU each, which this process has joined; the second one may be lost."""
+
+    def __enter__(self) -> Self:
+        os.environ |= {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        }
+        import ray
+        from ray.cluster_utils import Cluster
+
+        self._ray: Any = ray
+        self._cluster: Any = Cluster(initialize_head=True, head_node_args=_NODE | {"_system_config": _SEEN_SOON})
+        self._second = self._cluster.add_node(**_NODE)
+        self.address = str(self._cluster.address)
+        self._ray.init(address=self.address, logging_level="ERROR", log_to_driver=False)
+        self._cluster.wait_for_nodes()
+        return self
+
+    def lose_one(self) -> None:
+        """End all processes of the second node at once."""
+        self._cluster.remove_node(self._second, allow_graceful=False)
+
+    def __exit__(self, *raised: object) -> None:
+        self._ray.shutdown()
+        self._cluster.shutdown()
