@@ -111,6 +111,7 @@ def begun(run: Run) -> Run:
 def test_a_version_comes_into_production_by_hand_and_goes_again(run: Run, tmp_path: Path) -> None:
     made = run("cut", MINE, "--reason", "first", "--json").json
     assert (made["states"], made["outcomes"], made["reason"]) == (2, OUTCOMES, "first")
+    assert (made["kind"], "table, 2 states" in run("versions", MINE).out) == ("table", True)
     assert run("cut", MINE, "--json").json["id"] == made["id"], "what did not change is the same version"
     early = run("release", "start", MINE, made["id"])
     assert (early.code, "cannot tell" in early.err) == (5, True), "all that there is it has learned from"

@@ -71,7 +71,9 @@ def test_a_network_is_trained_judged_and_its_pipeline_tells(store: Path, command
     said = made.json["body"]
     assert (said["updates"], said["outcomes"]) == (200, 2_100)  # the newest 30 % are left to judge it by
     assert (said["verdict"], said["gate"], said["left_out"]) == ("better", True, {})
-    assert command("versions", ME, "--json").json[0]["id"] == made.json["version"]
+    kept = command("versions", ME, "--json").json[0]
+    assert (kept["id"], kept["kind"], kept["hidden"]) == (made.json["version"], "network", [32])
+    assert "network, 32" in command("versions", ME).out
     judged = command("evaluate", ME, "--candidate", made.json["version"], "--json")
     assert (judged.code, judged.json["verdict"]) == (0, "better")
     after = command("pipeline", "status", "--json").json[0]

@@ -34,7 +34,7 @@ def cut(
     if json:
         show_json(version)
     else:
-        say(f"Version {short(version.id)}: {version.states} states, learned from {version.outcomes} outcomes.")
+        say(f"Version {short(version.id)}: {version.holds}, learned from {version.outcomes:,} outcomes.")
 
 
 def versions(
@@ -54,13 +54,13 @@ def versions(
     else:
         show_table(
             "",
-            ("version", "cut at (UTC)", "by", "states", "outcomes", "in production then", "is"),
+            ("version", "cut at (UTC)", "by", "holds", "outcomes", "in production then", "is"),
             [_row(each, now) for each in kept],
         )
 
 
 def _row(version: PolicyVersion, now: Deployment) -> tuple[object, ...]:
-    made = (short(version.id), moment(version.cut_at), version.actor, version.states, version.outcomes)
+    made = (short(version.id), moment(version.cut_at), version.actor, version.holds, version.outcomes)
     return *made, short(version.parent), _role(version, now)
 
 

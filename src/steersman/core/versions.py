@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from steersman.core.errors import Conflict, InvalidInput
 
 Stage = Literal["shadow", "canary", "full"]
+Kind = Literal["table", "network"]
 Purpose = Literal["release", "experiment"]
 Move = Literal[
     "begun",
@@ -46,7 +47,8 @@ class PolicyVersion(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 
     position: the place in the log up to which it had learned. parent: the version that was in production when it was cut.
     schema, actions: of the state, and a digest of the action space: a version serves no other. outcomes: what it learned
-    from. states: that it knows. size: of the artefact, in bytes.
+    from. states: that a table knows; a network knows them by their numbers. size: of the artefact, in bytes. kind: what it
+    is; hidden: the widths of a network's hidden layers.
     """
 
     id: str
@@ -63,6 +65,15 @@ class PolicyVersion(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     size: int
     actor: str
     reason: str = ""
+    kind: Kind = "table"
+    hidden: tuple[int, ...] = ()
+
+    @property
+    def holds(self) -> str:
+        """What it is, in words: "table, 37 states" or "network, 512-256"."""
+        if self.kind == "network":
+            return ", ".join(("network", *filter(None, ["-".join(map(str, self.hidden))])))
+        return f"table, {self.states:,} {'state' if self.states == 1 else 'states'}"
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):

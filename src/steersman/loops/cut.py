@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -110,15 +111,21 @@ def keep(
         settings_hash=agent.settings_hash,
         schema=agent.spec.state.id,
         actions=artefact.actions_digest(agent.spec.actions),
-        states=len(frozen.keys) if isinstance(frozen, artefact.Frozen) else 0,
         outcomes=outcomes,
         epsilon=frozen.epsilon,
         size=len(packed),
         actor=actor,
         reason=reason,
+        **_of_kind(frozen),
     )
     place.registry.keep(version, packed)
     return version
+
+
+def _of_kind(frozen: content.Content) -> dict[str, Any]:
+    if isinstance(frozen, artefact.Frozen):
+        return {"kind": "table", "states": len(frozen.keys)}
+    return {"kind": "network", "states": 0, "hidden": frozen.net.hidden}
 
 
 def frozen_now(agent: Runtime) -> artefact.Frozen:

@@ -41,6 +41,8 @@ def version(artefact: bytes, *, agent: str = AGENT, cut_at: float = 1_000.0) -> 
         size=len(artefact),
         actor="someone",
         reason="a test ☃ \x00",
+        kind="network",
+        hidden=(512, 256),
     )
 
 

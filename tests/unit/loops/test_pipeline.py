@@ -36,6 +36,7 @@ def test_it_trains_where_it_is_due_and_later_on_what_is_new(agent: Agent, clock:
     first = pipeline.run_if_due()
     assert first is not None
     assert (first.verdict, first.body["since"], first.body["transitions"]) == ("trained", 0, 1_000)
+    assert agent.release.versions(1)[0].holds == "network, 16"
     traffic.run(1_000)
     pipeline._look_at = 0.0
     assert pipeline.run_if_due() is None  # it takes both: the last time is not long ago

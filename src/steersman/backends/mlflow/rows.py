@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any, Literal, get_origin
 
 import msgspec
 
@@ -34,7 +35,7 @@ def version_of(found: Mapping[str, str], where: str) -> PolicyVersion:
     """Return the policy version that tags tell of. Raises StoreError where somebody changed them so that they do not."""
     try:
         fields = {
-            each.name: text if each.type is str else msgspec.json.decode(text)  # which knows no NaN
+            each.name: text if _is_text(each.type) else msgspec.json.decode(text)  # which knows no NaN
             for each in msgspec.structs.fields(PolicyVersion)
             if (text := found.get(f"{PREFIX}{each.name}")) is not None
         }
@@ -43,3 +44,7 @@ def version_of(found: Mapping[str, str], where: str) -> PolicyVersion:
         raise StoreError(
             f"{where} in MLflow tells of no policy version: {error}. Delete that model version there, or restore its tags."
         ) from error
+
+
+def _is_text(kind: Any) -> bool:
+    return kind is str or get_origin(kind) is Literal
