@@ -49,4 +49,5 @@ run benchmarks/rollback.py
 run benchmarks/propensities.py
 run benchmarks/poisoning.py
 run benchmarks/drift.py
+run benchmarks/onnx_serving.py
 exit "$failed"

@@ -1,6 +1,5 @@
 """A network as an ONNX model: the forward pass that serves it, recorded, with all that using the file takes."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -72,42 +71,29 @@ def _action_values(frozen: FrozenNetwork, recording: Recording) -> Array:
 
 def described(frozen: FrozenNetwork, schema: StateSchema, version: str) -> dict[str, str]:
     """Return what somebody who has nothing but the file must know, as text and JSON by name."""
-    told: dict[str, Any] = {
-        "features": _features(frozen, schema),
-        "actions": ActionSpace(frozen.actions).actions,
-    }
     return {
         "agent": frozen.agent,
         "version": version,
         "schema": frozen.schema,
         "kind": frozen.kind,
-        **{name: msgspec.json.encode(each).decode() for name, each in told.items()},
+        "features": msgspec.json.encode(_features(frozen, schema)).decode(),
+        "actions": msgspec.json.encode(ActionSpace(frozen.actions).actions).decode(),
     }
 
 
-def _features(frozen: FrozenNetwork, schema: StateSchema) -> list[Mapping[str, Any]]:
+def _features(frozen: FrozenNetwork, schema: StateSchema) -> list[dict[str, Any]]:
     """Return each number of a vector: how it is made of the field, and between which it lay in what was learned from."""
-    made = [each for field in schema.fields for each in _made(field)]
+    made = [{"field": field.name, **how} for field in schema.fields for how in _made(field)]
     return [
         {"name": name, **how, "seen_low": float(low), "seen_high": float(high)}
         for name, how, low, high in zip(frozen.features, made, frozen.seen_low, frozen.seen_high, strict=True)
     ]
 
 
-def _made(field: Number | Flag | Category) -> list[Mapping[str, Any]]:
+def _made(field: Number | Flag | Category) -> list[dict[str, Any]]:
     match field:
         case Number(low=low, high=high, unit=unit):
-            return [
-                {
-                    "field": field.name,
-                    "is": "(value - low) / (high - low), in [0, 1]",
-                    "low": low,
-                    "high": high,
-                    "unit": unit,
-                }
-            ]
+            return [{"is": "(value - low) / (high - low), in [0, 1]", "low": low, "high": high, "unit": unit}]
         case Category(options=options):
-            return [
-                {"field": field.name, "is": "1 where the value is the option, else 0", "option": each} for each in options
-            ]
-    return [{"field": field.name, "is": "1 for true, 0 for false"}]
+            return [{"is": "1 where the value is the option, else 0", "option": each} for each in options]
+    return [{"is": "1 for true, 0 for false"}]
