@@ -70,16 +70,9 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def pack(job: Job, run: Run) -> bytes:
     """Return a checkpoint; its name is `core.versions.address` of it."""
-    ewc = run.ewc
-    sets: dict[str, Mapping[str, Any]] = {"weights": run.state.weights, "target": run.state.target, "best": run.best}
+    ewc, arrays = run.ewc, state_arrays(run.state) | _named("best", run.best)
     if ewc is not None:
-        sets |= {"fisher": ewc.fisher, "anchor": ewc.anchor}
-    arrays: Arrays = {
-        f"{part}.{name}": np.asarray(each, "<f4", order="C") for part, held in sets.items() for name, each in held.items()
-    }
-    for place, leaf in enumerate(jax.tree.leaves(run.state.optimiser)):
-        kind = "<f4" if jnp.issubdtype(leaf.dtype, jnp.floating) else "<i8"
-        arrays[f"optimiser.{place}"] = np.asarray(leaf, kind, order="C")
+        arrays |= _named("fisher", ewc.fisher) | _named("anchor", ewc.anchor)
     content = _Content(
         job=job,
         updates=run.updates,
@@ -91,6 +84,24 @@ def pack(job: Job, run: Run) -> bytes:
         ewc=None if ewc is None else float(ewc.weight),
     )
     return tensors.write(arrays, content)
+
+
+def state_arrays(state: QState) -> Arrays:
+    """Return the arrays of a state by name, in the byte order of files: weights, target and optimiser."""
+    arrays = _named("weights", state.weights) | _named("target", state.target)
+    for place, leaf in enumerate(jax.tree.leaves(state.optimiser)):
+        kind = "<f4" if jnp.issubdtype(leaf.dtype, jnp.floating) else "<i8"
+        arrays[f"optimiser.{place}"] = np.asarray(leaf, kind, order="C")
+    return arrays
+
+
+def state_from(net: Architecture, settings: QSettings, arrays: Arrays, updates: int) -> QState:
+    """Return the state of such arrays. Raises InvalidInput unless they fit the network and its optimiser."""
+    held = {part: _on_device(_part(net, part, arrays)) for part in _SETS[:2]}
+    template = q_learning.resume(settings, held["weights"]).optimiser
+    leaves = [_leaf(arrays, place, leaf) for place, leaf in enumerate(jax.tree.leaves(template))]
+    optimiser = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    return QState(held["weights"], held["target"], optimiser, jnp.int32(updates))
 
 
 def unpack(packed: bytes, name: str) -> tuple[Job, Run]:
@@ -119,21 +130,16 @@ def _run(content: _Content, arrays: Arrays) -> Run:
     net = content.job.net
     net.check()
     wanted = _SETS if content.ewc is not None else _SETS[:3]
-    sets = {part: _part(net, part, arrays) for part in wanted}
-    template = q_learning.resume(content.job.settings, sets["weights"]).optimiser
-    leaves = jax.tree.leaves(template)
-    known = len(net.shapes()) * len(wanted) + len(leaves)
+    state = state_from(net, content.job.settings, arrays, content.updates)
+    known = len(net.shapes()) * len(wanted) + len(jax.tree.leaves(state.optimiser))
     if len(arrays) != known:
         raise InvalidInput(f"{len(arrays)} arrays, not {known}.")
-    optimiser = jax.tree.unflatten(
-        jax.tree.structure(template), [_leaf(arrays, place, leaf) for place, leaf in enumerate(leaves)]
-    )
-    held = {part: {name: jnp.asarray(each) for name, each in found.items()} for part, found in sets.items()}
+    held = {part: _on_device(_part(net, part, arrays)) for part in wanted[2:]}
     ewc = None
     if content.ewc is not None:
         ewc = Ewc(content.ewc, held["fisher"], held["anchor"])
     return Run(
-        state=QState(held["weights"], held["target"], optimiser, jnp.int32(content.updates)),
+        state=state,
         rng=_bits(content.generator),
         best=held["best"],
         fitted=_known(content.fitted),
@@ -142,6 +148,14 @@ def _run(content: _Content, arrays: Arrays) -> Run:
         stale=content.stale,
         ewc=ewc,
     )
+
+
+def _named(part: str, held: Mapping[str, Any]) -> Arrays:
+    return {f"{part}.{name}": np.asarray(each, "<f4", order="C") for name, each in held.items()}
+
+
+def _on_device(held: Arrays) -> dict[str, Any]:
+    return {name: jnp.asarray(each) for name, each in held.items()}
 
 
 def _part(net: Architecture, part: str, arrays: Arrays) -> Arrays:

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
-import jax
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from steersman.policies.deep.architecture import Architecture
-from steersman.stages.learn.deep import device_replay
 from steersman.stages.learn.deep.collector import Collector, Greedy, VectorWorld
+from steersman.stages.learn.deep.learner import Learner
 from steersman.stages.learn.deep.q_learning import Count, Positive, QSettings, QState, Share, begin
 
 Floats = NDArray[np.float32]
@@ -93,17 +92,17 @@ def train_q(
     best: tuple[float, Mapping[str, Any]] | None = None
     for progress in run.go(score):
         if progress.score is not None and (best is None or progress.score > best[0]):
-            best = progress.score, run.state.weights
-        stop = on_progress(progress, run.state) if on_progress else False
+            best = progress.score, run.weights
+        stop = on_progress(progress, run.learner.state) if on_progress else False
         if stop or (best and best[0] >= solved):
             break
-    weights = best[1] if best else run.state.weights
+    weights = best[1] if best else run.weights
     return Trained(
         weights={name: np.asarray(each) for name, each in weights.items()},
         curve=tuple(run.curve),
         returns=tuple(run.collector.returns),
         solved_at=run.steps if best and best[0] >= solved else None,
-        finite=run.finite,
+        finite=run.learner.finite,
     )
 
 
@@ -120,37 +119,45 @@ class _Run:
         rng: np.random.Generator,
         budget: int,
     ) -> None:
-        self.net, self.settings, self.rollout, self.incidence, self.budget = net, settings, rollout, incidence, budget
-        self.state = begin(net, settings, rng)
+        self.net, self.rollout, self.incidence, self.budget = net, rollout, incidence, budget
+        state = begin(net, settings, rng)
         self.collector = Collector(world=world, features=net.features, actions=len(incidence), rng=rng)
-        capacity = max(1, rollout.capacity // world.num_envs) * world.num_envs
-        self.replay = device_replay.empty(net, len(incidence), capacity, world.num_envs)
-        self.key = jax.random.key(int(rng.integers(2**31)))
-        self.steps, self.finite, self.curve = 0, True, list[Progress]()
+        self.learner = Learner.begin(
+            net,
+            settings,
+            incidence,
+            state,
+            capacity=rollout.capacity,
+            environments=world.num_envs,
+            seed=int(rng.integers(2**31)),
+        )
+        self.curve = list[Progress]()
         self._scored = 0
+
+    @property
+    def steps(self) -> int:
+        return self.learner.steps
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        return self.learner.state.weights
 
     def go(self, score: Score | None) -> Iterator[Progress]:
         """Collect and learn in turn; ends with the budget, or at a loss that is no number."""
-        while self.steps < self.budget and self.finite:
-            actor = Greedy(self.net, self.incidence, self.state.weights)
+        while self.steps < self.budget and self.learner.finite:
+            actor = Greedy(self.net, self.incidence, self.weights)
             epsilon = self.rollout.epsilon(self.steps, self.budget)
-            steps = self.collector.collect(actor, self.rollout.collect, epsilon)
-            self.replay = device_replay.add(self.replay, steps)
-            self.steps += int(steps.valid.sum())
+            self.learner.add(self.collector.collect(actor, self.rollout.collect, epsilon))
             if self.steps >= self.rollout.warmup:
                 self.curve.append(self._learn(epsilon, score))
                 yield self.curve[-1]
 
     def _learn(self, epsilon: float, score: Score | None) -> Progress:
-        self.key, key = jax.random.split(self.key)
-        self.state, self.replay, metrics = device_replay.learn(
-            self.net, self.settings, self.incidence, self.state, self.replay, key, updates=self.rollout.updates
-        )
-        self.finite = bool(metrics.finite)
+        metrics = self.learner.learn(self.rollout.updates)
         returns = self.collector.returns[-100:]
         return Progress(
             steps=self.steps,
-            updates=int(self.state.updates),
+            updates=int(self.learner.state.updates),
             loss=float(metrics.loss.mean()),
             q=float(metrics.q.mean()),
             epsilon=epsilon,
@@ -163,7 +170,7 @@ class _Run:
         if score is None or self.steps < self._scored + self.rollout.score_every:
             return None
         self._scored = self.steps
-        return score(Greedy(self.net, self.incidence, self.state.weights))
+        return score(Greedy(self.net, self.incidence, self.weights))
 
 
 def mean_return(actor: Greedy, world: VectorWorld, *, actions: int, features: int, episodes: int, seed: int) -> float:
