@@ -66,8 +66,9 @@ def store(driven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def test_a_network_is_trained_judged_and_its_pipeline_tells(store: Path, command: Run) -> None:
     before = command("pipeline", "status", "--json").json[0]
     assert (before["outcomes"], before["due"], before["last"]) == (3_000, True, None)
-    made = command("train", ME, "--json")
+    made = command("train", ME, "--json", "--png", str(store / "curves.png"))
     assert made.code == 0, made.err
+    assert (store / "curves.png").read_bytes().startswith(b"\x89PNG")
     said = made.json["body"]
     assert (said["updates"], said["outcomes"]) == (200, 2_100)  # the newest 30 % are left to judge it by
     assert (said["verdict"], said["gate"], said["left_out"]) == ("better", True, {})
@@ -191,6 +192,8 @@ def test_what_is_asked_wrongly_is_refused(store: Path, command: Run) -> None:
     assert (nothing.code, "no training to go on with" in nothing.err) == (7, True)
     unasked = command("train")
     assert (unasked.code, "training.enabled" in unasked.err) == (3, True)
+    undrawn = command("train", "--png", "curves.png")
+    assert (undrawn.code, "Name the agent" in undrawn.err) == (3, True)
 
 
 def test_what_was_learned_from_is_not_learned_again_unless_one_begins_anew(store: Path, command: Run) -> None:

@@ -57,7 +57,7 @@ def test_the_same_run_is_the_same_picture_to_the_byte() -> None:
 
 
 def test_many_metrics_make_no_endless_picture() -> None:
-    many = {f"metric {number}": [(1, float(number))] for number in range(200)}
+    many = {f"metric {number}": [(1, float(number)), (2, 0.0)] for number in range(200)}
     assert opened(run(**many)).height < 5_000
     assert opened(run()).size[0] == 2_400
 

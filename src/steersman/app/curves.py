@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steersman.core.curves import Point, Shown, panels
-from steersman.core.errors import NotFound
-from steersman.core.tracking import Run
+from steersman.core.errors import NotFound, StoreError
+from steersman.core.tracking import KeptRuns, Run
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -63,7 +64,7 @@ class Axis:
 
 def axis(low: float, high: float, ticks: int, *, least: float = 0.0) -> Axis:
     """Return a scale with about so many ticks, at least so far apart, from tick to tick. What is flat gets room."""
-    low, high = max(low, -_HUGE), min(high, _HUGE)
+    low, high = _within(low), _within(high)
     size = max(abs(low), abs(high))
     if high - low <= _FLAT * size or size < _TINY:
         room = size / 2 if size >= _TINY else 0.5
@@ -74,12 +75,23 @@ def axis(low: float, high: float, ticks: int, *, least: float = 0.0) -> Axis:
     return Axis(low=math.floor(low / step + 1e-6) * step, high=math.ceil(high / step - 1e-6) * step, step=step)
 
 
-def curves_png(run: Run) -> bytes:
-    """Return the curves of a run as a PNG: the same run gives the same bytes. Raises NotFound where Pillow is missing."""
+def _within(value: float) -> float:
+    return min(max(value, -_HUGE), _HUGE)
+
+
+def check_extra() -> None:
+    """Raise NotFound where Pillow is not installed."""
     try:
-        from PIL import Image, ImageDraw
+        import PIL  # noqa: F401 - that it can be imported is what is asked
     except ImportError as error:
         raise NotFound(f"to draw curves needs Pillow: pip install pillow ({error}).") from error
+
+
+def curves_png(run: Run) -> bytes:
+    """Return the curves of a run as a PNG: the same run gives the same bytes. Raises NotFound where Pillow is missing."""
+    check_extra()
+    from PIL import Image, ImageDraw
+
     shown = panels(run)
     across = min(max(len(shown), 1), 2)
     rows = max(1, -(-min(len(shown), _MOST) // across))
@@ -95,6 +107,17 @@ def curves_png(run: Run) -> bytes:
     made = BytesIO()
     image.reduce(_DRAWN // _KEPT).save(made, "PNG", optimize=True, dpi=(72 * _KEPT, 72 * _KEPT))
     return made.getvalue()
+
+
+def draw_last(runs: KeptRuns, agent: str, file: Path) -> None:
+    """Draw the last run of an agent to a file. Raises NotFound where none is kept, StoreError where it cannot be written."""
+    found = next((each for each in runs.runs() if each.begun.agent == agent), None)
+    if found is None:
+        raise NotFound(f"no run of {agent} was kept: training.tracker is 'none', or its file could not be written.")
+    try:
+        file.write_bytes(curves_png(found))
+    except OSError as error:
+        raise StoreError(f"the curves cannot be written to {file}: {error}. Name another file.") from error
 
 
 class _Sheet:
@@ -172,8 +195,7 @@ class _Field:
 
     def _at(self, step: float, value: float) -> tuple[float, float]:
         x = self._left + self._x.share(step) * (self._right - self._left)
-        share = self._y.share(min(max(value, -_HUGE), _HUGE))
-        return x, self._bottom - share * (self._bottom - self._top)
+        return x, self._bottom - self._y.share(_within(value)) * (self._bottom - self._top)
 
     def axes(self, up: str, across: str, left: float) -> None:
         """Draw a line for each tick of the height, and write at the ticks of both, and what they are."""

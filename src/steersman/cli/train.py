@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from steersman.app import curves
+from steersman.app.tracking import runs_of
 from steersman.cli.opening import actor, beside
 from steersman.cli.output import JsonOption, SettingsOption, StoreOption, TerminalProgress, plain, say, show_facts, show_json
 from steersman.core.compute import Budget
@@ -53,6 +55,7 @@ def train(
     ] = None,
     budget_s: BudgetOption = None,
     budget_cpu_s: CpuBudgetOption = None,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the curves of the run to a file.")] = None,
     store: StoreOption = None,
     settings: SettingsOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -62,10 +65,14 @@ def train(
     if resume and anew:
         raise InvalidInput("--resume goes on with a training, --anew begins another one. Leave one of them out.")
     budget = budget_of(budget_s, budget_cpu_s)
+    if png is not None:
+        _check_drawing(agent)
     with TerminalProgress(quiet=quiet or json) as progress:
         if agent is not None and agent.startswith(GYM):
             asked: dict[str, Any] = {"steps": steps, "method": method, "seed": seed, "budget": budget, "progress": progress}
             made = _in_environment(agent, out, set_ or [], (store, settings), asked)
+            if png is not None:
+                curves.draw_last(runs_of(store), agent, png)
             show_json(made) if json else show_facts(_environment_facts(made))
             return
         if set_:
@@ -76,6 +83,8 @@ def train(
             if not chosen:
                 raise InvalidInput("no agent in this store has training.enabled; name the one to train.")
             done = [_train(each, progress, resume=resume, anew=anew, updates=updates, budget=budget) for each in chosen]
+            if png is not None:
+                curves.draw_last(steersman.runs, chosen[0].spec.name, png)
     if json:
         show_json(done[0] if agent else done)
     else:
@@ -85,6 +94,12 @@ def train(
 
 def _train(agent: Agent, progress: TerminalProgress, **asked: Any) -> Judgement:
     return agent.pipeline.run(actor=actor(), progress=progress, **asked)
+
+
+def _check_drawing(agent: str | None) -> None:
+    if agent is None:
+        raise InvalidInput("--png draws one run. Name the agent.")
+    curves.check_extra()
 
 
 def _show(made: Judgement) -> None:
@@ -110,12 +125,7 @@ def budget_of(seconds: float | None, cpu_seconds: float | None) -> Budget:
 def _in_environment(
     name: str, out: Path | None, given: list[str], tracked: tuple[str | None, str | None], asked: dict[str, Any]
 ) -> Any:
-    try:
-        from steersman.app import gym_training
-    except ImportError as error:
-        raise InvalidInput(
-            f"training in an environment needs its extras: pip install 'steersman[deep,gymnasium]' ({error})."
-        ) from error
+    from steersman.app import gym_training
     from steersman.app.search_space import assigned
     from steersman.app.tracking import open_tracker
 

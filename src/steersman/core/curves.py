@@ -21,8 +21,12 @@ class Panel:
 
 
 PANELS = (
-    Panel(metrics=("reward",), title="Reward", axis="mean reward", told="What a decision earned in the mean."),
-    Panel(metrics=("return",), title="Return", axis="mean return", told="What an episode earned in the mean."),
+    Panel(
+        metrics=("reward",),
+        title="Reward",
+        axis="mean reward",
+        told="What a decision earned in the mean; in an environment, an episode.",
+    ),
     Panel(
         metrics=("loss", "held-out loss"),
         title="Loss",
@@ -32,6 +36,7 @@ PANELS = (
     Panel(metrics=("q",), title="Q", axis="mean value Q", told="What the network expects of its actions in the mean."),
     Panel(metrics=("epsilon",), title="Exploration", axis="ε, share of tries", told="How often something is tried."),
 )
+_KNOWN = frozenset(name for each in PANELS for name in each.metrics)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +60,16 @@ class Shown:
 
 
 def panels(run: Run) -> list[Shown]:
-    """Return the charts of a run: those that every reader knows first, then what else was logged, by name."""
-    known = {name for each in PANELS for name in each.metrics}
-    others = [
-        Panel(metrics=(name,), title=name, axis=name, told="As it was logged.") for name in sorted(set(run.metrics) - known)
-    ]
+    """Return the charts of a run: those that every reader knows first, then what else was logged more than once, by name."""
+    names = sorted(set(run.metrics) - _KNOWN - figures(run).keys())
+    others = [Panel(metrics=(name,), title=name, axis=name, told="As it was logged.") for name in names]
     return [_shown(each, run) for each in (*PANELS, *others) if not run.metrics.keys().isdisjoint(each.metrics)]
+
+
+def figures(run: Run) -> dict[str, float]:
+    """Return what was logged once, and is no curve: what the run took, or came to."""
+    once = sorted(name for name, points in run.metrics.items() if len(points) == 1 and name not in _KNOWN)
+    return {name: run.metrics[name][0][1] for name in once}
 
 
 def _shown(panel: Panel, run: Run) -> Shown:

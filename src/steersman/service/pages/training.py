@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from steersman.app.curves import curves_png
-from steersman.core.curves import panels
+from steersman.core.curves import figures, panels
 from steersman.core.errors import NotFound
 from steersman.core.tracking import Run
 from steersman.core.versions import short
@@ -97,6 +97,7 @@ def _view(call: Call) -> Reply:
         run=run,
         state_of=state_of,
         panels=[] if run is None else panels(run),
+        figures={} if run is None else figures(run),
         events=[] if run is None else timeline(call, run.begun.agent, runs),
         most=_RUNS,
     )
