@@ -42,7 +42,12 @@ class Training:
     batch: int = _setting(256, "Outcomes of one update.", unit="outcomes", low=1, high=65_536)
     learning_rate: float = _setting(3e-4, "Learning rate of a network's first training.", low=1e-9, high=10)
     later_rate: float = _setting(1e-4, "Learning rate of each later training.", low=1e-9, high=10)
-    tau: float = _setting(0.001, "How far the target network moves after each update.", low=0, high=1)
+    n_step: int = _setting(
+        1, "Rewards of an episode that are summed up before what follows is estimated.", unit="steps", low=1, high=1_000
+    )
+    tau: float = _setting(
+        0.02, "How far the target network moves after each update; a slow one needs many updates.", low=0, high=1
+    )
     conservative: float = _setting(
         0.0, "Weight of keeping values of actions low that the log does not show (CQL); 0 is off.", low=0, high=1_000
     )

@@ -5,7 +5,7 @@ Runs go on from a checkpoint to the bit. What came of each one, also of one that
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,6 +28,7 @@ from steersman.policies.deep.architecture import Architecture
 from steersman.policies.deep.artefact import FrozenNetwork, of_agent
 
 if TYPE_CHECKING:
+    from steersman.stages.learn.deep.batch import Batch
     from steersman.stages.learn.deep.checkpoint import Job
     from steersman.stages.learn.deep.incremental import Run, Task
     from steersman.stages.learn.deep.q_learning import Ewc
@@ -201,9 +202,9 @@ def _begun(agent: Runtime, *, anew: bool, updates: int | None) -> tuple["Job", "
     from steersman.stages.learn.deep import incremental, q_learning
 
     settings = agent.settings.training
-    position = holdout(agent, agent.settings.evaluation.holdout)
-    found = gather(agent, position)
     base = None if anew else _base(agent)
+    position = holdout(agent, agent.settings.evaluation.holdout, after=base[0].position if base else 0)
+    found = gather(agent, position)
     fresh = found.behind(base[0].position if base else 0)
     _check_enough(agent, len(fresh), found, later=base is not None)
     job = _job(agent, position, len(fresh), updates or settings.updates, base[0] if base else None)
@@ -216,7 +217,10 @@ def _begun(agent: Runtime, *, anew: bool, updates: int | None) -> tuple["Job", "
 
 
 def _ewc(agent: Runtime, job: "Job", before: "Run", found: Gathered, rng: np.random.Generator) -> "Ewc | None":
-    """Return what holds weights near those of before, by what old outcomes say of each; None where there are none."""
+    """Return what holds weights near those of before, by what old outcomes say of each.
+
+    None where there are none, or where new ones say that what was learned is wrong: then nothing of it is to be kept.
+    """
     from steersman.stages.learn.deep import incremental
     from steersman.stages.learn.deep.q_learning import Ewc
     from steersman.stages.learn.deep.quality import experience as as_batch
@@ -224,9 +228,24 @@ def _ewc(agent: Runtime, job: "Job", before: "Run", found: Gathered, rng: np.ran
     old = [each for each in found.rows if each.position <= job.since]
     if not agent.settings.training.ewc or not old:
         return None
-    batch = as_batch(old, agent.spec, job.settings.gamma)
+    batch = as_batch(old, agent.spec, job.settings.gamma, job.settings.n_step)
+    if _contradicted(agent, _task(agent, job, found), before, batch):
+        return None
     information = incremental.fisher(job.net, incidence(agent.spec.actions), before.best, batch, rng)
     return Ewc(agent.settings.training.ewc, information, before.best)
+
+
+def _contradicted(agent: Runtime, task: "Task", before: "Run", old: "Batch") -> bool:
+    """Return whether new outcomes contradict a network in states of which old ones had told it."""
+    from steersman.stages.learn.deep import incremental
+    from steersman.stages.learn.deep.quality import contradicted
+
+    known = ((task.learned.states >= old.states.min(axis=0)) & (task.learned.states <= old.states.max(axis=0))).all(axis=1)
+    new, space = incremental.rows(task.learned, np.flatnonzero(known)), agent.spec.actions
+    errors = incremental.errors(replace(task, held=new), before)
+    low, high = agent.spec.reward_range
+    margin = agent.settings.evaluation.margin * (high - low)
+    return contradicted(errors, space.slots[new.actions], space.width, margin)
 
 
 def _base(agent: Runtime) -> "tuple[Job, Run] | None":
@@ -315,6 +334,7 @@ def _job(agent: Runtime, position: int, outcomes: int, updates: int, base: "Job 
             learning_rate=settings.learning_rate if base is None else settings.later_rate,
             gamma=agent.settings.learning.gamma,
             tau=settings.tau,
+            n_step=settings.n_step,
             batch=settings.batch,
             conservative=settings.conservative,
         ),
@@ -330,13 +350,13 @@ def _task(agent: Runtime, job: "Job", found: Gathered) -> "Task":
     from steersman.stages.learn.deep.quality import experience as as_batch
 
     learned, held = parted(agent, found.behind(job.since), job.position)
-    gamma = job.settings.gamma
+    gamma, n_step = job.settings.gamma, job.settings.n_step
     return Task(
         net=job.net,
         settings=job.settings,
         incidence=incidence(agent.spec.actions),
-        learned=as_batch(learned, agent.spec, gamma),
-        held=as_batch(held, agent.spec, gamma),
+        learned=as_batch(learned, agent.spec, gamma, n_step),
+        held=as_batch(held, agent.spec, gamma, n_step),
         patience=agent.settings.training.patience,
     )
 

@@ -16,6 +16,8 @@ from steersman.core.values import Decision, Outcome
 from steersman.policies.encoding import Encoder
 from steersman.stages.learn.deep.batch import Batch
 
+_FEWEST, _SURE = 30, 4.0
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
@@ -25,6 +27,11 @@ class Row:
     decision: Decision
     outcome: Outcome
     made: Transition
+
+    @property
+    def ends(self) -> bool:
+        """Whether nothing comes after it that could be bootstrapped from."""
+        return self.made.terminated or self.outcome.next_state is None
 
 
 class Filter:
@@ -77,30 +84,49 @@ class Filter:
             yield "with a state that is no number"
 
 
-def experience(rows: Iterable[Row], spec: AgentSpec, gamma: float) -> Batch:
+def experience(rows: Iterable[Row], spec: AgentSpec, gamma: float, n_step: int = 1) -> Batch:
     """Return rows as experience of shape (N, …), all of weight 1. Raises InvalidInput where there are none.
 
-    A step that ended its episode by the world's doing has discount 0; one that was only cut is bootstrapped from.
+    Each sums up to `n_step` rewards of its episode, as far as the following steps are among the rows. A step that ended its
+    episode by the world's doing has discount 0; one that was only cut is bootstrapped from.
     """
     encoder, kept = Encoder(spec.state), list(rows)
     if not kept:
         raise InvalidInput(f"{spec.name}: there is nothing to learn from.")
+    rewards, discounts, last = _sums(kept, gamma, n_step)
     states = [encoder.vector(each.decision.state) for each in kept]
     following = [
-        state if each.outcome.next_state is None else encoder.vector(each.outcome.next_state)
-        for each, state in zip(kept, states, strict=True)
+        states[place] if (state := kept[place].outcome.next_state) is None else encoder.vector(state) for place in last
     ]
-    ends = np.array([each.made.terminated or each.outcome.next_state is None for each in kept])
     return Batch(
         states=np.array(states, dtype=np.float32),
         actions=np.array([each.made.action for each in kept], dtype=np.int32),
-        rewards=np.array([each.made.signal for each in kept], dtype=np.float32),
+        rewards=rewards,
         next_states=np.array(following, dtype=np.float32),
-        next_allowed=np.array([spec.actions.allowed(each.outcome.next_refusals) for each in kept]),
-        discounts=np.where(ends, 0.0, gamma).astype(np.float32),
+        next_allowed=np.array([spec.actions.allowed(kept[place].outcome.next_refusals) for place in last]),
+        discounts=discounts,
         weights=np.ones(len(kept), dtype=np.float32),
         allowed=np.array([_possible(spec.actions, each) for each in kept]),
     )
+
+
+def _sums(rows: list[Row], gamma: float, n_step: int) -> tuple[NDArray[np.float32], NDArray[np.float32], list[int]]:
+    """Return Σ γ^i·r over up to n steps from each row, γ^n or 0 at an end, and the place of the last step; Sutton (1988)."""
+    places = {(each.made.episode, each.made.step): place for place, each in enumerate(rows) if each.made.episode}
+    rewards, discounts, last = [], [], []
+    for first, row in enumerate(rows):
+        total, discount, place = row.made.signal, gamma, first
+        for _ in range(n_step - 1):
+            now = rows[place].made
+            following = places.get((now.episode, now.step + 1))
+            if rows[place].ends or now.truncated or following is None:
+                break
+            place = following
+            total, discount = total + discount * rows[place].made.signal, discount * gamma
+        rewards.append(total)
+        discounts.append(0.0 if rows[place].ends else discount)
+        last.append(place)
+    return np.array(rewards, dtype=np.float32), np.array(discounts, dtype=np.float32), last
 
 
 def _possible(space: ActionSpace, row: Row) -> NDArray[np.bool_]:
@@ -122,3 +148,16 @@ def spread(errors: NDArray[np.float64], slots: NDArray[np.intp], width: int) -> 
         if len(mine) > 1:
             found[slot] = float(np.mean(mine**2))
     return found
+
+
+def contradicted(errors: NDArray[np.float64], slots: NDArray[np.intp], width: int, margin: float) -> bool:
+    """Return whether outcomes say that what was learned is wrong: the mean error of a slot is surely beyond ±margin.
+
+    |mean| − 4·s/√n > margin for a slot with at least 30 outcomes; noise has a mean of 0, whatever its size. errors: (M,).
+    slots: of the actions taken, (M, dimensions). margin: in units of the reward.
+    """
+    for slot in range(width):
+        mine = errors[(slots == slot).any(axis=1)]
+        if len(mine) >= _FEWEST and abs(mine.mean()) - _SURE * mine.std(ddof=1) / math.sqrt(len(mine)) > margin:
+            return True
+    return False

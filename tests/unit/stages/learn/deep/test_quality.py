@@ -76,3 +76,42 @@ def test_a_cut_step_is_bootstrapped_from_and_an_end_is_not(pair: tuple[Any, Deci
 def test_the_spread_of_errors_is_that_of_each_slot() -> None:
     found = spread(np.array([1.0, -1.0, 3.0]), np.array([[0], [0], [1]]), 3)
     assert np.allclose(found, [1.0, 11 / 3, 11 / 3])
+
+
+def steps(agent: Any, decision: Decision, outcome: Outcome, *, ends: dict[str, Any] | None = None) -> list[Row]:
+    """Rows of an episode of four steps with rewards 0.1, 0.2, 0.4, 0.8, of which the last one ends in a way."""
+    found = []
+    for step, reward in enumerate((0.1, 0.2, 0.4, 0.8)):
+        made = replace(decision, id=f"d{step}", step=step)
+        said = replace(outcome, decision_id=f"d{step}", reward=reward, **(ends or {} if step == 3 else {}))
+        found.append(Row(position=step, decision=made, outcome=said, made=transition(agent, made, said)))
+    return found
+
+
+def test_rewards_of_an_episode_are_summed_over_n_steps_and_no_further_than_they_are_known(
+    pair: tuple[Any, Decision, Outcome],
+) -> None:
+    agent, _, _ = pair
+    rows = steps(*pair, ends={"terminated": True, "next_state": None})
+    found = experience(rows, agent.spec, 0.5, n_step=3)
+    assert np.allclose(found.rewards, [0.1 + 0.1 + 0.1, 0.2 + 0.2 + 0.2, 0.4 + 0.4, 0.8])
+    assert np.allclose(found.discounts, [0.125, 0.0, 0.0, 0.0])
+    gap = experience([rows[0], rows[1], rows[3]], agent.spec, 0.5, n_step=3)
+    assert np.allclose(gap.rewards, [0.2, 0.2, 0.8])  # the third step is held out: what follows it is another sum
+    assert np.allclose(gap.discounts, [0.25, 0.5, 0.0])
+
+
+def test_a_sum_stops_where_an_episode_was_cut_and_bootstraps_there(pair: tuple[Any, Decision, Outcome]) -> None:
+    agent, _, _ = pair
+    found = experience(steps(*pair, ends={"truncated": True}), agent.spec, 0.5, n_step=4)
+    assert np.allclose(found.discounts, [0.0625, 0.125, 0.25, 0.5])
+    assert found.rewards[0] == pytest.approx(0.1 + 0.1 + 0.1 + 0.1)
+
+
+def test_decisions_without_an_episode_are_never_summed(pair: tuple[Any, Decision, Outcome]) -> None:
+    agent, decision, outcome = pair
+    alone = [
+        Row(position=place, decision=each, outcome=outcome, made=transition(agent, each, outcome))
+        for place, each in enumerate(replace(decision, id=f"d{step}", step=step, episode="") for step in range(2))
+    ]
+    assert experience(alone, agent.spec, 0.5, n_step=3).rewards.tolist() == [0.5, 0.5]
