@@ -44,8 +44,9 @@ def executable() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser for the tests of a file: while one is driven an event loop runs here, and other tests need their own."""
     found = executable()
     if found is None:
         pytest.skip(
