@@ -2,8 +2,8 @@
 
     python benchmarks/onnx_serving.py [--rounds 5]
 
-Networks of random weights, one thread. Both take turns in each round, and the median over the rounds is printed, in µs of the
-thread's CPU time for each call; then the greatest difference of a value on 1,000 states. numpy's call is that of a decision,
+Networks of random weights, one thread. Both take turns in each round, and the median over the rounds is printed: µs of the
+thread's CPU time for each call. Then the greatest difference of a value on 1,000 states. numpy's call is that of a decision,
 which is about one state. Fails where a difference exceeds 1e-5.
 """
 
