@@ -1,13 +1,21 @@
 """Actors of a Ray cluster of two nodes keep the contract of compute."""
 
+import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from steersman.app.compute import open_compute
+from steersman.app.search_space import axes, draw
+from steersman.app.sweep import sweep
 from steersman.core.compute import Compute
+from steersman.core.progress import Silent
 from steersman.testing.compute_contract import LIMIT_S, ComputeContract, Counter
 from steersman.testing.ray import TwoNodes
+from steersman.testing.scale import RANDOM_RETURN, earned, train_with_losses
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,3 +34,40 @@ class TestRayCompute(ComputeContract):
         assert compute.slots == 2
         halves = [compute.start(Counter, share=0.5) for _ in range(3)]
         assert [each.call("add", 1).result(LIMIT_S) for each in halves] == [1] * 3
+
+
+def test_ray_tune_hears_of_each_trial_and_begins_those_again_whose_process_is_lost(tmp_path: Path) -> None:
+    heard: dict[int, tuple[bytes, str]] = {}
+
+    def hear(place: int, answer: bytes, failed: str) -> None:
+        heard[place] = answer, failed
+
+    items = [b"plain", f"killed once, {tmp_path / 'killed'}".encode(), b"refused"]
+    from steersman.backends.compute.tune import tuned  # Ray reads its settings when it is imported, which the cluster sets
+
+    tuned(tried, items, hear)
+    assert heard == {0: (b"PLAIN", ""), 1: (items[1].upper(), ""), 2: (b"", "ValueError: refused")}
+
+
+def tried(item: bytes) -> bytes:
+    """Return an item in capitals; one says that it is refused, and one loses its process the first time."""
+    said, _, mark = item.decode().partition(", ")
+    if said == "refused":
+        raise ValueError(said)
+    if mark and not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item.upper()
+
+
+def test_a_sweep_by_ray_tune_trains_what_was_drawn() -> None:
+    over, fixed = ["learning_rate=0.0001:0.1:log"], {"updates": 8}
+    found = sweep("steersman/lab-bandit-v1", over=over, fixed=fixed, trials=2, steps=200, compute="ray", progress=Silent())
+    drawn = draw(axes(over), 2, np.random.default_rng(0))
+    assert {each.number: each.settings for each in found.trials} == {
+        number: fixed | each for number, each in enumerate(drawn, 1)
+    }
+    results = [each.result for each in found.trials if each.result]
+    assert len(results) == 2
+    assert results[0].mean_return >= results[1].mean_return
+    assert 0 < found.cpu_s == sum(each.cpu_s for each in results)

@@ -116,12 +116,12 @@ class Worker(ABC):
 
 
 class Compute(ABC):
-    """Where workers run. `slots`: how many at once make sense. As a context manager it closes itself."""
+    """Where workers run; as a context manager it closes itself. slots: how many at once make sense. workers: all so far."""
 
     slots: int
 
     def __init__(self) -> None:
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
         self._closed = False
         self._numbers = count(1)
 
@@ -136,7 +136,7 @@ class Compute(ABC):
             raise Conflict("compute: it is closed. Open another one.")
         name = name or f"worker-{next(self._numbers)}"
         worker = self.begin(packed(make, name), name, share, accelerator=accelerator)
-        self._workers.append(worker)
+        self.workers.append(worker)
         return worker
 
     @abstractmethod
@@ -177,7 +177,7 @@ class Compute(ABC):
     def close(self) -> None:
         """Stop all workers; twice is fine."""
         self._closed = True
-        for each in self._workers:
+        for each in self.workers:
             each.stop()
 
     def __enter__(self) -> Self:

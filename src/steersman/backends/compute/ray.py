@@ -1,5 +1,6 @@
 """Workers as plain actors of a Ray cluster."""
 
+import math
 import os
 import socket
 from concurrent.futures import Future, InvalidStateError
@@ -42,7 +43,9 @@ class RayCompute(Compute):
     def begin(self, made: bytes, name: str, share: float, *, accelerator: bool) -> Worker:
         """Start an actor; one without a GPU sees none, where the cluster has any."""
         gpus = 1 if accelerator and self._ray.cluster_resources().get("GPU", 0) >= 1 else 0
-        actor = self._ray.remote(max_restarts=0, max_task_retries=0, num_cpus=share, num_gpus=gpus)(_Actor)
+        cpus = math.floor(share * 10_000) / 10_000  # Ray rounds to these, and seven sevenths would be more than one
+        options = {"num_cpus": cpus, "num_gpus": gpus, "scheduling_strategy": "SPREAD"}
+        actor = self._ray.remote(max_restarts=0, max_task_retries=0, **options)(_Actor)
         return _RayWorker(name, self._ray, actor.remote(made))
 
     def close(self) -> None:
