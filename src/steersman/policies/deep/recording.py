@@ -50,7 +50,8 @@ class Recording:
         output = f"{name.lower()}.{len(self.steps)}"
         names = tuple(each.name for each in arrays)
         self.steps.append(Step(operator=name, inputs=names, output=output, attributes=attributes))
-        return Array(self, output, compute(*(each.one for each in arrays)))
+        with np.errstate(all="ignore"):  # the numbers are those of no state, and only their shapes are looked at
+            return Array(self, output, compute(*(each.one for each in arrays)))
 
     def _array(self, value: Any) -> "Array":
         """Return an array: a number is one of 32 bits, and equal constants without a name are one."""

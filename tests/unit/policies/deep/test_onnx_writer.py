@@ -20,7 +20,6 @@ from steersman.policies.deep.architecture import Architecture
 from steersman.policies.deep.artefact import FrozenNetwork
 from steersman.policies.deep.network import QNetwork
 from steersman.policies.deep.onnx_writer import export
-from steersman.policies.deep.recording import Recording
 from steersman.policies.encoding import Encoder, feature_names
 
 NETS = {
@@ -199,11 +198,6 @@ def test_the_same_version_is_the_same_file(net: Architecture) -> None:
     another_order = dict(reversed(weighed(net).items()))  # as reading an artefact may give them
     first, second = (export(frozen(net, weights=each), numbers(net.features), "0") for each in (weighed(net), another_order))
     assert first == second != export(frozen(net), numbers(net.features), "1")
-
-
-def test_an_operator_that_cannot_be_recorded_fails() -> None:
-    with pytest.raises(TypeError):
-        np.ones((1, 3)) - Recording(3).states  # type: ignore[operator]
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
