@@ -99,13 +99,14 @@ def learned_until(agent: Runtime, version: str) -> int:
     return agent.position if version == LEARNING else production(agent).registry.version(agent.spec.name, version).position
 
 
-def holdout(agent: Runtime, share: float) -> int:
+def holdout(agent: Runtime, share: float, *, after: int = 0) -> int:
     """Return the position in the log behind which a share of the outcomes lies that evaluation can use; 0 for too few.
 
-    An outcome counts as it was first reported. As in `gather`, those of the rule alone count only where others are too few.
+    after: the position behind which outcomes are looked at. An outcome counts as it was first reported. As in `gather`,
+    those of the rule alone count only where others are too few.
     """
     fit, tried = array("q"), array("q")
-    for position, decision, outcome in agent.log.history(agent.spec.name, durable=True):
+    for position, decision, outcome in agent.log.history(agent.spec.name, after=after, durable=True):
         if outcome.revision == 0 and not _unusable(agent, decision, outcome):
             fit.append(position)
             if _tries(decision):

@@ -6,10 +6,12 @@ What came of each run is kept with the verdicts of the store, so that any proces
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steersman.core.compute import Budget
+from steersman.core.errors import InvalidInput, NotFound
 from steersman.core.ports import Progress
 from steersman.core.progress import Silent
 from steersman.core.versions import Judgement
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from steersman.core.settings import Settings
 
 _RECENT = 1_000
+_PATIENCE = 8
+"""Trainings after which a network of which nobody could tell is not looked at any more."""
 _HOUR_S = 3_600.0
 
 
@@ -179,7 +183,31 @@ class Pipeline:
         if not settings.enabled or not mine or agent.world.production is None or now < self._look_at:
             return None
         self._look_at = now + settings.check_s
-        return self.run(actor=AUTOMATIC) if self.standing().due else None
+        if not self.standing().due:
+            return None
+        self._judge_again()
+        return self.run(actor=AUTOMATIC)
+
+    def _judge_again(self) -> None:
+        """Judge networks of which nobody could tell by what came in since, newest first, until one is released."""
+        agent = self._agent
+        now = promote.standing(agent)
+        if agent.settings.release.mode not in CUTTING or now.under_way:
+            return
+        for version in self._open(now.at):
+            with suppress(InvalidInput, NotFound):  # of another definition by now
+                if self._release(judge.evaluate(agent, version, "champion", actor=AUTOMATIC), AUTOMATIC):
+                    return
+
+    def _open(self, since: float) -> list[str]:
+        """Return the networks that were trained since a time and whose last verdict leaves all open, newest first."""
+        rows = production(self._agent).releases.judgements(self._agent.spec.name, _RECENT)
+        last: dict[str, Judgement] = {}
+        for each in rows:
+            if each.kind == "evaluation":
+                last.setdefault(each.version, each)
+        made = [each.version for each in rows if (each.kind, each.verdict) == ("training", "trained") and each.at > since]
+        return [each for each in made[:_PATIENCE] if each in last and last[each].body["gate"]["passed"] is None]
 
 
 def _due(settings: "Settings", new: int, hours: float | None) -> bool:
