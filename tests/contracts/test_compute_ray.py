@@ -71,3 +71,12 @@ def test_a_sweep_by_ray_tune_trains_what_was_drawn() -> None:
     assert len(results) == 2
     assert results[0].mean_return >= results[1].mean_return
     assert 0 < found.cpu_s == sum(each.cpu_s for each in results)
+
+
+def test_a_training_completes_though_an_actor_the_learner_and_a_node_are_lost(nodes: TwoNodes) -> None:
+    with open_compute("ray") as compute:
+        trained = train_with_losses(compute, steps=6_000, lose=nodes.lose_one)
+    nodes.add_one()
+    assert trained.lost >= 2  # the third one, where a worker was on that node
+    assert trained.reason == "the budget of 6,000 steps is used up"
+    assert earned(trained) > 2 * RANDOM_RETURN

@@ -14,7 +14,7 @@ from steersman.loops.scale import train
 from steersman.testing.compute_contract import ended
 from steersman.testing.scale import RANDOM_RETURN, cart_pole, earned, fatal, train_with_losses
 
-STEPS = 8_000
+STEPS = 6_000
 
 
 @pytest.fixture
@@ -24,10 +24,9 @@ def compute() -> Iterator[LocalCompute]:
 
 
 def test_a_training_completes_and_learns_though_an_actor_and_the_learner_are_killed(compute: LocalCompute) -> None:
-    trained, killed = train_with_losses(compute, steps=STEPS)
-    assert [each.partition("-")[0] for each in killed] == ["actor", "learner"]
+    trained = train_with_losses(compute, steps=STEPS)
     assert trained.lost == 2
-    assert trained.reason == "the budget of 8,000 steps is used up"
+    assert trained.reason == "the budget of 6,000 steps is used up"
     assert trained.finite
     assert earned(trained) > 3 * RANDOM_RETURN
     updates = [each.updates for each in trained.curve]

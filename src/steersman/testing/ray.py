@@ -27,7 +27,7 @@ class TwoNodes:
 
         self._ray: Any = ray
         self._cluster: Any = Cluster(initialize_head=True, head_node_args=_NODE | {"_system_config": _SEEN_SOON})
-        self._second = self._cluster.add_node(**_NODE)
+        self.add_one()
         self.address = str(self._cluster.address)
         self._ray.init(address=self.address, logging_level="ERROR", log_to_driver=False)
         self._cluster.wait_for_nodes()
@@ -36,6 +36,10 @@ class TwoNodes:
     def lose_one(self) -> None:
         """End all processes of the second node at once."""
         self._cluster.remove_node(self._second, allow_graceful=False)
+
+    def add_one(self) -> None:
+        """Start a node in the place of the one that was lost."""
+        self._second = self._cluster.add_node(**_NODE)
 
     def __exit__(self, *raised: object) -> None:
         self._ray.shutdown()

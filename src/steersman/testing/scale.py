@@ -1,7 +1,9 @@
 """A training by several workers of which an actor and the learner are killed in its middle."""
+# ruff: noqa: S101 - these are parts of tests
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -39,27 +41,38 @@ def fatal(_: int) -> VectorWorld:
 
 
 @dataclass(kw_only=True)
-class Killer:
-    """Kills the newest worker of a kind by SIGKILL once a training has made so many steps; killed: the names of those."""
+class Losses:
+    """What is done to a training once it has made so many steps; done: what was, and when."""
 
-    compute: Compute
-    at: dict[str, int]
-    killed: list[str] = field(default_factory=list)
+    at: dict[int, Callable[[], None]]
+    done: list[int] = field(default_factory=list)
 
     def told(self, progress: Progress) -> None:
         """Hear how far the training is."""
-        for kind in [each for each, steps in self.at.items() if progress.steps >= steps]:
-            del self.at[kind]
-            worker = [each for each in self.compute.workers if each.name.startswith(kind)][-1]
-            os.kill(worker.pid, signal.SIGKILL)
-            self.killed.append(worker.name)
+        for steps in [each for each in self.at if progress.steps >= each]:
+            self.at.pop(steps)()
+            self.done.append(steps)
 
 
-def train_with_losses(compute: Compute, *, steps: int) -> tuple[Scaled, list[str]]:
-    """Return what became of a training on two actors, and the names of the workers that were killed."""
-    killer = Killer(compute=compute, at={"actor": steps // 4, "learner": steps // 2})
+def kill_newest(compute: Compute, kind: str) -> None:
+    """End the newest "actor" or "learner" by SIGKILL."""
+    worker = [each for each in compute.workers if each.name.startswith(kind)][-1]
+    os.kill(worker.pid, signal.SIGKILL)
+
+
+def train_with_losses(compute: Compute, *, steps: int, lose: Callable[[], None] | None = None) -> Scaled:
+    """Return what became of a training on two actors, of which one was killed, and later the learner; then `lose` is called.
+
+    Raises AssertionError unless all of it came to pass.
+    """
+    losses = Losses(
+        at={steps // 4: partial(kill_newest, compute, "actor"), steps // 2: partial(kill_newest, compute, "learner")}
+    )
+    losses.at |= {3 * steps // 4: lose} if lose else {}
     budget = Budget(steps=steps, seconds=240.0)
-    return scale.train(compute, cart_pole(), actors=2, budget=budget, seed=1, told=killer.told), killer.killed
+    trained = scale.train(compute, cart_pole(), actors=2, budget=budget, seed=1, told=losses.told)
+    assert not losses.at, f"only {losses.done} came to pass"
+    return trained
 
 
 def earned(trained: Scaled, *, episodes: int = 20) -> float:
