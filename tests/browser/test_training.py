@@ -96,8 +96,8 @@ def test_it_shows_the_curves_of_a_run_and_what_became_of_its_agent(visit: Visit,
     assert page.locator("figure canvas").count() == 4
     assert page.locator("figure").first.get_attribute("data-up") == "mean reward"
     assert page.locator(".u-legend .u-value").first.inner_text() == "500,000"
-    told = page.locator("ol.changes").inner_text()
-    for word in ("trained", "cut", "judged", "started", "rolled back", "quarantined"):
+    told = " ".join(page.locator("ol.timeline").all_text_contents())
+    for word in ("trained", "failed", "judged", "started", "rolled back", "quarantined", "reward shift"):
         assert word in told
 
 
