@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -59,7 +60,13 @@ class Learned:
 
 def learn(method: str, task: Task) -> Learned:
     """Learn by a method. Raises InvalidInput for settings that are none of it."""
-    return _LEARNERS[method](task)
+    settings, learner = _LEARNERS[method]
+    return learner(task, *settings(task.steps, task.settings))
+
+
+def check_settings(method: str, steps: int, settings: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for settings that a method does not take."""
+    _LEARNERS[method][0](steps, settings)
 
 
 def check_method(method: str) -> None:
@@ -68,22 +75,27 @@ def check_method(method: str) -> None:
         raise InvalidInput(f"method {method!r} is none.{nearest(method, METHODS)}")
 
 
-def _learn_q(task: Task, *, double: bool) -> Learned:
+def _q_settings(steps: int, given: Mapping[str, Any], *, double: bool) -> list[Any]:
     from steersman.stages.learn.deep.q_learning import QSettings
-    from steersman.stages.learn.deep.rollout import RolloutSettings, train_q
+    from steersman.stages.learn.deep.rollout import RolloutSettings
 
-    net = Architecture(features=task.features, groups=(task.actions,), hidden=(128, 128), stream=0, layer_norm=False)
-    own, rollout = _settings(
-        task.settings,
+    return _settings(
+        given,
         QSettings(learning_rate=2.3e-3, batch=64, tau=0.02, n_step=3, double=double),
         RolloutSettings(
-            collect=min(256, max(task.steps // _SCORES, 1)),
-            warmup=min(1_000, max(task.steps // 10, 1)),
+            collect=min(256, max(steps // _SCORES, 1)),
+            warmup=min(1_000, max(steps // 10, 1)),
             epsilon_last=0.04,
             epsilon_over=0.4,
-            score_every=max(task.steps // _SCORES, 1),
+            score_every=max(steps // _SCORES, 1),
         ),
     )
+
+
+def _learn_q(task: Task, own: Any, rollout: Any) -> Learned:
+    from steersman.stages.learn.deep.rollout import train_q
+
+    net = Architecture(features=task.features, groups=(task.actions,), hidden=(128, 128), stream=0, layer_norm=False)
     trained = train_q(
         task.vector(1),
         net,
@@ -97,10 +109,15 @@ def _learn_q(task: Task, *, double: bool) -> Learned:
     return Learned(kind="value", net=net, weights=trained.weights, finite=trained.finite)
 
 
-def _learn_ppo(task: Task) -> Learned:
-    from steersman.stages.learn.deep.ppo import PPOSettings, networks, train_ppo
+def _ppo_settings(steps: int, given: Mapping[str, Any]) -> list[Any]:
+    from steersman.stages.learn.deep.ppo import PPOSettings
 
-    (own,) = _settings(task.settings, PPOSettings(score_every=max(task.steps // _SCORES, 1)))
+    return _settings(given, PPOSettings(score_every=max(steps // _SCORES, 1)))
+
+
+def _learn_ppo(task: Task, own: Any) -> Learned:
+    from steersman.stages.learn.deep.ppo import networks, train_ppo
+
     nets = networks(task.features, (task.actions,), own)
     trained = train_ppo(
         task.vector(_PLAYED_TOGETHER),
@@ -147,8 +164,8 @@ def _settings(given: Mapping[str, Any], *defaults: Any) -> list[Any]:
         raise InvalidInput(f"settings {dict(given)}: {error}.") from error
 
 
-_LEARNERS: dict[str, Callable[[Task], Learned]] = {
-    "double_dqn": lambda task: _learn_q(task, double=True),
-    "dqn": lambda task: _learn_q(task, double=False),
-    "ppo": _learn_ppo,
+_LEARNERS: dict[str, tuple[Callable[[int, Mapping[str, Any]], list[Any]], Callable[..., Learned]]] = {
+    "double_dqn": (partial(_q_settings, double=True), _learn_q),
+    "dqn": (partial(_q_settings, double=False), _learn_q),
+    "ppo": (_ppo_settings, _learn_ppo),
 }

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -75,11 +75,18 @@ def train(
     and for spaces other than `Box` for observations and `Discrete` for actions; NotFound for an environment that is none,
     or where an extra is missing.
     """
-    _check(method, steps, episodes)
     env_id, given = env_id.removeprefix(PREFIX), dict(settings or {})
-    env, head = make(env_id), _head(env_id, method, steps, seed, given)
+    env, head = check(env_id, method, steps, episodes), _head(env_id, method, steps, seed, given)
     telling = Telling(head, steps, progress=progress, budget=budget or Budget(), tracker=tracker or Quiet([]))
-    task = _task(env, env_id, steps, seed, given, telling.told)
+    task = Task(
+        env_id=env_id,
+        features=math.prod(env.observation_space.shape),
+        actions=int(env.action_space.n),
+        steps=steps,
+        seed=seed,
+        settings=given,
+        told=telling.told,
+    )
     progress.phase(f"training {method} on {env_id}", steps)
     with telling:
         learned, cost = learn(method, task), telling.cost
@@ -109,12 +116,21 @@ def train(
     return result
 
 
-def _check(method: str, steps: int, episodes: int) -> None:
+def check(env_id: str, method: str, steps: int, episodes: int = 1) -> Any:
+    """Return the environment that training would be on. Raises as `train` does, but for settings."""
     check_method(method)
     if steps < 1 or episodes < 1:
         raise InvalidInput(f"steps and episodes must be at least 1, got {steps} and {episodes}.")
     if not (find_spec("jax") and find_spec("optax")):
         raise NotFound("training in an environment needs an extra: pip install 'steersman[deep]'.")
+    env, spaces = make(env_id), library().spaces
+    seen, done = env.observation_space, env.action_space
+    if not isinstance(seen, spaces.Box) or not isinstance(done, spaces.Discrete) or done.start != 0:
+        raise InvalidInput(
+            f"{env_id}: observations of {seen} and actions of {done}; a Box and a Discrete from 0 can be trained. Wrap it "
+            "in an environment of your own, and name that as gym:MODULE:ENV."
+        )
+    return env
 
 
 def _head(env_id: str, method: str, steps: int, seed: int, settings: Mapping[str, Any]) -> Begun:
@@ -132,24 +148,6 @@ def make(env_id: str) -> Any:
         return gymnasium.make(env_id)
     except (gymnasium.error.Error, ImportError) as error:
         raise NotFound(f"environment {env_id!r} cannot be made: {error}") from error
-
-
-def _task(env: Any, env_id: str, steps: int, seed: int, settings: Mapping[str, Any], told: Callable[[Point], bool]) -> Task:
-    spaces, seen, done = library().spaces, env.observation_space, env.action_space
-    if not isinstance(seen, spaces.Box) or not isinstance(done, spaces.Discrete) or done.start != 0:
-        raise InvalidInput(
-            f"{env_id}: observations of {seen} and actions of {done}; a Box and a Discrete from 0 can be trained. Wrap it "
-            "in an environment of your own, and name that as gym:MODULE:ENV."
-        )
-    return Task(
-        env_id=env_id,
-        features=math.prod(seen.shape),
-        actions=int(done.n),
-        steps=steps,
-        seed=seed,
-        settings=settings,
-        told=told,
-    )
 
 
 def _note(progress: Progress, learned: Learned, stopped: str) -> None:

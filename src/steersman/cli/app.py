@@ -21,6 +21,7 @@ from steersman.cli import (
     qe,
     release,
     store,
+    sweep,
     telemetry,
     trade,
     train,
@@ -71,6 +72,7 @@ for group in (
     bench,
     trade,
     train,
+    sweep,
     pipeline,
     bus,
 ):
