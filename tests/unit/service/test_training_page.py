@@ -111,7 +111,8 @@ def test_a_training_is_told_once_with_its_verdict(steersman: Steersman, clock: C
     made = agent.pipeline.run(actor="me")
     run = steersman.runs.runs()[0]
     latest, first = events(steersman)
-    assert (latest.kind, latest.word, latest.what) == ("up", "trained", made.version[:12])
+    assert (latest.kind, latest.word, latest.what) == ("plain", "trained", made.version[:12])
+    assert made.body["verdict"] == "cannot tell"
     assert latest.where == f"/training?run={run.begun.id}"
     assert made.body["judged"] in latest.text
     assert (first.kind, first.word, "are needed" in first.text) == ("down", "failed", True)

@@ -45,17 +45,15 @@ def _of_agent(agent: Agent, ended: Sequence[Run]) -> Iterator[Event]:
     release = agent.release
     judged = release.judgements(_READ)
     trainings = [each for each in judged if each.kind == "training"]
-    for each in trainings:
-        yield _of_training(each, next((run for run in ended if _is_of(run, each)), None))
-    for run in ended:
-        if not any(_is_of(run, each) for each in trainings):
-            yield _of_run(run)
+    yield from _of_signals(agent.signals())
+    yield from map(_of_move, release.moves(_READ))
     told = {(each.version, each.body.get("judged")) for each in trainings}
     yield from (
         _of_verdict(each) for each in judged if each.kind == "evaluation" and (each.version, each.reason) not in told
     )
-    yield from map(_of_move, release.moves(_READ))
-    yield from _of_signals(agent.signals())
+    for each in trainings:
+        yield _of_training(each, next((run for run in ended if _is_of(run, each)), None))
+    yield from (_of_run(run) for run in ended if not any(_is_of(run, each) for each in trainings))
 
 
 def _is_of(run: Run, training: Judgement) -> bool:
@@ -68,7 +66,7 @@ def _of_run(run: Run) -> Event:
     failed = run.state == "failed"
     return Event(
         at=run.heard_at,
-        kind="down" if failed else "up",
+        kind="down" if failed else "plain",
         word="failed" if failed else "trained",
         what=run.begun.name,
         text=run.reason if failed else f"{run.step:,} {run.begun.unit}",
@@ -79,8 +77,8 @@ def _of_run(run: Run) -> Event:
 def _of_training(training: Judgement, run: Run | None) -> Event:
     failed = training.verdict == "failed"
     return Event(
-        at=training.at,
-        kind="down" if failed else "up",
+        at=training.at if run is None else run.heard_at,  # before it was judged and tried
+        kind="down" if failed else "up" if training.body["verdict"] == "better" else "plain",
         word=training.verdict,
         what=short(training.version) if training.version else "",
         text=". ".join(filter(None, (training.reason, training.body.get("judged")))),

@@ -176,6 +176,17 @@ function shown(value) {
   return value.toLocaleString("en", { maximumSignificantDigits: 3 }).replace("-", "−");
 }
 
+// Ticks are told as exactly as they lie apart: steps are 1, 2, 2.5 or 5 times a power of ten.
+function ticks(plot, values, axis, space, step) {
+  const digits = Math.min(Math.max(0, Math.ceil(-Math.log10(step)) + 1), 12);
+  return values.map((value) => value?.toLocaleString("en", { maximumFractionDigits: digits }).replace("-", "−"));
+}
+
+// The longest tick has room beside the axis.
+function room(plot, values) {
+  return Math.max(52, 16 + 6.6 * Math.max(0, ...(values ?? []).map((value) => value?.length ?? 0)));
+}
+
 // Midnights are told as days, and hours in between as hours, in the reader's own time.
 function day(at) {
   const date = new Date(at * 1000);
@@ -226,7 +237,7 @@ function chart(figure, table) {
     bands: low < 0 ? [] : [{ series: [table.roles.indexOf("high"), low], fill: colour("--tint") }],
     axes: [
       { ...axis, ...across, size: 28, space: 70, ...(time ? { values: (u, values) => values.map(day) } : { incrs: STEPS, values: (u, values) => values.map(shown) }) },
-      { ...axis, ...up, size: 52, space: 34, grid: { show: true, stroke: line, width: 1 }, values: (u, values) => values.map(shown) },
+      { ...axis, ...up, size: room, space: 34, grid: { show: true, stroke: line, width: 1 }, values: ticks },
     ],
   };
   place.replaceChildren();
