@@ -11,7 +11,6 @@ import msgspec
 import typer
 
 from steersman.app import Steersman, consumers
-from steersman.app.exposition import address, exposed
 from steersman.app.telemetry import open_meter
 from steersman.cli.output import (
     EXIT_WARNING,
@@ -66,6 +65,8 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Take events, decide and learn by them, and answer, until Ctrl-C or SIGTERM. Exits with 0 then."""
+    from steersman.app.exposition import address, exposed  # an HTTP server, for which no other command should wait
+
     said = SettingsFile.read(settings).said("bus", url=url)  # news go there, too
     bus = _bus(said, streams=streams, out=out, group=group)
     meter = open_meter() if metrics else None
