@@ -193,7 +193,7 @@ class Host:
     def __init__(self, made: bytes) -> None:
         self._error: Exception | None = None
         try:
-            self._object = pickle.loads(made)()  # noqa: S301 - from the process that started this one
+            self._object = _unpacked(made)()
         except Exception as error:  # noqa: BLE001 - each call answers with it
             self._error = error
 
@@ -207,7 +207,7 @@ class Host:
     def _carried_out(self, request: bytes) -> Any:
         if self._error is not None:
             raise self._error
-        method, args = pickle.loads(request)  # noqa: S301 - from the process that started this one
+        method, args = _unpacked(request)
         return getattr(self._object, method)(*args)
 
 
@@ -219,6 +219,16 @@ def packed(value: object, what: str) -> bytes:
         raise InvalidInput(
             f"{what} cannot be sent to another process: {error}. Use functions and classes that a module has by their name "
             "(no lambda, nothing defined inside a function), and no open file, lock or connection."
+        ) from error
+
+
+def _unpacked(sent: bytes) -> Any:
+    try:
+        return pickle.loads(sent)  # noqa: S301 - from the process that started this one
+    except (AttributeError, ImportError) as error:
+        raise InvalidInput(
+            f"what was sent is not known in the process of the worker: {error}. It has to be in a module that is installed "
+            "there, and not in the script that runs here."
         ) from error
 
 

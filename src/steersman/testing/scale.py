@@ -3,9 +3,11 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,24 @@ def cart_pole() -> Task:
         rollout=RolloutSettings(warmup=500, epsilon_last=0.04, epsilon_over=0.3, score_every=1_000),
         incidence=np.eye(2, dtype=np.float32),
     )
+
+
+def busy(busy_s: float, count: int) -> VectorWorld:
+    """Return so many CartPole-v1 of which each step takes so many CPU seconds more, as that of a simulator does."""
+    return _BusyWorld(vector("CartPole-v1", count), busy_s)
+
+
+class _BusyWorld:
+    def __init__(self, inner: VectorWorld, busy_s: float) -> None:
+        self._inner, self._busy_s = inner, busy_s
+        self.num_envs, self.metadata = inner.num_envs, inner.metadata
+        self.reset = inner.reset
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        until = time.thread_time() + self._busy_s * self.num_envs
+        while time.thread_time() < until:
+            pass
+        return self._inner.step(actions)
 
 
 def fatal(_: int) -> VectorWorld:

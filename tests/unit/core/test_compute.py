@@ -1,10 +1,13 @@
 """Budgets and costs: what is no amount is refused, and what is used up first ends a run."""
 
 import math
+import pickle
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
-from steersman.core.compute import Budget, Cost
+from steersman.core.compute import Budget, Cost, Host, Worker
 from steersman.core.errors import InvalidInput
 
 
@@ -40,3 +43,21 @@ def test_no_limit_is_no_limit() -> None:
     assert Budget(seconds=1).limited
     assert Budget().share(Cost(seconds=1e9)) == 0.0
     assert Budget().spent(Cost(seconds=1e9, steps=10**9)) is None
+
+
+def test_what_a_worker_does_not_know_is_said_to_be_in_no_module_there() -> None:
+    sent = pickle.dumps(len).replace(b"builtins", b"nomodule")
+    with pytest.raises(InvalidInput, match=r"No module named 'nomodule'\. It has to be in a module that is installed there"):
+        Heard("here").opened(Host(sent).answer(b""))
+
+
+class Heard(Worker):
+    """The asking side without a process behind it."""
+
+    pid = 0
+
+    def send(self, request: bytes) -> Future[Any]:
+        return self.failed("there is nobody")
+
+    def stop(self) -> None:
+        return
