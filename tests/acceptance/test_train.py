@@ -101,7 +101,8 @@ def test_a_budget_ends_a_training_early_and_the_next_one_can_go_on(store: Path, 
     assert "of CPU time" in later.out
     refused = command("train", ME, "--budget-s", "0")
     assert (refused.code, "must be above 0" in refused.err) == (3, True)
-    assert command("train", ME, "--set", "batch=3").code == 3
+    assert command("train", ME, "--set", "batch=3").code == command("train", ME, "--actors", "2").code == 3
+    assert "Say how many" in command("train", "gym:CartPole-v1", "--compute", "ray").err
 
 
 def audit(store: Path) -> list[Any]:

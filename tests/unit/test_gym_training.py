@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from steersman.app import gym_policies
+from steersman.app.gym_learners import Spread
 from steersman.app.gym_training import train
 from steersman.backends.runs import MemoryTracker
 from steersman.core.compute import Budget
@@ -119,6 +120,23 @@ def test_a_budget_stops_training_and_what_was_learned_so_far_is_kept(tmp_path: P
     assert len((tmp_path / "curve.jsonl").read_bytes().splitlines()) == 1
 
 
+def test_a_training_spread_over_processes_counts_what_all_of_them_took(tmp_path: Path) -> None:
+    found = train(
+        "steersman/lab-bandit-v1",
+        steps=400,
+        episodes=2,
+        progress=Told(),
+        out=tmp_path,
+        settings=SMALL,
+        spread=Spread(actors=1),
+        budget=Budget(seconds=300.0),
+    )
+    assert (found.steps_made >= 400, found.stopped, found.actors) == (True, "", 1)
+    assert found.cpu_s > 1.0  # the learner alone compiles for longer
+    assert gym_policies.load(tmp_path / "policy.safetensors", found.policy).kind == "value"
+    assert json.loads((tmp_path / "curve.jsonl").read_bytes().splitlines()[-1])["steps"] == found.steps_made
+
+
 def test_an_environment_of_ones_own_is_named_by_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "corridor_of_ones_own.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
@@ -136,6 +154,8 @@ def test_an_environment_of_ones_own_is_named_by_its_module(tmp_path: Path, monke
         ("gym:no_such_module:Env-v0", {}, NotFound, "no_such_module"),
         ("CartPole-v1", {"method": "double_dnq"}, InvalidInput, "Did you mean 'double_dqn'"),
         ("CartPole-v1", {"steps": 0}, InvalidInput, "at least 1"),
+        ("CartPole-v1", {"method": "ppo", "spread": Spread(actors=2)}, InvalidInput, "'ppo' learns in one process"),
+        ("CartPole-v1", {"spread": Spread(actors=2, compute="cloud")}, InvalidInput, "'cloud' is none"),
         ("CartPole-v1", {"settings": {"learning_rat": 1}}, InvalidInput, "Did you mean 'learning_rate'"),
         ("CartPole-v1", {"settings": {"learning_rate": -1.0}}, InvalidInput, "learning_rate"),
     ],

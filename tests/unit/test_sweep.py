@@ -33,6 +33,7 @@ def trial(number: int, mean: float | None, low: float = 0.0, high: float = 0.0) 
         wall_s=1.0,
         cpu_s=2.0,
         stopped="",
+        actors=0,
     )
     return Trial(number=number, settings={}, result=result)
 

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from steersman.app.worlds import library
+from steersman.core.compute import Budget
 from steersman.core.errors import InvalidInput, nearest
 from steersman.policies.deep.architecture import Architecture, Weights
 
@@ -16,6 +17,7 @@ Method = Literal["double_dqn", "dqn", "ppo"]
 METHODS: tuple[Method, ...] = get_args(Method)
 _PLAYED_TOGETHER = 8
 """Environments that PPO steps together."""
+_SPREAD = ("double_dqn", "dqn")
 _SCORES, _SCORED_EPISODES = 20, 20
 """How often the policy is scored while it learns, and by how many episodes."""
 
@@ -31,9 +33,20 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     q: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """That so many actors collect for one learner, each in a process of its own. compute: as in `open_compute`."""
+
+    actors: int
+    compute: str = "local"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """What a learner is asked to do. told: hears of each training, and returns whether to stop."""
+    """What a learner is asked to do. told: hears of each training, and returns whether to stop.
+
+    spread: over which processes; None for this one alone. budget: of those that it is spread over.
+    """
 
     env_id: str
     features: int
@@ -42,6 +55,8 @@ class Task:
     seed: int
     settings: Mapping[str, Any]
     told: Callable[[Point], bool]
+    spread: Spread | None
+    budget: Budget
 
     def vector(self, count: int) -> Any:
         """Return so many of the environment, stepped together."""
@@ -50,12 +65,18 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Learned:
-    """What a learner gives: a network, whether it tells values or a policy, and whether every loss was a number."""
+    """What a learner gives: a network, whether it tells values or a policy, and whether every loss was a number.
+
+    cpu_seconds: of other processes. lost: how many of them were. stopped: why those ended early; "" where they did not.
+    """
 
     kind: Literal["value", "policy"]
     net: Architecture
     weights: Weights
     finite: bool
+    cpu_seconds: float = 0.0
+    lost: int = 0
+    stopped: str = ""
 
 
 def learn(method: str, task: Task) -> Learned:
@@ -69,10 +90,12 @@ def check_settings(method: str, steps: int, settings: Mapping[str, Any]) -> None
     _LEARNERS[method][0](steps, settings)
 
 
-def check_method(method: str) -> None:
-    """Raise InvalidInput for a method that is none."""
+def check_method(method: str, spread: Spread | None = None) -> None:
+    """Raise InvalidInput for a method that is none, or that cannot be spread where that is asked for."""
     if method not in METHODS:
         raise InvalidInput(f"method {method!r} is none.{nearest(method, METHODS)}")
+    if spread is not None and method not in _SPREAD:
+        raise InvalidInput(f"method {method!r} learns in one process. Leave actors out, or take {' or '.join(_SPREAD)}.")
 
 
 def _q_settings(steps: int, given: Mapping[str, Any], *, double: bool) -> list[Any]:
@@ -96,6 +119,8 @@ def _learn_q(task: Task, own: Any, rollout: Any) -> Learned:
     from steersman.stages.learn.deep.rollout import train_q
 
     net = Architecture(features=task.features, groups=(task.actions,), hidden=(128, 128), stream=0, layer_norm=False)
+    if task.spread is not None:
+        return _learn_spread(task, task.spread, net, own, rollout)
     trained = train_q(
         task.vector(1),
         net,
@@ -107,6 +132,34 @@ def _learn_q(task: Task, own: Any, rollout: Any) -> Learned:
         on_progress=lambda now, _: task.told(_point(now, now.epsilon)),
     )
     return Learned(kind="value", net=net, weights=trained.weights, finite=trained.finite)
+
+
+def _learn_spread(task: Task, spread: Spread, net: Architecture, own: Any, rollout: Any) -> Learned:
+    from steersman.app.scale import train_scaled
+
+    def told(now: Any) -> None:
+        task.told(_point(now, now.epsilon))
+
+    made = train_scaled(
+        task.env_id,
+        net,
+        own,
+        rollout,
+        compute=spread.compute,
+        actors=spread.actors,
+        budget=replace(task.budget, steps=task.steps),
+        seed=task.seed,
+        told=told,
+    )
+    return Learned(
+        kind="value",
+        net=net,
+        weights=made.weights,
+        finite=made.finite,
+        cpu_seconds=made.cost.cpu_seconds,
+        lost=made.lost,
+        stopped="" if made.cost.steps >= task.steps or not made.finite else made.reason,
+    )
 
 
 def _ppo_settings(steps: int, given: Mapping[str, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersman.app import gym_policies
-from steersman.app.gym_learners import Learned, Point, Task, check_method, learn
+from steersman.app.gym_learners import Learned, Point, Spread, Task, check_method, learn
 from steersman.app.gym_policies import GymPolicy
 from steersman.app.gym_telling import Telling
 from steersman.app.worlds import library, register_worlds
@@ -33,7 +33,7 @@ class GymResult(msgspec.Struct, frozen=True, kw_only=True):
     steps: those asked for; steps_made: those made when training ended. settings: of the learner, as far as they were given.
     mean_return: of `episodes` episodes that the finished policy played without exploring; low, high: its 95 % interval.
     returns: of each of them. policy: the hash of the file of weights. wall_s, cpu_s: of training alone. stopped: why it
-    ended before its steps were made; "" where it did not.
+    ended before its steps were made; "" where it did not. actors: processes that collected; 0 for one process in all.
     """
 
     environment: str
@@ -51,6 +51,7 @@ class GymResult(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
     cpu_s: float
     stopped: str
+    actors: int
 
 
 def train(
@@ -65,19 +66,23 @@ def train(
     settings: Mapping[str, Any] | None = None,
     budget: Budget | None = None,
     tracker: Quiet | None = None,
+    spread: Spread | None = None,
 ) -> GymResult:
     """Train on an environment, and keep `policy.safetensors`, `result.json` and `curve.jsonl` in the folder `out`.
 
     env_id: as `gymnasium.make` takes it, with or without "gym:" before it: "CartPole-v1", "module:Env-v0" (the module is
     imported first), or a world of ours such as "steersman/lab-cliff-v1". settings: of the learner, by the names of its
     fields, such as {"learning_rate": 0.001}. budget: of training alone; where it is used up, what was learned so far is
-    kept and played. tracker: is told of the run. Raises InvalidInput for a method that is none, for settings that are none,
-    and for spaces other than `Box` for observations and `Discrete` for actions; NotFound for an environment that is none,
-    or where an extra is missing.
+    kept and played. tracker: is told of the run. spread: over several processes; a seed then gives no longer the same
+    policy. Raises InvalidInput for a method that is none, for settings that are none, and for spaces other than `Box` for
+    observations and `Discrete` for actions; NotFound for an environment that is none, or where an extra is missing.
     """
     env_id, given = env_id.removeprefix(PREFIX), dict(settings or {})
+    check_method(method, spread)
     env, head = check(env_id, method, steps, episodes), _head(env_id, method, steps, seed, given)
-    telling = Telling(head, steps, progress=progress, budget=budget or Budget(), tracker=tracker or Quiet([]))
+    budget = budget or Budget()
+    own = Budget() if spread else budget  # whoever has processes looks after the budget of all of them
+    telling = Telling(head, steps, progress=progress, budget=own, tracker=tracker or Quiet([]))
     task = Task(
         env_id=env_id,
         features=math.prod(env.observation_space.shape),
@@ -86,14 +91,17 @@ def train(
         seed=seed,
         settings=given,
         told=telling.told,
+        spread=spread,
+        budget=budget,
     )
     progress.phase(f"training {method} on {env_id}", steps)
     with telling:
         learned, cost = learn(method, task), telling.cost
-        _note(progress, learned, telling.stopped)
+        cpu_s, stopped = cost.cpu_seconds + learned.cpu_seconds, telling.stopped or learned.stopped
+        _note(progress, learned, stopped)
         name = _keep(env_id, learned, telling.curve, out)
         returns = _tested(env, gym_policies.load(out / "policy.safetensors", name), episodes, progress)
-        telling.figures({"mean_return": float(returns.mean()), "wall_s": cost.seconds, "cpu_s": cost.cpu_seconds})
+        telling.figures({"mean_return": float(returns.mean()), "wall_s": cost.seconds, "cpu_s": cpu_s})
     low, high = bootstrap_interval(returns, np.random.default_rng(seed)) if episodes > 1 else (-math.inf, math.inf)
     result = GymResult(
         environment=env_id,
@@ -109,8 +117,9 @@ def train(
         returns=tuple(returns.tolist()),
         policy=name,
         wall_s=cost.seconds,
-        cpu_s=cost.cpu_seconds,
-        stopped=telling.stopped,
+        cpu_s=cpu_s,
+        stopped=stopped,
+        actors=spread.actors if spread else 0,
     )
     (out / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     return result
@@ -153,6 +162,8 @@ def make(env_id: str) -> Any:
 def _note(progress: Progress, learned: Learned, stopped: str) -> None:
     if not learned.finite:
         progress.note("the loss was no number any more: training stopped, and the last good weights are kept")
+    if learned.lost:
+        progress.note(f"{learned.lost} processes were lost, and others took their places")
     if stopped:
         progress.note(f"{stopped}: training stopped, and what was learned so far is kept")
 

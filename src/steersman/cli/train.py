@@ -6,8 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from steersman.app import curves
-from steersman.app.tracking import runs_of
+from steersman.app import curves, gym_training
+from steersman.app.gym_learners import Spread
+from steersman.app.gym_training import GymResult
+from steersman.app.search_space import assigned
+from steersman.app.tracking import open_tracker, runs_of
 from steersman.cli.opening import actor, beside
 from steersman.cli.output import JsonOption, SettingsOption, StoreOption, TerminalProgress, plain, say, show_facts, show_json
 from steersman.core.compute import Budget
@@ -17,6 +20,7 @@ from steersman.loops.agent import Agent
 
 GYM = "gym:"
 _STEPS = 100_000
+_COMPUTE = "Where --actors run: local, ray (a cluster on this machine), ray:HOST:PORT, ray:auto or ray://HOST:PORT."
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Setting of the learner in a gym: environment; may be repeated."),
@@ -53,6 +57,10 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where a gym: policy is kept (default: ENVIRONMENT-SEED).")
     ] = None,
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="Processes that collect in a gym: environment, beside one that learns.")
+    ] = None,
+    compute: Annotated[str, typer.Option(help=_COMPUTE)] = "local",
     budget_s: BudgetOption = None,
     budget_cpu_s: CpuBudgetOption = None,
     png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the curves of the run to a file.")] = None,
@@ -69,14 +77,26 @@ def train(
         _check_drawing(agent)
     with TerminalProgress(quiet=quiet or json) as progress:
         if agent is not None and agent.startswith(GYM):
-            asked: dict[str, Any] = {"steps": steps, "method": method, "seed": seed, "budget": budget, "progress": progress}
-            made = _in_environment(agent, out, set_ or [], (store, settings), asked)
+            made = _in_environment(
+                agent,
+                out,
+                steps=steps,
+                method=method,
+                seed=seed,
+                settings=assigned(set_ or []),
+                spread=_spread(actors, compute),
+                budget=budget,
+                tracker=open_tracker(store, settings),
+                progress=progress,
+            )
             if png is not None:
                 curves.draw_last(runs_of(store), agent, png)
             show_json(made) if json else show_facts(_environment_facts(made))
             return
-        if set_:
-            raise InvalidInput("--set is for gym: environments; an agent's network has the settings training.*.")
+        if set_ or actors:
+            raise InvalidInput(
+                "--set and --actors are for gym: environments; an agent's network has the settings training.*."
+            )
         with beside(store, settings) as steersman:
             found = [steersman.agent(each) for each in ([agent] if agent else steersman.log.agents())]
             chosen = [each for each in found if agent or each.settings.training.enabled]
@@ -122,24 +142,19 @@ def budget_of(seconds: float | None, cpu_seconds: float | None) -> Budget:
     )
 
 
-def _in_environment(
-    name: str, out: Path | None, given: list[str], tracked: tuple[str | None, str | None], asked: dict[str, Any]
-) -> Any:
-    from steersman.app import gym_training
-    from steersman.app.search_space import assigned
-    from steersman.app.tracking import open_tracker
+def _spread(actors: int | None, compute: str) -> Spread | None:
+    if actors is None and compute != "local":
+        raise InvalidInput(f"--compute {compute} says where actors run. Say how many: --actors 4, for one.")
+    return None if actors is None else Spread(actors=actors, compute=compute)
 
+
+def _in_environment(name: str, out: Path | None, *, seed: int, **asked: Any) -> GymResult:
     env_id = name.removeprefix(GYM)
-    return gym_training.train(
-        env_id,
-        out=out or Path(f"{env_id.replace('/', '-').replace(':', '-')}-{asked['seed']}"),
-        settings=assigned(given),
-        tracker=open_tracker(*tracked),
-        **asked,
-    )
+    folder = out or Path(f"{env_id.replace('/', '-').replace(':', '-')}-{seed}")
+    return gym_training.train(env_id, out=folder, seed=seed, **asked)
 
 
-def _environment_facts(made: Any) -> dict[str, object]:
+def _environment_facts(made: GymResult) -> dict[str, object]:
     facts: dict[str, object] = plain(made)
     del facts["returns"]
     return {name: each for name, each in facts.items() if each not in ("", {})}
