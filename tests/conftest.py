@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from filelock import FileLock
 
 from steersman.testing.postgres import postgres_url
 from steersman.testing.redis import RedisServer
@@ -38,6 +40,19 @@ def redis_server() -> Iterator[RedisServer]:
     """A server that is there for every test; who ends it starts it again."""
     with closing(RedisServer()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A database of MLflow's with an experiment, to be copied; to make one takes seconds, so all processes share it."""
+    from steersman.backends.mlflow import MlflowTracker
+
+    own = tmp_path_factory.getbasetemp()
+    path = (own if worker_id == "master" else own.parent) / "mlflow.db"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            assert MlflowTracker(f"sqlite:///{path}")._client.search_experiments()
+    return path
 
 
 @pytest.fixture

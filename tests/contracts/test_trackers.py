@@ -50,18 +50,10 @@ class TestFileTracker(TrackerContract):
         return FileTracker(self.folder).kept(begun.id, name)
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of MLflow's with an experiment; to make one takes seconds."""
-    path = tmp_path_factory.mktemp("mlflow") / "template.db"
-    assert MlflowTracker(f"sqlite:///{path}")._client.search_experiments()
-    return path
-
-
 class TestMlflowTracker(TrackerContract):
     @pytest.fixture(autouse=True)
-    def _place(self, template: Path, tmp_path: Path) -> None:
-        shutil.copy(template, tmp_path / "mlflow.db")
+    def _place(self, mlflow_database: Path, tmp_path: Path) -> None:
+        shutil.copy(mlflow_database, tmp_path / "mlflow.db")
         self.url = f"sqlite:///{tmp_path / 'mlflow.db'}"
         self.client = MlflowClient(tracking_uri=self.url, registry_uri=self.url)
 

@@ -17,18 +17,10 @@ from steersman.testing.log_rows import AGENT
 from steersman.testing.release_contract import RegistryContract, version
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of MLflow's; to make one takes seconds."""
-    path = tmp_path_factory.mktemp("mlflow") / "template.db"
-    assert MlflowRegistry(f"sqlite:///{path}").versions(AGENT) == []
-    return path
-
-
 @pytest.fixture
-def url(template: Path, tmp_path: Path) -> str:
+def url(mlflow_database: Path, tmp_path: Path) -> str:
     """The URL of an empty registry."""
-    shutil.copy(template, tmp_path / "mlflow.db")
+    shutil.copy(mlflow_database, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
