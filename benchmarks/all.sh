@@ -49,5 +49,6 @@ run benchmarks/rollback.py
 run benchmarks/propensities.py
 run benchmarks/poisoning.py
 run benchmarks/drift.py
+run benchmarks/multi_agent.py
 run benchmarks/onnx_serving.py
 exit "$failed"
