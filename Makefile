@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test browser bytecode check fix docs bench clean
+.PHONY: help run up test suite browser bytecode check fix docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -23,7 +23,10 @@ run: $(READY) bytecode ## the demo: learn how to run the tests of a real library
 up: $(READY) ## the service with its dashboard, on this machine alone
 	$(BIN)/steersman up
 
-test: check browser bytecode ## the checks, then the whole test suite
+test: ## the checks and the whole test suite, side by side: types are checked on one core alone
+	$(MAKE) --jobs 3 check suite
+
+suite: browser bytecode
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 bytecode: $(READY) # each start of the command line would compile everything where Python may not write byte code by itself
