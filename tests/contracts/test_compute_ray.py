@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +73,17 @@ def test_a_sweep_by_ray_tune_trains_what_was_drawn() -> None:
     assert len(results) == 2
     assert results[0].mean_return >= results[1].mean_return
     assert 0 < found.cpu_s == sum(each.cpu_s for each in results)
+
+
+def test_another_process_joins_the_cluster_by_its_address(nodes: TwoNodes) -> None:
+    program = f"""
+from steersman.app.compute import open_compute
+from steersman.testing.compute_contract import square
+with open_compute("ray:{nodes.address}") as compute:
+    print(compute.slots, compute.map(square, [4]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.stdout.split("\n")[0] == "2 [16]", done.stderr
 
 
 def test_a_training_completes_though_an_actor_the_learner_and_a_node_are_lost(nodes: TwoNodes) -> None:

@@ -1,6 +1,9 @@
 """Compute is opened by name, and what is missing or does not answer is said at once, with the way out."""
 
+import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import pytest
 
@@ -34,7 +37,28 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         open_compute("ray")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "//127.0.0.1:1", "no-host.invalid:6379", "nonsense"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "no-host.invalid:6379", "nonsense"])
 def test_a_cluster_that_does_not_answer_is_said_at_once(address: str) -> None:
     with pytest.raises(NotFound, match=r"no Ray cluster answers at .*ray start --head"):
         open_compute(f"ray:{address}")
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_something_else_that_listens_is_no_cluster(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as threads:
+        threads.submit(_say, server, said)
+        with pytest.raises(NotFound, match="what listens there is something else"):
+            open_compute(f"ray:127.0.0.1:{server.getsockname()[1]}")
+
+
+def _say(server: socket.socket, said: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(1_024)
+        connection.sendall(said)
+
+
+@pytest.mark.skipif(find_spec("grpc") is not None, reason="Ray's client is installed")
+def test_the_missing_client_is_named() -> None:
+    with pytest.raises(NotFound, match=r"ray://127\.0\.0\.1:1 needs Ray's client: pip install 'ray\[client\]'"):
+        open_compute("ray://127.0.0.1:1")

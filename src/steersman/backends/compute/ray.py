@@ -7,6 +7,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from steersman.core.compute import Compute, Host, Worker
@@ -20,6 +21,10 @@ _ANSWER_S = 10.0
 """How long a cluster may take until it answers at all."""
 _START_S = 60.0
 """How long a cluster may take to find room for a worker and to start it."""
+
+_SETTINGS = b"\4"
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
+"""How a client begins; the server answers with its own settings, in a frame of this type. RFC 9113, section 3.4."""
 
 
 class RayCompute(Compute):
@@ -128,6 +133,8 @@ def _join(ray: Any, address: str | None) -> None:
     if address is None:
         ray.init(address="local", include_dashboard=False, **options)
         return
+    if address.startswith("ray://") and not find_spec("grpc"):
+        raise NotFound(f"{address} needs Ray's client: pip install 'ray[client]'.")
     try:
         _knock(address)
         ray.init(address=address, **options)
@@ -138,7 +145,12 @@ def _join(ray: Any, address: str | None) -> None:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError unless somebody listens, since Ray itself waits long for nobody."""
+    """Raise OSError unless something listens that speaks HTTP/2, as gRPC does: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    if not host or not port.isdecimal() or os.environ.get("RAY_USE_TLS") == "1":
+        return
+    with socket.create_connection((host, int(port)), timeout=_ANSWER_S) as connection:
+        connection.sendall(_PREFACE)
+        answer = connection.recv(9)
+    if answer[3:4] != _SETTINGS:
+        raise OSError("what listens there is something else")
