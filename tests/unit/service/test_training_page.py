@@ -118,6 +118,18 @@ def test_a_training_is_told_once_with_its_verdict(steersman: Steersman, clock: C
     assert (first.kind, first.word, "are needed" in first.text) == ("down", "failed", True)
 
 
+def test_a_training_is_listed_among_verdicts_against_nobody(steersman: Steersman, clock: Clock) -> None:
+    agent = steersman.agent(ME)
+    with pytest.raises(InvalidInput):
+        agent.pipeline.run(actor="me")
+    Traffic(agent=agent, clock=clock, reward=pays).run(500)
+    agent.pipeline.run(actor="me")
+    text = ask(call(steersman, {"agent": ME}), "/releases/{agent:agent}").body.decode()
+    assert "network, 16" in text
+    assert text.count("<small>against") == 1, "the evaluation alone is against somebody"
+    assert '<td data-label="Of">–</td>' in text, "what failed made no version"
+
+
 def test_releases_and_rollbacks_are_told_and_runs_that_nobody_judged(steersman: Steersman, clock: Clock) -> None:
     agent = steersman.agent(ME)
     Traffic(agent=agent, clock=clock, reward=pays).run(100)
