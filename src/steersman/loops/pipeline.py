@@ -14,19 +14,20 @@ from steersman.core.compute import Budget
 from steersman.core.errors import InvalidInput, NotFound
 from steersman.core.ports import Progress
 from steersman.core.progress import Silent
-from steersman.core.versions import Judgement
+from steersman.core.versions import BASELINE, LEARNING, Deployment, Judgement, short
 from steersman.loops import judge, promote, train
 from steersman.loops.cut import CUTTING, production
 from steersman.loops.promote import AUTOMATIC
 from steersman.loops.propose import begin_release, worth_trying
 from steersman.loops.runtime import Runtime
 from steersman.loops.train import Attempt, Trained
+from steersman.stages.release.plan import steps
 
 if TYPE_CHECKING:
     from steersman.core.settings import Settings
 
 _RECENT = 1_000
-_PATIENCE = 8
+_PATIENCE = 5
 """Trainings after which a network of which nobody could tell is not looked at any more."""
 _HOUR_S = 3_600.0
 
@@ -135,9 +136,21 @@ class Pipeline:
         agent = self._agent
         if agent.settings.release.mode not in CUTTING or agent.settings.release.mode == "shadow":
             return ""
-        if promote.standing(agent).under_way or not worth_trying(judged):
+        now = promote.standing(agent)
+        if not worth_trying(judged) or (now.under_way and not (judged.verdict == "better" and self._gives_way(now))):
             return ""
+        if now.under_way:
+            promote.abort(agent, actor=actor, reason=f"{short(judged.version)} is judged better, and is tried in its place")
         return begin_release(agent, judged, actor=actor).release
+
+    def _gives_way(self, now: Deployment) -> bool:
+        """Return whether a trial that nobody asked for has had its time twice, and so may be ended for a better network."""
+        moves = production(self._agent).releases.moves(now.agent, _RECENT)
+        began = next((each for each in moves if each.release == now.release and each.move == "started"), None)
+        if began is None or began.actor != AUTOMATIC or began.purpose != "release" or now.held or now.waits_for_person:
+            return False
+        planned_s = sum(each.lasts_s for each in steps(now.stages))
+        return self._agent.world.clock() - now.started_at > 2.0 * planned_s
 
     def _keep(self, verdict: str, version: str, actor: str, reason: str, body: dict[str, Any]) -> Judgement:
         agent, world = self._agent, self._agent.world
@@ -192,22 +205,29 @@ class Pipeline:
         """Judge networks of which nobody could tell by what came in since, newest first, until one is released."""
         agent = self._agent
         now = promote.standing(agent)
-        if agent.settings.release.mode not in CUTTING or now.under_way:
+        if agent.settings.release.mode not in CUTTING or (now.under_way and not self._gives_way(now)):
             return
-        for version in self._open(now.at):
+        for version in self._open(now):
             with suppress(InvalidInput, NotFound):  # of another definition by now
                 if self._release(judge.evaluate(agent, version, "champion", actor=AUTOMATIC), AUTOMATIC):
                     return
 
-    def _open(self, since: float) -> list[str]:
-        """Return the networks that were trained since a time and whose last verdict leaves all open, newest first."""
-        rows = production(self._agent).releases.judgements(self._agent.spec.name, _RECENT)
+    def _open(self, now: Deployment) -> list[str]:
+        """Return the networks that are newer than the champion, were never tried and did not fail the gate, newest first."""
+        place, name = production(self._agent), self._agent.spec.name
+        rows = place.releases.judgements(name, _RECENT)
         last: dict[str, Judgement] = {}
         for each in rows:
             if each.kind == "evaluation":
                 last.setdefault(each.version, each)
+        since = 0.0 if now.champion in (LEARNING, BASELINE) else place.registry.version(name, now.champion).cut_at
+        tried = {each.challenger for each in place.releases.moves(name, _RECENT)}
         made = [each.version for each in rows if (each.kind, each.verdict) == ("training", "trained") and each.at > since]
-        return [each for each in made[:_PATIENCE] if each in last and last[each].body["gate"]["passed"] is None]
+        return [
+            each
+            for each in made[:_PATIENCE]
+            if each in last and last[each].body["gate"]["passed"] is not False and each not in tried
+        ]
 
 
 def _due(settings: "Settings", new: int, hours: float | None) -> bool:
