@@ -8,19 +8,18 @@ def open_compute(name: str = "local") -> Compute:
     """Return where workers run: to be closed after use, as a context manager closes it.
 
     name: "local" (processes of this machine, as many as it has CPUs), "local:4" (so many), "ray" (a Ray cluster on this
-    machine, for as long as it is open), "ray:HOST:PORT" or "ray:auto" (one that runs, from one of its machines), or
-    "ray://HOST:PORT" (from elsewhere, by Ray's client). Raises InvalidInput for a name that is none, and NotFound where
-    the extra `ray` is not installed or no cluster answers.
+    machine, for as long as it is open), "ray:HOST:PORT" or "ray:auto" (one that runs, from one of its machines). Raises
+    InvalidInput for a name that is none, and NotFound where the extra `ray` is not installed or no cluster answers.
     """
     kind, _, rest = name.partition(":")
     if kind == "local":
         return _local(name, rest)
-    if kind != "ray" or name == "ray:":
-        raise InvalidInput(f"compute {name!r} is none. Use local, local:2, ray, ray:HOST:PORT or ray://HOST:PORT.")
+    if kind != "ray" or name == "ray:" or rest.startswith("//"):
+        raise InvalidInput(f"compute {name!r} is none. Use local, local:2, ray, ray:HOST:PORT or ray:auto.")
     from steersman.backends.compute.ray import RayCompute
 
     try:
-        return RayCompute((name if rest.startswith("//") else rest) or None)
+        return RayCompute(rest or None)
     except ImportError as error:
         raise NotFound(f"compute {name!r} needs an extra: pip install 'steersman[ray]' ({error}).") from error
 

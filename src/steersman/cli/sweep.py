@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _OVER = "What to try: NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=VALUE,VALUE,…; may be repeated."
 _BUDGET = "Time for all trials; those under way then end with what they have learned."
-_COMPUTE = "Where trials run: local, local:PROCESSES, ray (by Ray Tune), ray:HOST:PORT, ray:auto or ray://HOST:PORT."
+_COMPUTE = "Where trials run: local, local:PROCESSES, ray (by Ray Tune), ray:HOST:PORT or ray:auto."
 
 
 def register(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ from steersman.loops.agent import Agent
 
 GYM = "gym:"
 _STEPS = 100_000
-_COMPUTE = "Where --actors run: local, ray (a cluster on this machine), ray:HOST:PORT, ray:auto or ray://HOST:PORT."
+_COMPUTE = "Where --actors run: local, ray (a cluster on this machine), ray:HOST:PORT or ray:auto."
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Setting of the learner in a gym: environment; may be repeated."),

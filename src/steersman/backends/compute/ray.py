@@ -7,7 +7,6 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from steersman.core.compute import Compute, Host, Worker
@@ -133,8 +132,6 @@ def _join(ray: Any, address: str | None) -> None:
     if address is None:
         ray.init(address="local", include_dashboard=False, **options)
         return
-    if address.startswith("ray://") and not find_spec("grpc"):
-        raise NotFound(f"{address} needs Ray's client: pip install 'ray[client]'.")
     try:
         _knock(address)
         ray.init(address=address, **options)
@@ -146,7 +143,7 @@ def _join(ray: Any, address: str | None) -> None:
 
 def _knock(address: str) -> None:
     """Raise OSError unless something listens that speaks HTTP/2, as gRPC does: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or os.environ.get("RAY_USE_TLS") == "1":
         return
     with socket.create_connection((host, int(port)), timeout=_ANSWER_S) as connection:
