@@ -49,6 +49,7 @@ run benchmarks/rollback.py
 run benchmarks/propensities.py
 run benchmarks/poisoning.py
 run benchmarks/drift.py
+run benchmarks/scale_out.py
 run benchmarks/multi_agent.py
 run benchmarks/onnx_serving.py
 exit "$failed"
