@@ -56,7 +56,7 @@ def rows() -> tuple[Row, ...]:
 
 
 def heard() -> Network:
-    """A network by which "few" is worth 0.1 + warmth and "many" 3 · warmth; of "many" there were 7 outcomes, of "few" none."""
+    """By this network "few" is worth 0.1 + warmth and "many" 3 · warmth; there were 7 outcomes of "many" and none of "few"."""
     none = np.zeros((0, 1), np.float32)
     batch = Batch(none, none, none, none, none, none, none)
     actions = (frozenset({"few"}), frozenset({"many"}))
