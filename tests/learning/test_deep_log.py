@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from steersman.app import Steersman
 from steersman.loops.agent import Agent
@@ -67,5 +68,8 @@ def test_what_comes_many_steps_later_is_learned_from_the_log(tmp_path: Path) -> 
     assert learned_from(f"sqlite:///{tmp_path / 'store.db'}", cliff_world(), 3_000) > 0.95
 
 
-def test_each_dimension_is_learned_from_a_log_in_postgresql(store_url: str) -> None:
+def test_each_dimension_is_learned_from_a_log_in_postgresql(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # checkpoints of a store that is no file are kept in the working folder
     assert learned_from(store_url, additive_bandit_world(), 1_200) > 0.95
