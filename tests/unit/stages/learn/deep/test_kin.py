@@ -56,7 +56,7 @@ def rows() -> tuple[Row, ...]:
 
 
 def heard() -> Network:
-    """By this network "few" is worth 0.1 + warmth and "many" 3 · warmth; there were 7 outcomes of "many" and none of "few"."""
+    """By this network "few" is worth 0.1 + warmth, "many" 3 · warmth; there were 7 outcomes of "many", and none of "few"."""
     none = np.zeros((0, 1), np.float32)
     batch = Batch(none, none, none, none, none, none, none)
     actions = (frozenset({"few"}), frozenset({"many"}))
