@@ -77,7 +77,7 @@ class Attempt:
         fitted, held = run.losses
         self.progress.step(f"loss {fitted:.4g}, held out {held:.4g}", run.updates - self.last.updates)
         self.last = run
-        figures = {"loss": fitted, "held-out loss": held}
+        figures = {"loss": fitted, "held-out loss": held, "q": run.q}
         self.tracker.log(self.head.id, told_metrics(run.updates, figures, at=self.agent.world.clock()))
         if self.agent.world.timer() - self.saved_at >= self.agent.settings.training.checkpoint_s:
             self.save()

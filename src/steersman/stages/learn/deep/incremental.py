@@ -47,7 +47,8 @@ class Run:
     """Where training stands; with the same task, a run goes on from it to the bit.
 
     rng: state of the generator that draws batches. best: weights of the last look that was good. fitted, held: mean losses
-    then, on what is learned and on what is held out; losses: those of the last look. stale: looks since.
+    then, on what is learned and on what is held out; losses: those of the last look. stale: looks since. q: mean value of
+    the actions learned from at the last look, which is told and not kept.
     """
 
     state: QState
@@ -58,6 +59,7 @@ class Run:
     losses: tuple[float, float] = (math.inf, math.inf)
     stale: int = 0
     ewc: Ewc | None = None
+    q: float = math.nan
 
     @property
     def updates(self) -> int:
@@ -99,7 +101,7 @@ def look(task: Task, run: Run) -> Run:
             f"the loss is no number after {run.updates + LOOK} updates. Training stopped, and what is in production stays; "
             "lower training.learning_rate, or see that rewards and states lie in their ranges."
         )
-    after = replace(run, state=state, rng=bits.state, losses=(fitted, held))
+    after = replace(run, state=state, rng=bits.state, losses=(fitted, held), q=float(seen.q.mean()))
     if held <= run.held or fitted >= run.fitted:  # better, or what is aimed at has moved for both
         return replace(after, best=state.weights, fitted=fitted, held=held, stale=0)
     return replace(after, stale=run.stale + 1)

@@ -76,6 +76,7 @@ def test_with_ewc_an_old_task_is_kept_that_fine_tuning_forgets() -> None:
     careful = trained(task(1, LATER), incremental.begin(state, rng, ewc), 600)
     was = score(before, 0)
     assert was > 0.9
+    assert abs(before.q - 0.25) < 0.1  # one action in four pays 1
     assert score(plain, 0) < 0.9 * was
     assert score(careful, 0) >= 0.9 * was
     assert score(careful, 1) > score(before, 1) + 0.2  # it does not keep the old task by learning nothing
