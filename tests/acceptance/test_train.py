@@ -92,6 +92,9 @@ def test_a_budget_ends_a_training_early_and_the_next_one_can_go_on(store: Path, 
     made = command("train", ME, "--budget-cpu-s", "0.000001", "--json").json["body"]
     assert (made["updates"], made["stopped"]) == (50, "the budget of 1e-06 CPU seconds is used up")
     assert made["took_s"] > 0 < made["cpu_s"]
+    shown = command("pipeline", "status", ME).out
+    assert "50; the budget of 1e-06 CPU seconds is used up" in shown
+    assert "s of CPU time)" in shown
     with Steersman.open(store / "log.db", read_only=True, settings={}) as steersman:
         run = steersman.runs.runs()[0]
     assert (run.state, run.step) == ("done", 50)

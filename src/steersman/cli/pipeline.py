@@ -79,11 +79,13 @@ def _show_one(standing: Standing) -> None:
 
 def _last(last: Judgement) -> dict[str, object]:
     said = last.body
+    early = f"; {said['stopped']}" if said.get("stopped") else ", stopped early" if said["stopped_early"] else ""
+    cpu = f" ({said['cpu_s']:.3g} s of CPU time)" if "cpu_s" in said else ""  # older ones do not know
     return {
-        "last training": f"{moment(last.at)} UTC by {last.actor}, {said['took_s']:.3g} s",
+        "last training": f"{moment(last.at)} UTC by {last.actor}, {said['took_s']:.3g} s{cpu}",
         "version": short(last.version),
         "outcomes": f"{said['outcomes']:,}",
-        "updates": f"{said['updates']:,}{', stopped early' if said['stopped_early'] else ''}",
+        "updates": f"{said['updates']:,}{early}",
         "loss": f"{said['loss']:.4g}, held out {said['held_out_loss']:.4g}",
         "judged": f"{said['verdict']}: {said['judged']}",
         "released": said["released"] or "no",
