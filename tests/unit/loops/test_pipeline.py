@@ -6,6 +6,8 @@ import pytest
 
 from steersman.app import Steersman
 from steersman.core.errors import InvalidInput
+from steersman.core.versions import Judgement
+from steersman.loops import promote
 from steersman.loops.agent import Agent
 from steersman.testing.traffic import Clock, Traffic, numbered, pays, steady_agent
 
@@ -60,3 +62,49 @@ def test_what_failed_is_kept_until_it_succeeds(agent: Agent, clock: Clock) -> No
     Traffic(agent=agent, clock=clock, reward=pays, seed=1).run(500)
     agent.pipeline.run(actor="me")
     assert agent.pipeline.standing().failed is None
+
+
+@pytest.fixture
+def staged(clock: Clock) -> Iterator[Agent]:
+    """An agent whose networks are released by themselves, each hour; its tables are not."""
+    release = {"mode": "staged", "cut_outcomes": 1_000_000_000}
+    training = {**SMALL, "batch": 64, "updates": 200, "learning_rate": 0.01, "min_hours": 0.0, "min_outcomes": 400}
+    spec = steady_agent({"training": training, "release": release})
+    with Steersman.open("memory:", agents=[spec], settings={}, clock=clock, ids=numbered()) as steersman:
+        steersman._duties._closing.set()
+        yield steersman.agent("lab/small")
+
+
+def look(agent: Agent) -> Judgement | None:
+    agent.pipeline._look_at = 0.0
+    return agent.pipeline.run_if_due()
+
+
+def test_a_network_of_which_nobody_could_tell_is_judged_again_by_what_came_since(staged: Agent, clock: Clock) -> None:
+    traffic = Traffic(agent=staged, clock=clock, reward=pays)
+    traffic.run(400)
+    first = look(staged)
+    assert first is not None
+    assert (first.body["gate"], first.body["released"]) == (None, "")  # 120 outcomes are too few to tell
+    traffic.run(400)
+    second = look(staged)
+    assert second is not None
+    verdicts = [each for each in staged.release.judgements() if each.kind == "evaluation" and each.version == first.version]
+    assert [each.body["gate"]["passed"] for each in verdicts] == [True, None]
+    assert (staged.release.now.challenger, second.body["released"]) == (first.version, "")
+
+
+def test_a_trial_that_leads_nowhere_gives_way_to_a_better_network(staged: Agent, clock: Clock) -> None:
+    traffic = Traffic(agent=staged, clock=clock, reward=pays)
+    traffic.run(800)
+    same = staged.release.cut(actor="me")
+    promote.start(staged._runtime, same.id, actor=promote.AUTOMATIC, reason="planted")
+    assert look(staged) is not None
+    assert staged.release.now.challenger == same.id  # its steps take 700 s, and it has twice as long
+    clock.now += 1_401.0
+    Traffic(agent=staged, clock=clock, reward=pays, seed=1).run(400)
+    made = look(staged)
+    assert made is not None
+    moves = [(each.move, each.challenger) for each in staged.release.moves(2)]
+    assert moves == [("started", staged.release.now.challenger), ("aborted", "")]
+    assert staged.release.now.challenger != same.id

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from steersman.app import Steersman
 from steersman.core.values import Decision, Outcome
 from steersman.loops.learn import transition
-from steersman.stages.learn.deep.quality import Filter, Row, experience, spread
+from steersman.stages.learn.deep.quality import Filter, Row, contradicted, experience, spread
 from steersman.testing.specs import small_agent
 
 STATE = {"load": 50.0, "backlog": 5.0, "weekend": False}
@@ -115,3 +115,17 @@ def test_decisions_without_an_episode_are_never_summed(pair: tuple[Any, Decision
         for place, each in enumerate(replace(decision, id=f"d{step}", step=step, episode="") for step in range(2))
     ]
     assert experience(alone, agent.spec, 0.5, n_step=3).rewards.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("shift", "noise", "count", "wrong"),
+    [(0.0, 0.5, 400, False), (0.04, 0.1, 400, False), (0.3, 0.5, 400, True), (-0.3, 0.5, 400, True), (0.3, 0.5, 20, False)],
+)
+def test_learning_is_contradicted_by_a_mean_error_that_is_large_and_sure(
+    shift: float, noise: float, count: int, wrong: bool
+) -> None:
+    """Noise alone contradicts nothing, whatever its size; nor does an error within the margin, nor a few outcomes."""
+    errors = np.random.default_rng(0).normal(0.0, noise, 2 * count)
+    errors[:count] += shift
+    slots = np.repeat([[0], [1]], count, axis=0)
+    assert contradicted(errors, slots, 3, 0.05) is wrong
