@@ -47,6 +47,8 @@ run benchmarks/ope.py
 run benchmarks/rollout.py
 run benchmarks/rollback.py
 run benchmarks/propensities.py
+run benchmarks/deep_gate.py
+run benchmarks/deep_drift.py
 run benchmarks/poisoning.py
 run benchmarks/drift.py
 run benchmarks/scale_out.py
