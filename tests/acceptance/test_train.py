@@ -200,6 +200,13 @@ def test_what_is_asked_wrongly_is_refused(store: Path, command: Run) -> None:
     assert (undrawn.code, "Name the agent" in undrawn.err) == (3, True)
 
 
+def test_who_is_to_be_heard_has_to_be_another_agent(store: Path, command: Run) -> None:
+    alone = command("train", ME, "--kin", ME)
+    assert (alone.code, "kin are others" in alone.err) == (3, True)
+    unknown = command("train", ME, "--kin", "lab/smal")
+    assert (unknown.code, "lab/small" in unknown.err) == (6, True)
+
+
 def test_what_was_learned_from_is_not_learned_again_unless_one_begins_anew(store: Path, command: Run) -> None:
     first, second = (command("train", ME, "--json").json["body"] for _ in range(2))
     assert (second["since"], second["outcomes"]) == (first["position"], 630)  # of the 900 that the first had left out

@@ -16,7 +16,6 @@ from steersman.cli.output import JsonOption, SettingsOption, StoreOption, Termin
 from steersman.core.compute import Budget
 from steersman.core.errors import InvalidInput
 from steersman.core.versions import Judgement, short
-from steersman.loops.agent import Agent
 
 GYM = "gym:"
 _STEPS = 100_000
@@ -24,6 +23,10 @@ _COMPUTE = "Where --actors run: local, ray (a cluster on this machine), ray:HOST
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Setting of the learner in a gym: environment; may be repeated."),
+]
+KinOption = Annotated[
+    list[str] | None,
+    typer.Option("--kin", metavar="AGENT", help="Another agent, whose outcomes a first training hears; may be repeated."),
 ]
 BudgetOption = Annotated[
     float | None, typer.Option("--budget-s", metavar="SECONDS", help="Stop when it took so long, and keep what was learned.")
@@ -57,6 +60,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where a gym: policy is kept (default: ENVIRONMENT-SEED).")
     ] = None,
+    kin: KinOption = None,
     actors: Annotated[
         int | None, typer.Option(min=1, help="Processes that collect in a gym: environment, beside one that learns.")
     ] = None,
@@ -102,7 +106,9 @@ def train(
             chosen = [each for each in found if agent or each.settings.training.enabled]
             if not chosen:
                 raise InvalidInput("no agent in this store has training.enabled; name the one to train.")
-            done = [_train(each, progress, resume=resume, anew=anew, updates=updates, budget=budget) for each in chosen]
+            asked: dict[str, Any] = {"resume": resume, "anew": anew, "updates": updates, "budget": budget}
+            heard = [steersman.agent(each).pipeline for each in kin or []]
+            done = [each.pipeline.run(actor=actor(), progress=progress, kin=heard, **asked) for each in chosen]
             if png is not None:
                 curves.draw_last(steersman.runs, chosen[0].spec.name, png)
     if json:
@@ -110,10 +116,6 @@ def train(
     else:
         for each in done:
             _show(each)
-
-
-def _train(agent: Agent, progress: TerminalProgress, **asked: Any) -> Judgement:
-    return agent.pipeline.run(actor=actor(), progress=progress, **asked)
 
 
 def _check_drawing(agent: str | None) -> None:

@@ -54,6 +54,9 @@ class Training:
     ewc: float = _setting(
         1_000.0, "Weight of staying near what earlier trainings learned (EWC); 0 forgets freely.", low=0, high=1e9
     )
+    kin_outcomes: float = _setting(
+        50.0, "How many outcomes what kin say counts for at most, where a training hears them.", unit="outcomes", low=0
+    )
     tracker: str = _setting(
         "file",
         "Where trainings are told: nowhere, in files beside the store, for the pages, or also in MLflow or TensorBoard.",

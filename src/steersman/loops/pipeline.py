@@ -5,7 +5,7 @@ What came of each run is kept with the verdicts of the store, so that any proces
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -74,10 +74,12 @@ class Pipeline:
         anew: bool = False,
         updates: int | None = None,
         budget: Budget | None = None,
+        kin: Sequence["Pipeline"] = (),
     ) -> Judgement:
         """Train a network, judge it, begin to release it where the gate and the mode allow that, and return what came of it.
 
-        Raises as `train.train`; what failed is kept, too.
+        kin: of other agents in the same store; what these have seen is a prior of a first training. Raises as `train.train`;
+        what failed is kept, too.
         """
         agent, attempts = self._agent, list[Attempt]()
         with self._lock:
@@ -92,6 +94,7 @@ class Pipeline:
                     anew=anew,
                     updates=updates,
                     budget=budget,
+                    kin=[each._agent for each in kin],
                     attempted=attempts.append,
                 )
                 said = {**self._judged(trained, actor), "transitions": transitions}

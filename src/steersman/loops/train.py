@@ -4,7 +4,7 @@ Runs go on from a checkpoint to the bit. What came of each one, also of one that
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from steersman.loops import experience
 from steersman.loops.cut import keep, production
 from steersman.loops.evidence import holdout
 from steersman.loops.experience import Gathered, gather, generator, incidence, parted
+from steersman.loops.kin_experience import heard
 from steersman.loops.runtime import Runtime
 from steersman.policies.artefact import actions_digest
 from steersman.policies.deep.architecture import Architecture
@@ -117,18 +118,19 @@ def train(
     anew: bool = False,
     updates: int | None = None,
     budget: Budget | None = None,
+    kin: Sequence[Runtime] = (),
     attempted: Callable[[Attempt], None] = lambda _: None,
 ) -> Trained:
     """Train, and keep what was learned as a version. attempted: is told of the attempt before it begins.
 
     resume: go on with the training that was broken off, or, with more `updates`, with the one that ended last. anew: begin
-    with nothing learned. budget: where it is used up, what was learned so far is kept. Raises InvalidInput for too few
-    outcomes, an extra that is missing or a loss that is no number, Conflict where there is nothing to go on with, and
-    StoreError.
+    with nothing learned. budget: where it is used up, what was learned so far is kept. kin: others that a first training
+    hears, the same ones where it is gone on with. Raises InvalidInput for too few outcomes, an extra that is missing or a
+    loss that is no number, Conflict where there is nothing to go on with, and StoreError.
     """
     check_extra()
     job, run, found = _resumed(agent, updates) if resume else _begun(agent, anew=anew, updates=updates)
-    task = _task(agent, job, found)
+    task = _task(agent, job, found, kin)
     attempt = _attempt(agent, job, run, progress, budget or Budget())
     attempted(attempt)
     try:
@@ -345,17 +347,21 @@ def _job(agent: Runtime, position: int, outcomes: int, updates: int, base: "Job 
     )
 
 
-def _task(agent: Runtime, job: "Job", found: Gathered) -> "Task":
+def _task(agent: Runtime, job: "Job", found: Gathered, kin: Sequence[Runtime] = ()) -> "Task":
     from steersman.stages.learn.deep.incremental import Task
+    from steersman.stages.learn.deep.kin import join
     from steersman.stages.learn.deep.quality import experience as as_batch
 
     learned, held = parted(agent, found.behind(job.since), job.position)
     gamma, n_step = job.settings.gamma, job.settings.n_step
+    experienced = as_batch(learned, agent.spec, gamma, n_step)
+    if kin and not job.since:  # a later training goes on from a network that has heard them
+        experienced = join([experienced, heard(agent, kin, job, learned)])
     return Task(
         net=job.net,
         settings=job.settings,
         incidence=incidence(agent.spec.actions),
-        learned=as_batch(learned, agent.spec, gamma, n_step),
+        learned=experienced,
         held=as_batch(held, agent.spec, gamma, n_step),
         patience=agent.settings.training.patience,
     )
