@@ -2,5 +2,5 @@
 
 import pytest
 
-for contract in ("bus", "event", "log", "pool", "release", "service"):
+for contract in ("bus", "compute", "event", "log", "pool", "release", "service", "table", "tracker"):
     pytest.register_assert_rewrite(f"steersman.testing.{contract}_contract")
