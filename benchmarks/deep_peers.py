@@ -208,8 +208,8 @@ def main(kind: str, *given: str) -> None:
         print(json.dumps({"steps_per_s": speed(given[0], given[1], float(given[2]))}))
     else:
         method, environment, seed, budget, solved, every = given
-        limits = {"budget": int(budget), "solved": float(solved), "every": int(every)}
-        print(json.dumps(answers(method, environment, int(seed), **limits)))
+        found = answers(method, environment, int(seed), budget=int(budget), solved=float(solved), every=int(every))
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":
