@@ -34,8 +34,9 @@ from steersman.testing.traffic import Clock, Traffic, numbered
 BEFORE, AFTER = 5_000, 11_000
 LOOK_EVERY, WINDOW, ENOUGH = 100, 1_000, 0.9
 EPSILON, RULE_SHARE = 0.2, 0.05
+Settings = dict[str, dict[str, Any]]
 NAMES = ("the rule, at first", "before the change", "right after it", "at the end")
-SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: Settings = {
     "learning": {"gamma": 0.0},
     "exploration": {"schedule": "constant", "epsilon": EPSILON},
     "serving": {"baseline_share": RULE_SHARE},
@@ -73,20 +74,23 @@ class Lived:
     rolled_back: int
 
 
-def possible(world: Hills) -> float:
+def possible(world: Hills, epsilon: float) -> float:
     """Return what the best policy earns per decision that explores as much and leaves the rule its share."""
-    explored = (1.0 - EPSILON) * world.best + EPSILON * float(world.chances.mean())
+    explored = (1.0 - epsilon) * world.best + epsilon * float(world.chances.mean())
     return (1.0 - RULE_SHARE) * explored + RULE_SHARE * world.rule
 
 
-def live(url: str, seed: int, *, frozen: bool = False, before: int = BEFORE, after: int = AFTER) -> Lived:
+def live(
+    url: str, seed: int, *, frozen: bool = False, before: int = BEFORE, after: int = AFTER, epsilon: float = EPSILON
+) -> Lived:
     """Let an agent live through the change; frozen: its pipeline stops there."""
-    world, clock = Hills(seed), Clock()
-    with Steersman.open(url, agents=[hills_agent(SETTINGS)], settings={}, clock=clock, ids=numbered()) as steersman:
+    settings: Settings = {"exploration": {"epsilon": epsilon}}
+    world, clock = Hills(seed), Clock(now=time.time() - before - after)  # a store that is kept ends now
+    with Steersman.open(url, agents=[hills_agent(SETTINGS)], settings=settings, clock=clock, ids=numbered()) as steersman:
         steersman._duties._closing.set()  # its duties are called here, by the clock of the world
         agent = steersman.agent(NAME)
         traffic = Traffic(agent=agent, clock=clock, reward=world.pays, state=world.state, seed=seed)
-        first = _spend(agent, traffic, world, before, trains=True)
+        first = _spend(agent, traffic, world, before)
         world.turn(2)
         later = _spend(agent, traffic, world, after, trains=not frozen)
         moves = [each.move for each in agent.release.moves(1_000)]
@@ -103,13 +107,14 @@ def live(url: str, seed: int, *, frozen: bool = False, before: int = BEFORE, aft
     )
 
 
-def _spend(agent: Agent, traffic: Traffic, world: Hills, decisions: int, *, trains: bool) -> list[float]:
+def _spend(agent: Agent, traffic: Traffic, world: Hills, decisions: int, *, trains: bool = True) -> list[float]:
     """Return what each decision earns, as a part of what is possible."""
-    best, found = possible(world), []
+    best, found = possible(world, agent.settings.exploration.epsilon), []
     for _ in range(0, decisions, LOOK_EVERY):
         found += [world.chance(each) / best for each in traffic.run(LOOK_EVERY)]
         agent.pipeline._look_at = 0.0  # the world's clock runs faster than this machine's
         if trains:
+            agent._runtime.log.flush()  # so that a store in a file learns from the same rows as one in memory
             agent.pipeline.run_if_due()
     return found
 
