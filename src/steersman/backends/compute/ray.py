@@ -14,8 +14,9 @@ from steersman.core.errors import DeadlineExceeded, NotFound
 
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Nobody is told that Ray is used, and Ray does not warn of what it will do about GPUs one day."""
-_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""With it Ray takes 127.0.0.1 as the address of its machine, and listens on no other."""
+_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
+"""With the first Ray takes 127.0.0.1 as the address of its machine, and listens on no other; with the second its workers
+have the priority that other processes have, and not the lowest."""
 _ANSWER_S = 10.0
 """How long a cluster may take until it answers at all."""
 _START_S = 60.0

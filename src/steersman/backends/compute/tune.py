@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -59,9 +60,10 @@ class _Hearing(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         if self._heard:
-            self._heard(trial.config["item"][0], b"", _why(trial.get_error()))
+            said = Path(trial.error_file).read_text(encoding="utf-8")  # `get_error` looks where it is copied to later
+            self._heard(trial.config["item"][0], b"", _why(said))
 
 
-def _why(error: Any) -> str:
+def _why(error: str) -> str:
     """Return the last line of what Ray says of an error, without what it says of all deaths."""
-    return str(error).strip().splitlines()[-1].partition(" Some common causes")[0]
+    return error.strip().splitlines()[-1].partition(" Some common causes")[0]
