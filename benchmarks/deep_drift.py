@@ -31,7 +31,7 @@ from steersman.loops.agent import Agent
 from steersman.testing.hills import NAME, Hills, hills_agent
 from steersman.testing.traffic import Clock, Traffic, numbered
 
-BEFORE, AFTER = 5_000, 11_000
+BEFORE, AFTER = 5_000, 15_000
 LOOK_EVERY, WINDOW, ENOUGH = 100, 1_000, 0.9
 EPSILON, RULE_SHARE = 0.2, 0.05
 Settings = dict[str, dict[str, Any]]
