@@ -4,8 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from steersman.app.compute import open_compute
 from steersman.app.worlds import library, register_worlds
 from steersman.core.compute import Budget
@@ -42,7 +40,7 @@ def train_scaled(
         net=net,
         settings=settings,
         rollout=rollout,
-        incidence=np.eye(net.width, dtype=np.float32),
+        incidence=net.incidence(None),
         environments=environments,
     )
     with open_compute(compute) as opened:

@@ -95,6 +95,16 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         else:
             yield from _dense("head", inward, self.width)
 
+    def incidence(self, given: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """Return which slots make up each action, (actions, slots) of 0 and 1; None gives each slot an action of its own.
+
+        Raises InvalidInput for another number of slots than the network has.
+        """
+        found = np.eye(self.width, dtype=np.float32) if given is None else given
+        if found.ndim != 2 or found.shape[1] != self.width:
+            raise InvalidInput(f"incidence: shape {found.shape}, not (actions, {self.width}) of the network's slots.")
+        return found
+
     def check_weights(self, weights: Mapping[str, Any]) -> None:
         """Raise InvalidInput unless names and shapes are those of this architecture and all numbers are finite."""
         wanted = self.shapes()

@@ -155,7 +155,7 @@ class _Run:
         empty = device_replay.empty(net, net.width, capacity, world.copies)
         self.replays = fleet.stack([empty] * len(world.agents))
         self.key = jax.random.key(int(rng.integers(2**31)))
-        self.incidence = np.eye(net.width, dtype=np.float32)
+        self.incidence = net.incidence(None)
         self.actors = self._actors()
         self.steps, self.finite = 0, True
 

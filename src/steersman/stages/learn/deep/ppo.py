@@ -103,7 +103,7 @@ def train_ppo(
     on_progress: Callable[[Progress], bool | None] | None = None,
 ) -> Trained:
     """Learn from environments as `rollout.train_q` does; the weights that come back are the actor's."""
-    incidence = np.eye(nets.actor.width, dtype=np.float32) if incidence is None else incidence
+    incidence = nets.actor.incidence(incidence)
     rng = np.random.default_rng(seed)
     state, key = begin(nets, settings, rng), jax.random.key(int(rng.integers(2**31)))
     collector = Collector(world=world, features=nets.actor.features, actions=len(incidence), rng=rng)

@@ -210,5 +210,4 @@ def _check(net: Architecture, incidence: Array, batches: Batch) -> None:
     for name, shape in shapes.items():
         if getattr(batches, name).shape != shape:
             raise InvalidInput(f"batches: {name} has shape {getattr(batches, name).shape}, not (updates, {shape[1:]}).")
-    if incidence.shape != (actions, net.width):
-        raise InvalidInput(f"incidence: shape {incidence.shape}, not (actions, {net.width}) of the network's slots.")
+    net.incidence(incidence)

@@ -87,8 +87,7 @@ def train_q(
     incidence: (actions, slots); None for one slot for each action. score: called every `score_every` steps. on_progress:
     called after each training; True stops. A seed gives the same weights to the bit on one machine.
     """
-    incidence = np.eye(net.width, dtype=np.float32) if incidence is None else incidence
-    run = _Run(world, net, settings, rollout, incidence, np.random.default_rng(seed), budget_steps)
+    run = _Run(world, net, settings, rollout, net.incidence(incidence), np.random.default_rng(seed), budget_steps)
     best: tuple[float, Mapping[str, Any]] | None = None
     for progress in run.go(score):
         if progress.score is not None and (best is None or progress.score > best[0]):

@@ -158,6 +158,11 @@ class Corridor:
         return self._seen(), rewards, np.zeros(4, bool), over, infos
 
 
+def test_actions_of_other_slots_than_the_network_has_are_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"incidence: shape \(2, 2\), not \(actions, 3\)"):
+        train_ppo(Corridor(), NETS, SETTINGS, incidence=np.eye(2, dtype=np.float32), seed=0, budget_steps=10)
+
+
 def test_it_learns_and_a_seed_gives_the_same_weights() -> None:
     settings = PPOSettings(hidden=(8,), collect=10, epochs=5, batch=20, learning_rate=0.01)
     one, other = (train_ppo(Corridor(), NETS, settings, seed=3, budget_steps=2_000) for _ in range(2))
