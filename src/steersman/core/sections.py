@@ -231,14 +231,14 @@ class Release:
     )
     min_units: int = _setting(100, "Subjects of each arm that a step needs with a known outcome.", unit="subjects", low=30)
     margin: float = _setting(
-        0.05, "Loss of reward that rolls a version back, once it is sure.", unit="reward ranges", low=0, high=1
+        0.05, "Loss of reward that rolls a version back, once it is sure.", unit="reward ranges", low=0, high=0.99
     )
-    success_margin: float = _setting(0.10, "Loss of success rate that rolls it back.", low=0, high=1)
+    success_margin: float = _setting(0.10, "Loss of success rate that rolls it back.", low=0, high=0.99)
     arrival_margin: float = _setting(
-        0.05, "Share of outcomes fewer than the champion's, after the same wait, that rolls it back.", low=0, high=1
+        0.05, "Share of outcomes fewer than the champion's, after the same wait, that rolls it back.", low=0, high=0.99
     )
     override_margin: float = _setting(
-        0.10, "Share of decisions overridden by guards, beyond the champion's, that rolls it back.", low=0, high=1
+        0.10, "Share of decisions overridden by guards, beyond the champion's, that rolls it back.", low=0, high=0.99
     )
     breaker: float = _setting(
         0.15, "Loss of reward that rolls a version back without waiting.", unit="reward ranges", low=0, high=1
