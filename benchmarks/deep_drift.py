@@ -1,6 +1,6 @@
 """Does what trains all the time recover when the world changes? One agent in a world that turns.
 
-    python benchmarks/deep_drift.py [--seeds 5] [--quick] [--keep FOLDER]
+    python benchmarks/deep_drift.py [--seeds 5] [--first-seed 100] [--quick] [--keep FOLDER]
 
 The agent of `steersman.testing.hills` begins with a rule that explores. Its pipeline trains each 1,000 outcomes, the gate
 judges, and live trials release: all by the duties of an open store, called as its clock goes, a decision a second.
@@ -143,10 +143,11 @@ def main() -> None:
     """Print the figures, and exit with 1 where what must hold does not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=100)
     parser.add_argument("--quick", action="store_true", help="a short form: one seed")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the first seed's store here")
     given = parser.parse_args()
-    seeds, began = range(1 if given.quick else given.seeds), time.perf_counter()
+    seeds, began = range(given.first_seed, given.first_seed + (1 if given.quick else given.seeds)), time.perf_counter()
     if given.keep is not None:
         (given.keep / ".steersman").mkdir(parents=True)
         (given.keep / "agents.py").write_text(AGENTS)
@@ -154,7 +155,7 @@ def main() -> None:
     kept = "memory:" if given.keep is None else str(given.keep / ".steersman" / "log.db")
     alive, frozen = [], []
     for seed in seeds:
-        alive.append(live("memory:" if seed else kept, seed))
+        alive.append(live(kept if seed == given.first_seed else "memory:", seed))
         frozen.append(live("memory:", seed, frozen=True))
         print(f"seed {seed}: {alive[-1]}, frozen {frozen[-1]}", file=sys.stderr, flush=True)
     show("The pipeline trains on", alive)
