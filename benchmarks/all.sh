@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every published number, one script after the other. BIN names the folder of the interpreter to use.
+# Every published number, one script after the other. BIN names the folder of the interpreter to use; PEERS an interpreter
+# that has torch and stable-baselines3, and REQUESTS, PRICES and CI_HISTORIES data, without which a script does less or is left out.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python="${BIN:-.venv/bin}/python"
@@ -51,6 +52,9 @@ run benchmarks/deep_gate.py
 run benchmarks/deep_drift.py
 run benchmarks/poisoning.py
 run benchmarks/drift.py
+run benchmarks/deep_known_answers.py ${PEERS:+--peers "$PEERS"}
+run benchmarks/deep_speed.py ${PEERS:+--peers "$PEERS"}
+${REQUESTS:+run benchmarks/forecasters.py "$REQUESTS"}
 run benchmarks/scale_out.py
 run benchmarks/multi_agent.py
 run benchmarks/onnx_serving.py
