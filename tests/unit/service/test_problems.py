@@ -22,6 +22,7 @@ _STATUS = {
     errors.StoreError: 503,
     errors.StoreVersionError: 503,
     errors.Overloaded: 503,
+    errors.WorkerLost: 500,
     errors.SteersmanError: 500,
 }
 
