@@ -13,6 +13,7 @@ from steersman.core.guards import PINNED
 from steersman.core.transition import Transition
 from steersman.core.values import Decision, Outcome, Refused
 from steersman.core.versions import BASELINE, LEARNING
+from steersman.loops import outcomes
 from steersman.loops.cut import production
 from steersman.loops.learn import transition
 from steersman.loops.runtime import Runtime
@@ -25,7 +26,6 @@ Pair = tuple[Decision, Outcome]
 ALONE = "of the rule alone, which tries nothing else"
 """Why outcomes are left out while the rule decided by itself."""
 _ANOTHER = "made under another definition"
-_ROWS_EACH = 4  # positions of the log for one outcome: its decision, itself, and room for revisions and other agents
 _NOTHING_DRAWN = np.zeros(4)
 
 
@@ -123,22 +123,9 @@ def newest(agent: Runtime, since: int = 0) -> tuple[int, list[Pair]]:
 
 
 def _behind(agent: Runtime, since: int, counts: Callable[[Decision], bool]) -> tuple[int, list[Pair]]:
-    """Return outcomes as `newest` does, from so far back that enough of them count, or all.
-
-    An outcome lies where it was first reported: what was corrected since had been learned from before.
-    """
-    wanted, end = agent.settings.evaluation.rows, agent.log.durable_position
-    reach = wanted * _ROWS_EACH
-    while True:
-        found: dict[str, Pair] = {}
-        position = 0
-        after = max(end - reach, since)
-        for position, decision, outcome in agent.log.history(agent.spec.name, after=after, durable=True):  # noqa: B007
-            if outcome.revision == 0 or decision.id in found:
-                found[decision.id] = (decision, outcome)
-        if after == since or sum(counts(decision) for decision, _ in found.values()) >= wanted:
-            return position, list(found.values())
-        reach *= _ROWS_EACH
+    """Return outcomes as `newest` does, from so far back that enough of them count, or all."""
+    position, found = outcomes.newest(agent, agent.settings.evaluation.rows, since=since, counts=counts)
+    return position, [(each.decision, each.outcome) for each in found]
 
 
 def _tries(decision: Decision) -> bool:

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from steersman.core.actions import ActionSpace
 from steersman.core.errors import InvalidInput
 from steersman.core.values import Decision, Outcome
+from steersman.loops import outcomes
 from steersman.loops.learn import transition
 from steersman.loops.runtime import Runtime
 from steersman.maths.randomness import key_for
 
 if TYPE_CHECKING:
     from steersman.stages.learn.deep.quality import Row
-
-_ROWS_EACH = 4  # positions of the log for one outcome: its decision, itself, and room for revisions and other agents
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,17 +37,11 @@ def gather(agent: Runtime, until: int) -> Gathered:
     from steersman.stages.learn.deep.quality import Filter
 
     most = agent.settings.training.rows
-    found: dict[str, tuple[int, Decision, Outcome]] = {}
-    history = agent.log.history(agent.spec.name, until, after=max(until - most * _ROWS_EACH, 0), durable=True)
-    for position, decision, outcome in history:
-        if outcome.revision == 0:
-            found[decision.id] = (position, decision, outcome)
-        elif decision.id in found:
-            found[decision.id] = (found[decision.id][0], decision, outcome)
+    _, found = outcomes.newest(agent, most, until=until)
     quality = Filter(agent.spec, agent.settings.learning.gamma, agent.quarantined)
     rows = [
         row
-        for position, decision, outcome in list(found.values())[-most:]
+        for position, decision, outcome in found[-most:]
         if quality.keeps(decision, outcome)
         if (row := _row(agent, position, decision, outcome, quality.left_out)) is not None
     ]
@@ -71,10 +64,10 @@ def generator(agent: Runtime, position: int, what: str) -> np.random.Generator:
     return np.random.default_rng(list(key_for(position, f"{agent.spec.name} {what}")))
 
 
-def parted(agent: Runtime, rows: "tuple[Row, ...]", position: int) -> "tuple[list[Row], list[Row]]":
-    """Return what is learned from, and what is held out of it; the same for the same log."""
+def parted(agent: Runtime, rows: "tuple[Row, ...]", *, position: int, share: float) -> "tuple[list[Row], list[Row]]":
+    """Return what is learned from, and a share that is held out of it; the same for the same log."""
     order = generator(agent, position, "held out").permutation(len(rows))
-    held = max(round(agent.settings.training.holdout * len(rows)), 1)
+    held = max(round(share * len(rows)), 1)
     return [rows[each] for each in order[held:]], [rows[each] for each in order[:held]]
 
 
