@@ -38,7 +38,7 @@ def heard(agent: Runtime, kin: Sequence[Runtime], job: "Job", rows: "Sequence[Ro
         [agent.spec.name],
         msgspec.structs.replace(job.settings, conservative=0.0, n_step=1),
         hidden=job.net.hidden,
-        updates=job.updates,
+        updates=job.kin_updates,
         rng=rng,
     )[agent.spec.name]
     return replay.pseudo_experience(network, agent.spec, rows, count=agent.settings.training.kin_outcomes, rng=rng)

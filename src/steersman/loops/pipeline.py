@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steersman.core.compute import Budget
-from steersman.core.errors import InvalidInput, NotFound
+from steersman.core.errors import Conflict, InvalidInput, NotFound
 from steersman.core.ports import Progress
 from steersman.core.progress import Silent
 from steersman.core.versions import BASELINE, LEARNING, Deployment, Judgement, short
@@ -21,14 +21,18 @@ from steersman.loops.promote import AUTOMATIC
 from steersman.loops.propose import begin_release, worth_trying
 from steersman.loops.runtime import Runtime
 from steersman.loops.train import Attempt, Trained
-from steersman.stages.release.plan import steps
+from steersman.stages.release.plan import check_reach, steps
 
 if TYPE_CHECKING:
     from steersman.core.settings import Settings
 
 _RECENT = 1_000
-_PATIENCE = 5
-"""Trainings after which a network of which nobody could tell is not looked at any more."""
+_LOOKS = (1, 2, 4)
+"""After how many trainings a network of which nobody could tell is judged again: each time by about twice the outcomes.
+
+Each look is at the same level. Few of them keep the chance small that one of them errs; the trial after it is tested at
+all times.
+"""
 _HOUR_S = 3_600.0
 
 
@@ -62,7 +66,7 @@ class Pipeline:
 
     def __init__(self, agent: Runtime) -> None:
         self._agent = agent
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._look_at = 0.0
 
     def run(
@@ -104,6 +108,7 @@ class Pipeline:
                 self._keep("failed", "", actor, reason, {"updates": made, **took()})
                 raise
             reason = f"learned from {trained.job.outcomes:,} outcomes in {trained.run.updates:,} updates: {said['verdict']}"
+            reason += f"; not tried: {said['kept_back']}" if said["kept_back"] else ""
             return self._keep("trained", trained.version.id, actor, reason, {**said, **took()})
 
     def _stopwatch(self) -> Callable[[], dict[str, float]]:
@@ -116,13 +121,14 @@ class Pipeline:
         """Judge what was trained, release it if that is to be, and return what is said of it."""
         agent, run = self._agent, trained.run
         verdict = judge.evaluate(agent, trained.version.id, "champion", actor=actor)
-        released = self._release(verdict, actor)
         train.finish(agent, trained, good=verdict.verdict != "worse")
+        released, kept_back = self._release(verdict, actor)
         return {
             "verdict": verdict.verdict,
             "judged": verdict.reason,
             "gate": verdict.body["gate"]["passed"],
             "released": released,
+            "kept_back": kept_back,
             "position": trained.job.position,
             "since": trained.job.since,
             "outcomes": trained.job.outcomes,
@@ -134,17 +140,27 @@ class Pipeline:
             "held_out_loss": run.held,
         }
 
-    def _release(self, judged: Judgement, actor: str) -> str:
-        """Begin to release a version as versions of the table are; return the trial's name, or "" where none began."""
+    def _release(self, judged: Judgement, actor: str) -> tuple[str, str]:
+        """Begin to release a version as versions of the table are; return the trial's name, or "" and why none can begin."""
         agent = self._agent
-        if agent.settings.release.mode not in CUTTING or agent.settings.release.mode == "shadow":
-            return ""
-        now = promote.standing(agent)
-        if not worth_trying(judged) or (now.under_way and not (judged.verdict == "better" and self._gives_way(now))):
-            return ""
-        if now.under_way:
-            promote.abort(agent, actor=actor, reason=f"{short(judged.version)} is judged better, and is tried in its place")
-        return begin_release(agent, judged, actor=actor).release
+        if not self._releases() or not worth_trying(judged):
+            return "", ""
+        try:
+            now = promote.standing(agent)
+            check_reach(steps(agent.settings.release.stages), agent.settings.release, promote.subjects_per_day(agent))
+            if now.under_way and judged.verdict == "better" and self._gives_way(now):
+                promote.abort(
+                    agent, actor=actor, reason=f"{short(judged.version)} is judged better, and is tried in its place"
+                )
+            elif now.under_way:
+                return "", ""
+            return begin_release(agent, judged, actor=actor).release, ""
+        except (InvalidInput, Conflict) as error:  # a plan that cannot come to its evidence, or another process was faster
+            return "", str(error)
+
+    def _releases(self) -> bool:
+        mode = self._agent.settings.release.mode
+        return mode in CUTTING and mode != "shadow"
 
     def _gives_way(self, now: Deployment) -> bool:
         """Return whether a trial that nobody asked for has had its time twice, and so may be ended for a better network."""
@@ -201,18 +217,20 @@ class Pipeline:
         self._look_at = now + settings.check_s
         if not self.standing().due:
             return None
-        self._judge_again()
-        return self.run(actor=AUTOMATIC)
+        with self._lock:
+            self._judge_again()
+            return self.run(actor=AUTOMATIC)
 
     def _judge_again(self) -> None:
         """Judge networks of which nobody could tell by what came in since, newest first, until one is released."""
         agent = self._agent
         now = promote.standing(agent)
-        if agent.settings.release.mode not in CUTTING or (now.under_way and not self._gives_way(now)):
+        if not self._releases() or (now.under_way and not self._gives_way(now)):
             return
         for version in self._open(now):
             with suppress(InvalidInput, NotFound):  # of another definition by now
-                if self._release(judge.evaluate(agent, version, "champion", actor=AUTOMATIC), AUTOMATIC):
+                released, _ = self._release(judge.evaluate(agent, version, "champion", actor=AUTOMATIC), AUTOMATIC)
+                if released:
                     return
 
     def _open(self, now: Deployment) -> list[str]:
@@ -228,8 +246,8 @@ class Pipeline:
         made = [each.version for each in rows if (each.kind, each.verdict) == ("training", "trained") and each.at > since]
         return [
             each
-            for each in made[:_PATIENCE]
-            if each in last and last[each].body["gate"]["passed"] is not False and each not in tried
+            for trainings, each in enumerate(made, start=1)
+            if trainings in _LOOKS and each in last and last[each].body["gate"]["passed"] is not False and each not in tried
         ]
 
 

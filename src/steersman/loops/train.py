@@ -124,7 +124,7 @@ def train(
     loss that is no number, Conflict where there is nothing to go on with, and StoreError.
     """
     check_extra()
-    job, run, found = resumed(agent, updates) if resume else begun(agent, anew=anew, updates=updates)
+    job, run, found = resumed(agent, updates, kin) if resume else begun(agent, anew=anew, updates=updates, kin=kin)
     task = task_of(agent, job, found, kin)
     attempt = _attempt(agent, job, run, progress, budget or Budget())
     attempted(attempt)
@@ -147,14 +147,21 @@ def train(
 
 
 def finish(agent: Runtime, trained: Trained, *, good: bool) -> None:
-    """Keep the checkpoint of a training that ended, for the next one to go on from; nothing of one that made it worse."""
+    """Keep the checkpoint of a training that ended, for the next one to go on from; nothing of one that made it worse.
+
+    One that its budget stopped has not ended: --resume goes on with it.
+    """
     from steersman.stages.learn.deep.checkpoint import pack
 
     place, name = agent.world.checkpoints, agent.spec.name
-    if place is not None:
-        if good:
-            place.keep(name, "finished", pack(msgspec.structs.replace(trained.job, finished=True), trained.run))
-        place.drop(name, "running")
+    if place is None:
+        return
+    if trained.stopped:
+        place.keep(name, "running", pack(trained.job, trained.run))
+        return
+    if good:
+        place.keep(name, "finished", pack(msgspec.structs.replace(trained.job, finished=True), trained.run))
+    place.drop(name, "running")
 
 
 def _learn(attempt: Attempt, task: "Task", run: "Run") -> "Run":

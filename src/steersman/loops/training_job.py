@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from steersman.stages.learn.deep.q_learning import Ewc
 
 
-def begun(agent: Runtime, *, anew: bool, updates: int | None) -> tuple["Job", "Run", Gathered]:
+def begun(agent: Runtime, *, anew: bool, updates: int | None, kin: Sequence[Runtime]) -> tuple["Job", "Run", Gathered]:
     """Return a new job: on all outcomes that may be learned from, or on those since the last training, going on from it."""
     from steersman.stages.learn.deep import incremental, q_learning
 
@@ -34,6 +34,8 @@ def begun(agent: Runtime, *, anew: bool, updates: int | None) -> tuple["Job", "R
     fresh = found.behind(base[0].position if base else 0)
     _check_enough(agent, len(fresh), found, later=base is not None)
     job = _job(agent, position, len(fresh), updates or settings.updates, base[0] if base else None)
+    if base is None:  # a later training goes on from a network that has heard them
+        job = msgspec.structs.replace(job, kin=_names(kin), kin_updates=job.updates)
     rng = generator(agent, position, "training")
     if base is None:
         return job, incremental.begin(q_learning.begin(job.net, job.settings, rng), rng), found
@@ -80,7 +82,7 @@ def _base(agent: Runtime) -> "tuple[Job, Run] | None":
     return found if found is not None and _fits(agent, found[0]) and found[0].net == network(agent) else None
 
 
-def resumed(agent: Runtime, updates: int | None) -> tuple["Job", "Run", Gathered]:
+def resumed(agent: Runtime, updates: int | None, kin: Sequence[Runtime]) -> tuple["Job", "Run", Gathered]:
     """Return the job to go on with. Raises Conflict where there is none, or where the log or the definition has changed."""
     name, found = agent.spec.name, _checkpoint(agent, "running") or _checkpoint(agent, "finished")
     if found is None:
@@ -88,6 +90,9 @@ def resumed(agent: Runtime, updates: int | None) -> tuple["Job", "Run", Gathered
     job, run = found
     if not _fits(agent, job):
         raise Conflict(f"{name}: the training was of another definition of the agent. Leave --resume out to train anew.")
+    if not job.since and job.kin != _names(kin):
+        heard_then = " ".join(f"--kin {each}" for each in job.kin) or "none"
+        raise Conflict(f"{name}: the training hears other kin. Name the same ones: {heard_then}.")
     if job.finished and (updates or 0) <= run.updates:
         raise Conflict(
             f"{name}: the last training has ended, after {run.updates:,} updates. Ask for more with --updates, or leave "
@@ -100,6 +105,10 @@ def resumed(agent: Runtime, updates: int | None) -> tuple["Job", "Run", Gathered
             f"{len(gathered.behind(job.since)):,}. Leave --resume out to train on what there is."
         )
     return msgspec.structs.replace(job, updates=updates or job.updates, finished=False), run, gathered
+
+
+def _names(kin: Sequence[Runtime]) -> tuple[str, ...]:
+    return tuple(each.spec.name for each in kin)
 
 
 def _checkpoint(agent: Runtime, slot: Any) -> "tuple[Job, Run] | None":
@@ -168,6 +177,7 @@ def _job(agent: Runtime, position: int, outcomes: int, updates: int, base: "Job 
         position=position,
         outcomes=outcomes,
         updates=updates,
+        holdout=settings.holdout,
     )
 
 
@@ -177,10 +187,10 @@ def task_of(agent: Runtime, job: "Job", found: Gathered, kin: Sequence[Runtime] 
     from steersman.stages.learn.deep.kin import join
     from steersman.stages.learn.deep.quality import experience as as_batch
 
-    learned, held = parted(agent, found.behind(job.since), job.position)
+    learned, held = parted(agent, found.behind(job.since), position=job.position, share=job.holdout)
     gamma, n_step = job.settings.gamma, job.settings.n_step
     experienced = as_batch(learned, agent.spec, gamma, n_step)
-    if kin and not job.since:  # a later training goes on from a network that has heard them
+    if kin and job.kin:
         experienced = join([experienced, heard(agent, kin, job, learned)])
     return Task(
         net=job.net,

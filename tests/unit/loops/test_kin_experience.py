@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from steersman.app import Steersman
-from steersman.core.errors import InvalidInput
+from steersman.core.compute import Budget
+from steersman.core.errors import Conflict, InvalidInput
 from steersman.core.versions import Judgement
 from steersman.loops.agent import Agent
+from steersman.loops.experience import gather
 from steersman.policies.deep.artefact import FrozenNetwork, unpack
 from steersman.policies.deep.forward import slot_values
 from steersman.policies.encoding import Encoder
@@ -58,3 +60,21 @@ def test_an_agent_is_not_its_own_kin() -> None:
         new = NEW.work(steersman, 20, np.random.default_rng(1))
         with pytest.raises(InvalidInput, match="cannot hear lab/new"):
             new.pipeline.run(actor="me", kin=[new.pipeline])
+
+
+def test_a_training_that_heard_kin_is_gone_on_with_to_the_bit_and_only_with_the_same_kin() -> None:
+    with Steersman.open("memory:", settings=SETTINGS, seed=3) as steersman:
+        old = OLD.work(steersman, 400, np.random.default_rng(0))
+        new = NEW.work(steersman, 20, np.random.default_rng(1))
+        at_once = new.pipeline.run(actor="me", kin=[old.pipeline])
+        new.pipeline.run(actor="me", anew=True, kin=[old.pipeline], budget=Budget(cpu_seconds=1e-6))
+        with pytest.raises(Conflict, match="--kin lab/files"):
+            new.pipeline.run(actor="me", resume=True)
+        assert new.pipeline.run(actor="me", resume=True, kin=[old.pipeline]).version == at_once.version
+
+
+def test_outcomes_are_found_however_much_others_have_done_since() -> None:
+    with Steersman.open("memory:", settings={**SETTINGS, "training": {"rows": 100}}, seed=3) as steersman:
+        old = OLD.work(steersman, 150, np.random.default_rng(0))
+        NEW.work(steersman, 600, np.random.default_rng(1))
+        assert len(gather(old._runtime, old._runtime.log.durable_position).rows) == 100

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from steersman.app import Steersman
+from steersman.core.compute import Budget
 from steersman.core.errors import InvalidInput
 from steersman.core.versions import Judgement
 from steersman.loops import promote
@@ -64,6 +65,16 @@ def test_what_failed_is_kept_until_it_succeeds(agent: Agent, clock: Clock) -> No
     assert agent.pipeline.standing().failed is None
 
 
+def test_what_its_budget_stopped_has_not_ended(agent: Agent, clock: Clock) -> None:
+    Traffic(agent=agent, clock=clock, reward=pays).run(1_000)
+    stopped = agent.pipeline.run(actor="me", updates=100, budget=Budget(cpu_seconds=1e-6))
+    assert stopped.body["updates"] == 50
+    assert agent.pipeline.standing().interrupted
+    anew = agent.pipeline.run(actor="me", updates=100)  # what was learned halfway is nothing to be held near to
+    assert (anew.body["since"], anew.body["outcomes"]) == (0, 700)
+    assert not agent.pipeline.standing().interrupted
+
+
 @pytest.fixture
 def staged(clock: Clock) -> Iterator[Agent]:
     """An agent whose networks are released by themselves, each hour; its tables are not."""
@@ -108,3 +119,19 @@ def test_a_trial_that_leads_nowhere_gives_way_to_a_better_network(staged: Agent,
     moves = [(each.move, each.challenger) for each in staged.release.moves(2)]
     assert moves == [("started", staged.release.now.challenger), ("aborted", "")]
     assert staged.release.now.challenger != same.id
+
+
+def test_a_network_that_cannot_be_tried_was_trained_all_the_same(clock: Clock) -> None:
+    release = {"mode": "staged", "stages": "shadow 1s, 20% 1s", "cut_outcomes": 1_000_000_000}
+    training = {**SMALL, "batch": 64, "updates": 200, "learning_rate": 0.01}
+    spec = steady_agent({"training": training, "release": release})
+    with Steersman.open("memory:", agents=[spec], settings={}, clock=clock, ids=numbered()) as steersman:
+        steersman._duties._closing.set()
+        agent = steersman.agent("lab/small")
+        Traffic(agent=agent, clock=clock, reward=pays).run(2_000)
+        made = agent.pipeline.run(actor="me")
+        assert (made.verdict, made.body["gate"], made.body["released"]) == ("trained", True, "")
+        assert "cannot reach its evidence" in made.body["kept_back"]
+        assert "; not tried: step 20% 1s" in made.reason
+        standing = agent.pipeline.standing()
+        assert (standing.failed, standing.last, standing.interrupted) == (None, made, False)

@@ -28,8 +28,9 @@ Arrays = dict[str, NDArray[Any]]
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a run trains, and on what: the log between two positions, of which `outcomes` could be used.
 
-    schema, features, actions: of the agent's definition. updates: how many it was to make. finished: whether it has ended,
-    and a version was cut.
+    schema, features, actions: of the agent's definition. updates: how many it was to make. holdout: the share that is held
+    out. kin: other agents that it hears, by a network of `kin_updates`. finished: whether it has ended, and a version was
+    cut.
     """
 
     agent: str
@@ -42,6 +43,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     position: Annotated[int, msgspec.Meta(ge=0)]
     outcomes: Annotated[int, msgspec.Meta(ge=0)]
     updates: Count
+    holdout: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.1
+    kin: tuple[str, ...] = ()
+    kin_updates: Count = 0
     finished: bool = False
 
 

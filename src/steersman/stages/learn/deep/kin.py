@@ -210,7 +210,7 @@ def pseudo_experience(
     Weights sum up to `count` outcomes of weight 1, whatever the number of rows, or to fewer where the network is trusted
     less; an action's to no more than kin have outcomes of it. Actions are drawn evenly from what was allowed.
     """
-    own, count = experience(rows, spec, 0.0), min(count, network.trust)
+    own, count = experience(rows, spec, 0.0), min(count, network.trust, float(network.counts.sum()))
     drawn = rng.permutation(np.resize(np.arange(len(rows)), max(len(rows), math.ceil(count))))
     values, known = prior_values(network, spec, [each.decision.state for each in rows])
     allowed = np.asarray(own.allowed)[drawn] & (known > 0)
