@@ -14,7 +14,7 @@ from steersman.stages.monitor.signals import Signal
 _READ, _MOST = 200, 60
 _CLOCKS_S = 1.0
 """By how much two readings of the time may differ that were taken at once."""
-_BACK = ("aborted", "rolled back", "quarantined")
+_BACK = ("rolled back", "quarantined")
 
 Kind = Literal["up", "down", "odd", "plain"]
 
