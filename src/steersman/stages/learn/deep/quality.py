@@ -139,7 +139,8 @@ def _possible(space: ActionSpace, row: Row) -> NDArray[np.bool_]:
 def spread(errors: NDArray[np.float64], slots: NDArray[np.intp], width: int) -> NDArray[np.float64]:
     """Return the mean square of errors for each slot, shape (width,); of all where a slot has fewer than two.
 
-    That is the variance of targets around what the network says, its own bias counted in. errors: (M,). slots: of the actions taken, (M, dimensions).
+    That is the variance of targets around what the network says, its own bias counted in. errors: (M,). slots: of the
+    actions taken, (M, dimensions).
     """
     overall = float(np.mean(errors**2)) if len(errors) else 0.0
     found = np.full(width, overall if math.isfinite(overall) else 0.0)
