@@ -81,11 +81,18 @@ def possible(world: Hills, epsilon: float) -> float:
 
 
 def live(
-    url: str, seed: int, *, frozen: bool = False, before: int = BEFORE, after: int = AFTER, epsilon: float = EPSILON
+    url: str,
+    seed: int,
+    *,
+    frozen: bool = False,
+    before: int = BEFORE,
+    after: int = AFTER,
+    epsilon: float = EPSILON,
+    begins: float = 1_800_000_000.0,
 ) -> Lived:
-    """Let an agent live through the change; frozen: its pipeline stops there."""
+    """Let an agent live through the change, from a time (unix seconds); frozen: its pipeline stops there."""
     settings: Settings = {"exploration": {"epsilon": epsilon}}
-    world, clock = Hills(seed), Clock(now=time.time() - before - after)  # a store that is kept ends now
+    world, clock = Hills(seed), Clock(now=begins)
     with Steersman.open(url, agents=[hills_agent(SETTINGS)], settings=settings, clock=clock, ids=numbered()) as steersman:
         steersman._duties._closing.set()  # its duties are called here, by the clock of the world
         agent = steersman.agent(NAME)
@@ -152,10 +159,13 @@ def main() -> None:
         (given.keep / ".steersman").mkdir(parents=True)
         (given.keep / "agents.py").write_text(AGENTS)
         (given.keep / "steersman.toml").write_text('agent_files = ["agents.py"]\n')
-    kept = "memory:" if given.keep is None else str(given.keep / ".steersman" / "log.db")
+        kept = str(given.keep / ".steersman" / "log.db")
     alive, frozen = [], []
     for seed in seeds:
-        alive.append(live(kept if seed == given.first_seed else "memory:", seed))
+        if seed == given.first_seed and given.keep is not None:
+            alive.append(live(kept, seed, begins=time.time() - BEFORE - AFTER))  # a store that is looked at ends now
+        else:
+            alive.append(live("memory:", seed))
         frozen.append(live("memory:", seed, frozen=True))
         print(f"seed {seed}: {alive[-1]}, frozen {frozen[-1]}", file=sys.stderr, flush=True)
     show("The pipeline trains on", alive)
