@@ -1,17 +1,36 @@
 """Sweeps refuse what cannot be tried before anything is trained, and rank what was."""
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from steersman.app.gym_training import GymResult
-from steersman.app.sweep import Sweep, Trial, ranked, sweep
+from steersman.app.sweep import Job, Sweep, Trial, answer, ranked, sweep
 from steersman.core.errors import InvalidInput, NotFound
 from steersman.core.progress import Silent
 
 BANDIT = "steersman/lab-bandit-v1"
 OVER = ["learning_rate=0.001:0.01:log"]
+ODD = """
+import gymnasium
+
+class Odd(gymnasium.Env):
+    def __init__(self):
+        self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (2,))
+        self.action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.low.copy(), {}
+
+    def step(self, action):
+        return self.observation_space.low.copy(), float("nan"), True, False, {}
+
+gymnasium.register("Odd-v0", Odd)
+"""
 
 
 def trial(number: int, mean: float | None, low: float = 0.0, high: float = 0.0) -> Trial:
@@ -77,3 +96,24 @@ def test_what_cannot_be_tried_is_refused_before_anything_is(more: dict[str, Any]
 def test_an_environment_that_is_none_is_refused() -> None:
     with pytest.raises(NotFound, match="CartPole"):
         sweep("CartPol-v1", over=OVER, steps=10, progress=Silent())
+
+
+@pytest.mark.filterwarnings("ignore:.*The reward is a NaN value")
+def test_a_return_that_is_no_number_comes_back_from_where_a_trial_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd_environment.py").write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    job = Job(
+        number=1,
+        environment="odd_environment:Odd-v0",
+        method="dqn",
+        steps=20,
+        seed=0,
+        settings={"updates": 1},
+        until=None,
+    )
+    result = msgspec.msgpack.decode(answer(msgspec.msgpack.encode(job)), type=Trial).result
+    assert result is not None
+    assert np.isnan(result.mean_return)
+    assert (result.low, result.high) == (-np.inf, np.inf)

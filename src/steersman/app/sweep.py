@@ -49,7 +49,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """A sweep as it ended. trials: the best first, those without a result last. cpu_s: of the trainings that ended."""
+    """A sweep as it ended. trials: the best first, those without a result last. cpu_s: of the trainings that ended.
+
+    broken: what ended it before all trials had ended; "" where nothing did.
+    """
 
     environment: str
     method: str
@@ -59,6 +62,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     trials: tuple[Trial, ...]
     wall_s: float
     cpu_s: float
+    broken: str = ""
 
     @property
     def best(self) -> Trial | None:
@@ -89,21 +93,28 @@ def sweep(
     over: axes of the space, as in `search_space.axes`; fixed: settings of every trial. seed: of the draws, and of each
     training, so that luck differs as little as can be. compute: as in `open_compute`. seconds: budget of all trials; those
     under way then end with what they have learned, and no other begins. Raises as `gym_training.train` does, before
-    anything is trained; what happens in a trial later is kept with it.
+    anything is trained; what happens later is kept: with the trial that it happens in, or, where it ends the whole sweep
+    (Ctrl-C, a cluster that is gone), as `broken`, beside what the other trials came to.
     """
     jobs = _jobs(env_id, over, fixed or {}, trials, method, steps, seed, seconds)
     progress.phase(f"{trials} trials of {method} on {env_id}", trials)
-    began, done = time.monotonic(), list[Trial]()
+    began, done, broken = time.monotonic(), list[Trial](), ""
 
     def hear(trial: Trial) -> None:
         done.append(trial)
         progress.step(told(trial))
 
-    with open_compute(compute) as opened:
-        if compute.partition(":")[0] == RAY:
-            _by_tune(jobs, hear)
-        else:
-            _side_by_side(jobs, opened, hear)
+    opened = open_compute(compute)
+    try:
+        with opened:
+            if compute.partition(":")[0] == RAY:
+                _by_tune(jobs, hear)
+            else:
+                _side_by_side(jobs, opened, hear)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever ends it, what trials came to so far is kept
+        broken = f"broken off: {_why(error)}"
+        heard = {each.number for each in done}
+        done += [_failed(each, broken) for each in jobs if each.number not in heard]
     return Sweep(
         environment=env_id,
         method=method,
@@ -113,6 +124,7 @@ def sweep(
         trials=ranked(done),
         wall_s=time.monotonic() - began,
         cpu_s=sum(each.result.cpu_s for each in done if each.result is not None),
+        broken=broken,
     )
 
 
@@ -134,8 +146,13 @@ def run(job: Job) -> Trial:
                 budget=Budget() if left is None else Budget(seconds=left),
             )
     except Exception as error:  # noqa: BLE001 - one trial that fails ends no other
-        return _failed(job, f"{type(error).__name__}: {error}")
+        return _failed(job, _why(error))
     return Trial(number=job.number, settings=job.settings, result=result)
+
+
+def answer(job: bytes) -> bytes:
+    """Do a trial that is sent, and return what comes of it; in MessagePack, since JSON has no NaN and no infinity."""
+    return msgspec.msgpack.encode(run(msgspec.msgpack.decode(job, type=Job)))
 
 
 def ranked(trials: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -215,13 +232,13 @@ def _by_tune(jobs: Sequence[Job], hear: Callable[[Trial], None]) -> None:
     from steersman.backends.compute.tune import tuned
 
     def answered(place: int, answer: bytes, failed: str) -> None:
-        hear(_failed(jobs[place], failed) if failed else msgspec.json.decode(answer, type=Trial))
+        hear(_failed(jobs[place], failed) if failed else msgspec.msgpack.decode(answer, type=Trial))
 
-    tuned(_answer, [msgspec.json.encode(each) for each in jobs], answered)
+    tuned(answer, [msgspec.msgpack.encode(each) for each in jobs], answered)
 
 
-def _answer(job: bytes) -> bytes:
-    return msgspec.json.encode(run(msgspec.json.decode(job, type=Job)))
+def _why(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _failed(job: Job, why: str) -> Trial:

@@ -38,7 +38,7 @@ def sweep(
 ) -> None:
     """Train in an environment with settings drawn at random, and tell which earned most.
 
-    Exits with 1 where no trial has a result.
+    Exits with 1 where no trial has a result, or something ended it before all of them had ended.
     """
     if not environment.startswith(GYM):
         raise InvalidInput(f"{environment!r}: a sweep is in an environment, as in gym:CartPole-v1.")
@@ -62,7 +62,7 @@ def sweep(
         show_json({**plain(done), "train": None if done.best is None else _command(done)})
     else:
         _show(done)
-    if done.best is None:
+    if done.best is None or done.broken:
         raise typer.Exit(1)
 
 
@@ -95,7 +95,8 @@ def _rivals(done: "Sweep") -> str:
 
 def _command(done: "Sweep") -> str:
     """Return the command line that trains with the best settings."""
-    asked = ["steersman", "train", GYM + done.environment, "--method", done.method, "--steps", str(done.steps)]
+    asked = ["steersman", "train", GYM + done.environment, "--method", done.method]
+    asked += ["--steps", str(done.steps), "--seed", str(done.seed)]
     given = done.best.settings if done.best is not None else {}
     sets = [part for name, each in given.items() for part in ("--set", f"{name}={_typed(each)}")]
     return shlex.join([*asked, *sets])
