@@ -1,8 +1,8 @@
 """Scale: one training by several workers. Actors collect with the newest weights, one learner learns from what they send.
 
 A worker that is lost is started anew: an actor with a seed of its own, the learner from what it last told. A training ends
-when something of its budget is used up, with what was learned so far. What arrives when is up to the machines, so a seed
-does not give the same weights again.
+when something of its budget is used up, or when it cannot go on, with what was learned so far. What arrives when is up to
+the machines, so a seed does not give the same weights again.
 """
 
 import math
@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from steersman.core.compute import Budget, Compute, Cost, Worker
-from steersman.core.errors import InvalidInput, WorkerLost
+from steersman.core.errors import DeadlineExceeded, InvalidInput, WorkerLost
 from steersman.stages.learn.deep.parallel import Actor, Collected, Learned, RemoteLearner, Task, Weights
 from steersman.stages.learn.deep.rollout import Progress
 
@@ -54,9 +54,9 @@ def train(
 ) -> Scaled:
     """Train until something of the budget is used up, on `actors` workers that collect and one that learns.
 
-    told: is told after each answer of the learner that made updates. Raises InvalidInput without an actor or a limit,
-    WorkerLost where more than `most_lost` workers were lost, DeadlineExceeded where there is no room for a worker, and what
-    environments raise.
+    told: is told after each answer of the learner that made updates. Raises InvalidInput without an actor or a limit, and
+    before the first update WorkerLost where more than `most_lost` workers were lost, DeadlineExceeded where there is no room
+    for a worker, and what environments raise; later each of these is the reason why the training ended.
     """
     if actors < 1:
         raise InvalidInput(f"training in parallel: there must be at least 1 actor, got {actors}.")
@@ -114,14 +114,16 @@ class _Run:
         self._curve, self._returns = list[Progress](), list[float]()
         self._score_seed = int(crew.seed().generate_state(1)[0])
         self._best: tuple[float, Weights] | None = None
-        self._scored_at, self._scored = 0, -1
+        self._scored_at = 0
+        self._scored: Weights | None = None
         self._score: float | None = None
+        self._failed = ""
         self._idle = [crew.actor() for _ in range(crew.actors)]
         self._learner: Worker | None = crew.learner(self._weights)
 
     def go(self) -> Scaled:
-        for each in [*self._idle, self._learner]:
-            _ = each and each.pid  # raises where there is no room for it
+        self._idle = [self._begun(each, self._crew.actor) for each in self._idle]
+        self._learner = self._learner and self._begun(self._learner, self._new_learner)
         while (reason := self._over()) is None:
             self._give()
             for future in wait(self._busy, self._look_s(), FIRST_COMPLETED).done:
@@ -145,6 +147,8 @@ class _Run:
 
     def _over(self) -> str | None:
         """Return why this is over; where its steps are used up, only once they are learned from and scored."""
+        if self._failed:
+            return self._failed
         if not self._finite:
             return "the loss was no number any more; the last good weights are kept"
         cost = self._cost()
@@ -160,7 +164,7 @@ class _Run:
 
     def _score_due(self) -> bool:
         every = self._task.rollout.score_every
-        if math.isinf(every) or self._scored == self._updates:
+        if math.isinf(every) or self._scored is self._weights:
             return False
         last = not self._collecting() and self._at_rest()
         return self._updates > 0 and (last or self._steps >= self._scored_at + every)
@@ -174,7 +178,7 @@ class _Run:
         waiting = []
         for actor in self._idle:
             if self._score_due():
-                self._scored_at, self._scored = self._steps, self._updates
+                self._scored_at = self._steps
                 self._ask("score", actor, self._weights, self._score_seed)
             elif self._collecting():
                 self._ask("collect", actor, self._weights, self._epsilon())
@@ -195,6 +199,9 @@ class _Run:
         except WorkerLost as error:
             self._replace(kind, worker, error)
             return
+        except Exception as error:  # noqa: BLE001 - whatever an environment raises
+            self._fail(error)
+            return
         if kind == "collect":
             self._collected(worker, answer)
         elif kind == "score":
@@ -202,17 +209,43 @@ class _Run:
         else:
             self._learned(worker, answer)
 
+    def _fail(self, error: Exception) -> None:
+        """End with what was learned so far. Raises the error where nothing was."""
+        if not self._updates:
+            raise error
+        self._failed = f"{type(error).__name__}: {error}"
+
     def _replace(self, kind: Kind, worker: Worker, error: WorkerLost) -> None:
         """Start another worker in the place of one that was lost; the learner goes on from what it last told."""
+        try:
+            self._count(worker, error)
+            if kind == "learn":
+                self._learner = self._begun(self._new_learner(), self._new_learner)
+            else:
+                self._idle.append(self._begun(self._crew.actor(), self._crew.actor))
+        except (WorkerLost, DeadlineExceeded) as last:
+            self._fail(last)
+
+    def _new_learner(self) -> Worker:
+        return self._crew.learner(self._kept or self._weights)
+
+    def _begun(self, worker: Worker, again: Callable[[], Worker]) -> Worker:
+        """Return a worker once it has a process, or another one where it is lost. Raises DeadlineExceeded without room."""
+        while True:
+            try:
+                _ = worker.pid
+            except WorkerLost as error:
+                self._count(worker, error)
+                worker = again()
+            else:
+                return worker
+
+    def _count(self, worker: Worker, error: WorkerLost) -> None:
+        """Count a worker that was lost. Raises WorkerLost where it is one too many."""
         worker.stop()
         self._lost += 1
         if self._lost > self._most_lost:
             raise WorkerLost(f"training in parallel: {self._lost} workers were lost, and it was given up. The last: {error}")
-        if kind == "learn":
-            self._learner = self._crew.learner(self._kept or self._weights)
-            _ = self._learner.pid  # raises where there is no room for it
-        else:
-            self._idle.append(self._crew.actor())
 
     def _collected(self, actor: Worker, block: Collected) -> None:
         self._steps += block.taken
@@ -220,7 +253,7 @@ class _Run:
         self._blocks.append((actor, block))
 
     def _was_scored(self, actor: Worker, score: float, weights: Weights) -> None:
-        self._score = score
+        self._score, self._scored = score, weights
         if self._best is None or score > self._best[0]:
             self._best = score, weights
         self._idle.append(actor)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,16 @@ def fatal(_: int) -> VectorWorld:
     """End the process that asks for an environment."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
+
+
+def broken_when_scored(mark: Path, count: int) -> VectorWorld:
+    """Return CartPole-v1; where several are asked for, as by a score, end the process once, and raise ValueError later."""
+    if count > 1 and mark.exists():
+        raise ValueError("the simulator broke")
+    if count > 1:
+        mark.touch()
+        fatal(count)
+    return busy(0.0, count)
 
 
 @dataclass(kw_only=True)
