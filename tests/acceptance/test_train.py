@@ -104,7 +104,6 @@ def test_a_budget_ends_a_training_early_and_the_next_one_can_go_on(store: Path, 
     assert "of CPU time" in later.out
     refused = command("train", ME, "--budget-s", "0")
     assert (refused.code, "must be above 0" in refused.err) == (3, True)
-    assert command("train", ME, "--set", "batch=3").code == command("train", ME, "--actors", "2").code == 3
     assert "Say how many" in command("train", "gym:CartPole-v1", "--compute", "ray").err
 
 
@@ -200,11 +199,37 @@ def test_what_is_asked_wrongly_is_refused(store: Path, command: Run) -> None:
     assert (undrawn.code, "Name the agent" in undrawn.err) == (3, True)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    ["--out x", "--steps 100000", "--method double_dqn", "--seed 0", "--compute local", "--set batch=3", "--actors 2"],
+)
+def test_what_is_for_environments_is_refused_for_an_agent_and_for_all(command: Run, asked: str) -> None:
+    option, value = asked.split()
+    for agent in ([ME], []):
+        refused = command("train", *agent, option, value)
+        assert (refused.code, f"{option}: only for gym: environments" in refused.err) == (3, True)
+
+
+@pytest.mark.parametrize("asked", [["--resume"], ["--anew"], ["--updates", "50"], ["--kin", "lab/other"]])
+def test_what_is_for_agents_is_refused_for_an_environment(command: Run, asked: list[str]) -> None:
+    refused = command("train", "gym:steersman/lab-bandit-v1", *asked)
+    assert (refused.code, f"{asked[0]}: only for training from an agent's log" in refused.err) == (3, True)
+
+
+def test_what_was_trained_is_shown_though_it_cannot_be_drawn(command: Run) -> None:
+    small = ("--method", "ppo", "--set", "epochs=1", "--steps", "50")
+    made = command("train", "gym:steersman/lab-bandit-v1", *small, "--png", "missing/curves.png", "--json")
+    assert (made.code, "missing/curves.png" in made.err) == (1, True)
+    assert made.json["steps_made"] >= 50
+
+
 def test_who_is_to_be_heard_has_to_be_another_agent(store: Path, command: Run) -> None:
     alone = command("train", ME, "--kin", ME)
     assert (alone.code, "kin are others" in alone.err) == (3, True)
     unknown = command("train", ME, "--kin", "lab/smal")
     assert (unknown.code, "lab/small" in unknown.err) == (6, True)
+    by_all = command("train", "--kin", ME)
+    assert (by_all.code, "heard by one agent" in by_all.err) == (3, True)
 
 
 def test_what_was_learned_from_is_not_learned_again_unless_one_begins_anew(store: Path, command: Run) -> None:

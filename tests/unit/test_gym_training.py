@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from steersman.app.gym_learners import Spread
 from steersman.app.gym_training import train
 from steersman.backends.runs import MemoryTracker
 from steersman.core.compute import Budget
-from steersman.core.errors import InvalidInput, NotFound, StoreError
+from steersman.core.errors import InvalidInput, NotFound, NotPermitted, StoreError
 from steersman.core.tracking import Quiet
 
 STEPS = 1_000
@@ -155,14 +156,23 @@ def test_an_environment_of_ones_own_is_named_by_its_module(tmp_path: Path, monke
         ("CartPole-v1", {"method": "double_dnq"}, InvalidInput, "Did you mean 'double_dqn'"),
         ("CartPole-v1", {"steps": 0}, InvalidInput, "at least 1"),
         ("CartPole-v1", {"method": "ppo", "spread": Spread(actors=2)}, InvalidInput, "'ppo' learns in one process"),
-        ("CartPole-v1", {"spread": Spread(actors=2, compute="cloud")}, InvalidInput, "'cloud' is none"),
         ("CartPole-v1", {"settings": {"learning_rat": 1}}, InvalidInput, "Did you mean 'learning_rate'"),
         ("CartPole-v1", {"settings": {"learning_rate": -1.0}}, InvalidInput, "learning_rate"),
+        ("CartPole-v1", {"out": Path(__file__) / "out"}, NotPermitted, "cannot write to .*--out"),
+        ("CartPole-v1", {"out": Path("/proc")}, NotPermitted, "cannot write to /proc"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_with_the_way_out(
-    env_id: str, more: dict[str, object], error: type[Exception], says: str, tmp_path: Path
+def test_what_cannot_be_trained_is_refused_with_the_way_out_before_a_run_of_it_begins(
+    env_id: str, more: dict[str, Any], error: type[Exception], says: str, tmp_path: Path
 ) -> None:
+    runs = MemoryTracker()
+    asked: dict[str, Any] = {"steps": 10, "progress": Told(), "out": tmp_path / "out", "tracker": Quiet([runs]), **more}
     with pytest.raises(error, match=says):
-        train(env_id, **{"steps": 10, "progress": Told(), "out": tmp_path / "out", **more})  # type: ignore[arg-type]
+        train(env_id, **asked)
     assert not (tmp_path / "out").exists()
+    assert runs.runs() == []
+
+
+def test_a_spread_over_what_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="'cloud' is none"):
+        train("CartPole-v1", steps=10, progress=Told(), out=tmp_path, spread=Spread(actors=2, compute="cloud"))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import msgspec
@@ -12,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steersman.app import gym_policies
-from steersman.app.gym_learners import Learned, Point, Spread, Task, check_method, learn
+from steersman.app.gym_learners import Learned, Point, Spread, Task, check_method, check_settings, learn
 from steersman.app.gym_policies import GymPolicy
 from steersman.app.gym_telling import Telling
 from steersman.app.worlds import library, register_worlds
 from steersman.core.compute import Budget
-from steersman.core.errors import InvalidInput, NotFound
+from steersman.core.errors import InvalidInput, NotFound, NotPermitted
 from steersman.core.ports import Progress
 from steersman.core.tracking import Begun, Param, Quiet, begin
 from steersman.maths.intervals import bootstrap_interval
@@ -75,13 +76,16 @@ def train(
     fields, such as {"learning_rate": 0.001}. budget: of training alone; where it is used up, what was learned so far is
     kept and played. tracker: is told of the run. spread: over several processes; a seed then gives no longer the same
     policy. Raises InvalidInput for a method that is none, for settings that are none, and for spaces other than `Box` for
-    observations and `Discrete` for actions; NotFound for an environment that is none, or where an extra is missing.
+    observations and `Discrete` for actions; NotFound for an environment that is none, or where an extra is missing;
+    NotPermitted where `out` cannot be written to.
     """
-    env_id, given = env_id.removeprefix(PREFIX), dict(settings or {})
+    env_id, given, budget = env_id.removeprefix(PREFIX), dict(settings or {}), budget or Budget()
     check_method(method, spread)
-    env, head = check(env_id, method, steps, episodes), _head(env_id, method, steps, seed, given)
-    budget = budget or Budget()
+    env = check(env_id, method, steps, episodes)
+    check_settings(method, steps, given)
+    _make_folder(out)
     own = Budget() if spread else budget  # whoever has processes looks after the budget of all of them
+    head = _head(env_id, method, steps, seed, given)
     telling = Telling(head, steps, progress=progress, budget=own, tracker=tracker or Quiet([]))
     task = Task(
         env_id=env_id,
@@ -96,33 +100,7 @@ def train(
     )
     progress.phase(f"training {method} on {env_id}", steps)
     with telling:
-        learned, cost = learn(method, task), telling.cost
-        cpu_s, stopped = cost.cpu_seconds + learned.cpu_seconds, telling.stopped or learned.stopped
-        _note(progress, learned, stopped)
-        name = _keep(env_id, learned, telling.curve, out)
-        returns = _tested(env, gym_policies.load(out / "policy.safetensors", name), episodes, progress)
-        telling.figures({"mean_return": float(returns.mean()), "wall_s": cost.seconds, "cpu_s": cpu_s})
-    low, high = bootstrap_interval(returns, np.random.default_rng(seed)) if episodes > 1 else (-math.inf, math.inf)
-    result = GymResult(
-        environment=env_id,
-        method=method,
-        steps=steps,
-        steps_made=cost.steps,
-        seed=seed,
-        settings=given,
-        episodes=episodes,
-        mean_return=float(returns.mean()),
-        low=low,
-        high=high,
-        returns=tuple(returns.tolist()),
-        policy=name,
-        wall_s=cost.seconds,
-        cpu_s=cpu_s,
-        stopped=stopped,
-        actors=spread.actors if spread else 0,
-    )
-    (out / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
-    return result
+        return _trained(method, task, telling, env=env, out=out, episodes=episodes, progress=progress)
 
 
 def check(env_id: str, method: str, steps: int, episodes: int = 1) -> Any:
@@ -142,6 +120,15 @@ def check(env_id: str, method: str, steps: int, episodes: int = 1) -> Any:
     return env
 
 
+def _make_folder(out: Path) -> None:
+    """Make a folder to keep results in, before hours of training rather than after. Raises NotPermitted."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise NotPermitted(f"cannot write to {out}: {error.strerror}. Name another folder with --out.") from error
+
+
 def _head(env_id: str, method: str, steps: int, seed: int, settings: Mapping[str, Any]) -> Begun:
     said: dict[str, Param] = {"method": method, "steps": steps, "seed": seed}
     said |= {name: each if isinstance(each, Param) else str(each) for name, each in settings.items()}
@@ -159,6 +146,42 @@ def make(env_id: str) -> Any:
         raise NotFound(f"environment {env_id!r} cannot be made: {error}") from error
 
 
+def _trained(
+    method: str, task: Task, telling: Telling, *, env: Any, out: Path, episodes: int, progress: Progress
+) -> GymResult:
+    """Learn, play, and keep what came of it."""
+    learned, cost = learn(method, task), telling.cost
+    cpu_s, stopped = cost.cpu_seconds + learned.cpu_seconds, telling.stopped or learned.stopped
+    _note(progress, learned, stopped)
+    name = _keep(task.env_id, learned, telling.curve, out)
+    returns = _tested(env, gym_policies.load(out / "policy.safetensors", name), episodes, progress)
+    telling.figures({"mean_return": float(returns.mean()), "wall_s": cost.seconds, "cpu_s": cpu_s})
+    result = _result(
+        method, task, returns, policy=name, steps_made=cost.steps, wall_s=cost.seconds, cpu_s=cpu_s, stopped=stopped
+    )
+    (out / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    return result
+
+
+def _result(method: str, task: Task, returns: NDArray[np.float64], **found: Any) -> GymResult:
+    rng = np.random.default_rng(task.seed)
+    low, high = bootstrap_interval(returns, rng) if len(returns) > 1 else (-math.inf, math.inf)
+    return GymResult(
+        environment=task.env_id,
+        method=method,
+        steps=task.steps,
+        seed=task.seed,
+        settings=dict(task.settings),
+        episodes=len(returns),
+        mean_return=float(returns.mean()),
+        low=low,
+        high=high,
+        returns=tuple(returns.tolist()),
+        actors=task.spread.actors if task.spread else 0,
+        **found,
+    )
+
+
 def _note(progress: Progress, learned: Learned, stopped: str) -> None:
     if not learned.finite:
         progress.note("the loss was no number any more: training stopped, and the last good weights are kept")
@@ -170,7 +193,6 @@ def _note(progress: Progress, learned: Learned, stopped: str) -> None:
 
 def _keep(env_id: str, learned: Learned, curve: list[Point], out: Path) -> str:
     """Write the policy and the curve, and return the policy's hash."""
-    out.mkdir(parents=True, exist_ok=True)
     (out / "curve.jsonl").write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in curve))
     policy = GymPolicy(environment=env_id, kind=learned.kind, net=learned.net, weights=learned.weights)
     return gym_policies.save(policy, out / "policy.safetensors")

@@ -1,12 +1,13 @@
 """train: a network learns from the log, or in an environment, while one watches."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from steersman.app import curves, gym_training
+from steersman.app import Steersman, curves, gym_training
 from steersman.app.gym_learners import Spread
 from steersman.app.gym_training import GymResult
 from steersman.app.search_space import assigned
@@ -19,6 +20,9 @@ from steersman.core.versions import Judgement, short
 
 GYM = "gym:"
 _STEPS = 100_000
+_OF_ENVIRONMENTS: tuple[str, ...] = ("steps", "method", "seed", "set_", "out", "actors", "compute")
+_OF_LOGS: tuple[str, ...] = ("resume", "anew", "updates", "kin")
+_FOR_ENVIRONMENTS = "gym: environments; an agent's network has the settings training.*"
 _COMPUTE = "Where --actors run: local, ray (a cluster on this machine), ray:HOST:PORT or ray:auto."
 SetOption = Annotated[
     list[str] | None,
@@ -42,6 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
+    context: typer.Context,
     agent: Annotated[
         str | None,
         typer.Argument(help="An agent, or gym:ENVIRONMENT (default: all agents here whose training.enabled is true)."),
@@ -74,54 +79,75 @@ def train(
     json: JsonOption = False,
 ) -> None:
     """Train a network from an agent's log, cut it as a version, judge it, and release it where the gate lets it pass."""
+    _check_asked(context, agent)
     if resume and anew:
         raise InvalidInput("--resume goes on with a training, --anew begins another one. Leave one of them out.")
-    budget = budget_of(budget_s, budget_cpu_s)
+    watched: dict[str, Any] = {"budget": budget_of(budget_s, budget_cpu_s), "quiet": quiet, "json": json}
     if png is not None:
         _check_drawing(agent)
-    with TerminalProgress(quiet=quiet or json) as progress:
-        if agent is not None and agent.startswith(GYM):
-            made = _in_environment(
-                agent,
-                out,
-                steps=steps,
-                method=method,
-                seed=seed,
-                settings=assigned(set_ or []),
-                spread=_spread(actors, compute),
-                budget=budget,
-                tracker=open_tracker(store, settings),
-                progress=progress,
-            )
-            if png is not None:
-                curves.draw_last(runs_of(store), agent, png)
-            show_json(made) if json else show_facts(_environment_facts(made))
-            return
-        if set_ or actors:
-            raise InvalidInput(
-                "--set and --actors are for gym: environments; an agent's network has the settings training.*."
-            )
-        with beside(store, settings) as steersman:
-            found = [steersman.agent(each) for each in ([agent] if agent else steersman.log.agents())]
-            chosen = [each for each in found if agent or each.settings.training.enabled]
-            if not chosen:
-                raise InvalidInput("no agent in this store has training.enabled; name the one to train.")
-            asked: dict[str, Any] = {"resume": resume, "anew": anew, "updates": updates, "budget": budget}
-            heard = [steersman.agent(each).pipeline for each in kin or []]
-            done = [each.pipeline.run(actor=actor(), progress=progress, kin=heard, **asked) for each in chosen]
-            if png is not None:
-                curves.draw_last(steersman.runs, chosen[0].spec.name, png)
-    if json:
-        show_json(done[0] if agent else done)
+    if agent is not None and agent.startswith(GYM):
+        _in_environment(
+            agent,
+            out,
+            seed,
+            steps=steps,
+            method=method,
+            settings=assigned(set_ or []),
+            spread=_spread(actors, compute),
+            tracker=open_tracker(store, settings),
+            **watched,
+        )
     else:
-        for each in done:
-            _show(each)
+        with beside(store, settings) as steersman:
+            _from_log(steersman, agent, kin or [], resume=resume, anew=anew, updates=updates, **watched)
+    if png is not None:  # last: what was trained is shown also where it cannot be drawn
+        curves.draw_last(runs_of(store), str(agent), png)
+
+
+def _check_asked(context: typer.Context, agent: str | None) -> None:
+    """Raise InvalidInput for options that are for what is not asked for, instead of leaving them out silently."""
+    in_environment = agent is not None and agent.startswith(GYM)
+    others = _OF_LOGS if in_environment else _OF_ENVIRONMENTS
+    given = [each.opts[0] for each in context.command.params if each.name in others and _is_given(context, each.name)]
+    if given:
+        what = "training from an agent's log" if in_environment else _FOR_ENVIRONMENTS
+        raise InvalidInput(f"{', '.join(given)}: only for {what}. Leave it out.")
+    if agent is None and context.params["kin"]:
+        raise InvalidInput("--kin is heard by one agent. Name it.")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _check_drawing(agent: str | None) -> None:
     if agent is None:
         raise InvalidInput("--png draws one run. Name the agent.")
     curves.check_extra()
+
+
+def _in_environment(name: str, out: Path | None, seed: int, *, quiet: bool, json: bool, **asked: Any) -> None:
+    env_id = name.removeprefix(GYM)
+    folder = out or Path(f"{env_id.replace('/', '-').replace(':', '-')}-{seed}")
+    with TerminalProgress(quiet=quiet or json) as progress:
+        made = gym_training.train(env_id, out=folder, seed=seed, progress=progress, **asked)
+    show_json(made) if json else show_facts(_environment_facts(made))
+
+
+def _from_log(steersman: Steersman, name: str | None, kin: Sequence[str], *, quiet: bool, json: bool, **asked: Any) -> None:
+    found = [steersman.agent(each) for each in ([name] if name else steersman.log.agents())]
+    chosen = [each for each in found if name or each.settings.training.enabled]
+    if not chosen:
+        raise InvalidInput("no agent in this store has training.enabled; name the one to train.")
+    heard = [steersman.agent(each).pipeline for each in kin]
+    with TerminalProgress(quiet=quiet or json) as progress:
+        done = [each.pipeline.run(actor=actor(), progress=progress, kin=heard, **asked) for each in chosen]
+    if json:
+        show_json(done[0] if name else done)
+    else:
+        for each in done:
+            _show(each)
 
 
 def _show(made: Judgement) -> None:
@@ -148,12 +174,6 @@ def _spread(actors: int | None, compute: str) -> Spread | None:
     if actors is None and compute != "local":
         raise InvalidInput(f"--compute {compute} says where actors run. Say how many: --actors 4, for one.")
     return None if actors is None else Spread(actors=actors, compute=compute)
-
-
-def _in_environment(name: str, out: Path | None, *, seed: int, **asked: Any) -> GymResult:
-    env_id = name.removeprefix(GYM)
-    folder = out or Path(f"{env_id.replace('/', '-').replace(':', '-')}-{seed}")
-    return gym_training.train(env_id, out=folder, seed=seed, **asked)
 
 
 def _environment_facts(made: GymResult) -> dict[str, object]:
