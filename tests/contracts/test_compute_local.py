@@ -1,11 +1,15 @@
 """Processes of this machine keep the contract of compute."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from steersman.backends.compute.local import LocalCompute
 from steersman.core.compute import Compute
 from steersman.core.errors import InvalidInput
-from steersman.testing.compute_contract import ComputeContract
+from steersman.testing.compute_contract import LIMIT_S, ComputeContract
 
 
 class TestLocalCompute(ComputeContract):
@@ -18,3 +22,14 @@ class TestLocalCompute(ComputeContract):
         assert LocalCompute().slots >= 1
         with pytest.raises(InvalidInput, match="slots must be at least 1, got 0"):
             LocalCompute(0)
+
+
+def test_a_worker_ends_with_its_parent_whatever_it_does() -> None:
+    program = f"""
+from steersman.backends.compute.local import LocalCompute
+from steersman.testing.compute_contract import end_parent
+LocalCompute(1).map(end_parent, [{2 * LIMIT_S}])
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=LIMIT_S, check=False)  # until nobody holds its output
+    assert done.returncode == -signal.SIGKILL

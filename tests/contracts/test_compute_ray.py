@@ -14,17 +14,20 @@ from steersman.app.compute import open_compute
 from steersman.app.search_space import axes, draw
 from steersman.app.sweep import sweep
 from steersman.core.compute import Compute
+from steersman.core.errors import Conflict
 from steersman.core.progress import Silent
 from steersman.testing.compute_contract import LIMIT_S, ComputeContract, Counter
-from steersman.testing.ray import TwoNodes
+from steersman.testing.ray import SETTINGS, TwoNodes
 from steersman.testing.scale import train_with_losses, worth
 
 
 @pytest.fixture(scope="module", autouse=True)
 def nodes() -> Iterator[TwoNodes]:
     """A cluster of two nodes, of one CPU each, which this process has joined."""
+    before = {name: os.environ.get(name) for name in SETTINGS}
     with TwoNodes() as nodes:
         yield nodes
+    assert {name: os.environ.get(name) for name in SETTINGS} == before
 
 
 class TestRayCompute(ComputeContract):
@@ -84,6 +87,16 @@ with open_compute("ray:{nodes.address}") as compute:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert done.stdout.split("\n")[0] == "2 [16]", done.stderr
+
+
+def test_another_cluster_than_the_one_that_was_joined_is_refused(nodes: TwoNodes) -> None:
+    with pytest.raises(
+        Conflict, match=rf"in the Ray cluster at {nodes.address} already, so it cannot join 127\.0\.0\.1:1\."
+    ):
+        open_compute("ray:127.0.0.1:1")
+    for name in ("ray:auto", f"ray:{nodes.address}"):
+        with open_compute(name) as compute:
+            assert compute.slots == 2
 
 
 def test_a_training_completes_though_an_actor_the_learner_and_a_node_are_lost(nodes: TwoNodes) -> None:

@@ -10,9 +10,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from threading import Lock
 from typing import Any, NamedTuple, Self
 
 from steersman.core.errors import Conflict, InvalidInput, SteersmanError, WorkerLost
@@ -123,6 +125,7 @@ class Compute(ABC):
     def __init__(self) -> None:
         self.workers: list[Worker] = []
         self._closed = False
+        self._starting = Lock()
         self._numbers = count(1)
 
     def start(self, make: Callable[[], object], *, name: str = "", share: float = 1.0, accelerator: bool = False) -> Worker:
@@ -132,11 +135,12 @@ class Compute(ABC):
         of a slot, that it takes. accelerator: whether it gets a GPU, where there are any. Raises InvalidInput for what
         cannot be pickled, and Conflict where this is closed.
         """
-        if self._closed:
-            raise Conflict("compute: it is closed. Open another one.")
-        name = name or f"worker-{next(self._numbers)}"
-        worker = self.begin(packed(make, name), name, share, accelerator=accelerator)
-        self.workers.append(worker)
+        with self._starting:  # so that none begins once it is closed, and is never stopped
+            if self._closed:
+                raise Conflict("compute: it is closed. Open another one.")
+            name = name or f"worker-{next(self._numbers)}"
+            worker = self.begin(packed(make, name), name, share, accelerator=accelerator)
+            self.workers.append(worker)
         return worker
 
     @abstractmethod
@@ -175,10 +179,12 @@ class Compute(ABC):
         return results
 
     def close(self) -> None:
-        """Stop all workers; twice is fine."""
-        self._closed = True
-        for each in self.workers:
-            each.stop()
+        """Stop all workers, also where one of them raises; twice is fine."""
+        with self._starting:
+            self._closed = True
+        with ExitStack() as stops:
+            for each in self.workers:
+                stops.callback(each.stop)
 
     def __enter__(self) -> Self:
         return self

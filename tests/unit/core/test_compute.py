@@ -2,12 +2,14 @@
 
 import math
 import pickle
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
 
-from steersman.core.compute import Budget, Cost, Host, Worker
+from steersman.core.compute import Budget, Compute, Cost, Host, Worker
 from steersman.core.errors import InvalidInput
 
 
@@ -51,13 +53,49 @@ def test_what_a_worker_does_not_know_is_said_to_be_in_no_module_there() -> None:
         Heard("here").opened(Host(sent).answer(b""))
 
 
+def test_a_worker_that_begins_while_compute_is_closed_is_stopped() -> None:
+    compute = Slow()
+    with ThreadPoolExecutor() as threads:
+        threads.submit(compute.start, list)
+        assert compute.begins.wait(60.0)
+        compute.close()
+        compute.closed.set()
+    assert [each.stopped for each in compute.heard] == [True]
+
+
+def test_closing_stops_all_workers_also_where_one_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    compute = Slow()
+    compute.closed.set()
+    for _ in range(3):
+        compute.start(list)
+    monkeypatch.setattr(compute.heard[1], "stop", partial(int, "nothing"))
+    with pytest.raises(ValueError, match="nothing"):
+        compute.close()
+    assert [each.stopped for each in compute.heard] == [True, False, True]
+
+
 class Heard(Worker):
     """The asking side without a process behind it."""
 
     pid = 0
+    stopped = False
 
     def send(self, request: bytes) -> Future[Any]:
         return self.failed("there is nobody")
 
     def stop(self) -> None:
-        return
+        self.stopped = True
+
+
+class Slow(Compute):
+    """Begins a worker only once it was closed, where closing does not wait for that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begins, self.closed, self.heard = Event(), Event(), list[Heard]()
+
+    def begin(self, made: bytes, name: str, share: float, *, accelerator: bool) -> Worker:
+        self.begins.set()
+        self.closed.wait(0.5)
+        self.heard.append(Heard(name))
+        return self.heard[-1]

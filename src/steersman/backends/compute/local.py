@@ -2,8 +2,9 @@
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
+from threading import Thread
 from typing import Any
 
 from steersman.core.compute import Compute, Host, Worker
@@ -77,9 +78,17 @@ def _cpus() -> int:
 
 def _serve(made: bytes, pipe: Connection) -> None:
     """Answer until the other side is gone."""
+    Thread(target=_end_with_parent, daemon=True).start()
     host = Host(made)
     try:
         while True:
             pipe.send_bytes(host.answer(pipe.recv_bytes()))
     except (EOFError, OSError, KeyboardInterrupt):
         return
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent has, whatever it does then; the pipe would tell it only after its answer."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from steersman.core.compute import Compute, Host, Worker
-from steersman.core.errors import DeadlineExceeded, NotFound
+from steersman.core.errors import Conflict, DeadlineExceeded, NotFound
 
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Nobody is told that Ray is used, and Ray does not warn of what it will do about GPUs one day."""
@@ -31,8 +31,8 @@ class RayCompute(Compute):
     """Actors of the cluster at `address`, or of one on this machine that lives as long as this; slots: its CPUs.
 
     A program that has called `ray.init` itself keeps its cluster. Our own listens on the loopback address alone, has no
-    dashboard and so no job API, and tells nobody that it is used. Raises NotFound where no cluster answers, and
-    ImportError without Ray.
+    dashboard and so no job API, and tells nobody that it is used. Raises NotFound where no cluster answers, Conflict for
+    another cluster than the one that this process is in already, and ImportError without Ray.
     """
 
     def __init__(self, address: str | None = None) -> None:
@@ -43,6 +43,10 @@ class RayCompute(Compute):
         self._ours = not self._ray.is_initialized()
         if self._ours:
             _join(self._ray, address)
+        elif address not in (None, "auto", found := self._ray.get_runtime_context().gcs_address):
+            raise Conflict(
+                f"this process is in the Ray cluster at {found} already, so it cannot join {address}. Leave that first."
+            )
         self.slots = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def begin(self, made: bytes, name: str, share: float, *, accelerator: bool) -> Worker:
@@ -56,9 +60,11 @@ class RayCompute(Compute):
     def close(self) -> None:
         """Stop all workers, and the cluster, where it is our own; twice is fine."""
         if not self._closed:
-            super().close()
-            if self._ours:
-                self._ray.shutdown()
+            try:
+                super().close()
+            finally:
+                if self._ours:
+                    self._ray.shutdown()
 
 
 class _Actor:
