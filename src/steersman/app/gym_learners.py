@@ -158,7 +158,7 @@ def _learn_spread(task: Task, spread: Spread, net: Architecture, own: Any, rollo
         finite=made.finite,
         cpu_seconds=made.cost.cpu_seconds,
         lost=made.lost,
-        stopped="" if made.cost.steps >= task.steps or not made.finite else made.reason,
+        stopped="" if made.reason == Budget(steps=task.steps).spent(made.cost) or not made.finite else made.reason,
     )
 
 
