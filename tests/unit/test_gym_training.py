@@ -160,6 +160,7 @@ def test_an_environment_of_ones_own_is_named_by_its_module(tmp_path: Path, monke
         ("CartPole-v1", {"settings": {"learning_rate": -1.0}}, InvalidInput, "learning_rate"),
         ("CartPole-v1", {"out": Path(__file__) / "out"}, NotPermitted, "cannot write to .*--out"),
         ("CartPole-v1", {"out": Path("/proc")}, NotPermitted, "cannot write to /proc"),
+        ("CartPole-v1", {"spread": Spread(actors=2, compute="cloud")}, InvalidInput, "'cloud' is none"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_the_way_out_before_a_run_of_it_begins(
@@ -171,8 +172,3 @@ def test_what_cannot_be_trained_is_refused_with_the_way_out_before_a_run_of_it_b
         train(env_id, **asked)
     assert not (tmp_path / "out").exists()
     assert runs.runs() == []
-
-
-def test_a_spread_over_what_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="'cloud' is none"):
-        train("CartPole-v1", steps=10, progress=Told(), out=tmp_path, spread=Spread(actors=2, compute="cloud"))

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from steersman.app.compute import check_compute
 from steersman.app.worlds import library
 from steersman.core.compute import Budget
 from steersman.core.errors import InvalidInput, nearest
@@ -91,11 +92,13 @@ def check_settings(method: str, steps: int, settings: Mapping[str, Any]) -> None
 
 
 def check_method(method: str, spread: Spread | None = None) -> None:
-    """Raise InvalidInput for a method that is none, or that cannot be spread where that is asked for."""
+    """Raise InvalidInput for a method that is none, or that cannot be spread where that is asked for, as it is asked for."""
     if method not in METHODS:
         raise InvalidInput(f"method {method!r} is none.{nearest(method, METHODS)}")
     if spread is not None and method not in _SPREAD:
         raise InvalidInput(f"method {method!r} learns in one process. Leave actors out, or take {' or '.join(_SPREAD)}.")
+    if spread is not None:
+        check_compute(spread.compute)
 
 
 def _q_settings(steps: int, given: Mapping[str, Any], *, double: bool) -> list[Any]:
