@@ -1,11 +1,9 @@
 """What tests of every kind share: one PostgreSQL and one Redis server for all of a run, a store of its own for each test."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -15,17 +13,6 @@ from steersman.testing.postgres import postgres_url
 from steersman.testing.redis import RedisServer
 
 _numbers = count()
-_COMPILED = "JAX_COMPILATION_CACHE_DIR"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Let all processes of a run share what JAX compiled; a limit on its size makes JAX lock the folder."""
-    if _COMPILED not in os.environ:
-        folder = TemporaryDirectory(prefix="steersman-jax-", ignore_cleanup_errors=True)
-        config.add_cleanup(folder.cleanup)
-        os.environ[_COMPILED] = folder.name
-        os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"] = str(2**31)
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 
 @pytest.fixture(scope="session")
