@@ -210,8 +210,9 @@ def pseudo_experience(
     Weights sum up to `count` outcomes of weight 1, whatever the number of rows, or to fewer where the network is trusted
     less; an action's to no more than kin have outcomes of it. Actions are drawn evenly from what was allowed.
     """
-    own, count = experience(rows, spec, 0.0), min(count, network.trust, float(network.counts.sum()))
-    drawn = rng.permutation(np.resize(np.arange(len(rows)), max(len(rows), math.ceil(count))))
+    own, count = experience(rows, spec, 0.0), min(count, network.trust)
+    most = max(len(rows), math.ceil(min(count, float(network.counts.sum()))))  # more than kin have seen says nothing more
+    drawn = rng.permutation(np.resize(np.arange(len(rows)), most))
     values, known = prior_values(network, spec, [each.decision.state for each in rows])
     allowed = np.asarray(own.allowed)[drawn] & (known > 0)
     actions = np.where(allowed, rng.random(allowed.shape), -1.0).argmax(axis=1).astype(np.int32)
