@@ -94,7 +94,7 @@ class Worker(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End the process at once, whatever it does; calls without an answer raise WorkerLost. Twice is fine."""
+        """End the process at once, whatever it does; calls without an answer raise WorkerLost. Any number of threads may."""
 
     def opened(self, answer: bytes) -> Any:
         """Return what an answer of the host holds, or raise it."""

@@ -7,6 +7,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -173,6 +174,18 @@ class ComputeContract(ABC):
         for each in (under_way, worker.call("add", 1)):
             with pytest.raises(WorkerLost, match="worker one is lost: it was stopped"):
                 each.result(LIMIT_S)
+        assert ended([pid])
+
+    def test_a_worker_may_be_stopped_by_several_at_once(self, compute: Compute) -> None:
+        worker = compute.start(Counter, name="one")
+        pid, ready = worker.pid, threading.Barrier(16)
+
+        def stop(_: int) -> None:
+            ready.wait(LIMIT_S)
+            worker.stop()
+
+        with ThreadPoolExecutor(16) as pool:
+            assert list(pool.map(stop, range(16))) == [None] * 16
         assert ended([pid])
 
     def test_map_gives_results_in_order(self, compute: Compute) -> None:

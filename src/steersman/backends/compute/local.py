@@ -4,7 +4,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from steersman.core.compute import Compute, Host, Worker
@@ -37,7 +37,7 @@ class _LocalWorker(Worker):
         self._process = _SPAWN.Process(target=_serve, args=(made, there), daemon=True, name=name)
         self._process.start()
         there.close()
-        self._stopped = False
+        self._stopped, self._stopping = False, Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     @property
@@ -50,11 +50,12 @@ class _LocalWorker(Worker):
         return self._thread.submit(self._exchange, request)
 
     def stop(self) -> None:
-        self._stopped = True
-        self._process.kill()
-        self._process.join()
-        self._thread.shutdown()
-        self._pipe.close()
+        with self._stopping:  # a pipe that two threads close at once is a bad descriptor for one of them
+            self._stopped = True
+            self._process.kill()
+            self._process.join()
+            self._thread.shutdown()
+            self._pipe.close()
 
     def _exchange(self, request: bytes) -> Any:
         try:
