@@ -163,11 +163,9 @@ def started(ground: Ground, *arguments: str) -> "Iterator[subprocess.Popen[str]]
     """Start a command of qe in a process of its own; it is killed in the end, where it has not ended by itself."""
     command = [sys.executable, "-m", "steersman", "qe", *arguments, "--python", sys.executable, "--store", "f.db"]
     env = {**os.environ, **ground.environment, "CI": "1", "XDG_DATA_HOME": str(ground.project.parent / "data")}
-    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background hears no Ctrl-C else
     process = subprocess.Popen(
         command, cwd=ground.project.parent, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
-    signal.signal(signal.SIGINT, kept)
     try:
         yield process
     finally:
@@ -186,6 +184,7 @@ def ended(process: "subprocess.Popen[str]", name: signal.Signals) -> int:
     return process.wait(60)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_what_was_learned_before_an_interrupt_stays(ground: Ground, command: Run) -> None:
     before = ground.build("sound")
     with started(ground, "work", READS, str(ground.project), "--rounds", "100000") as process:
@@ -196,6 +195,7 @@ def test_what_was_learned_before_an_interrupt_stays(ground: Ground, command: Run
     assert fingerprint(ground.project) == before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_tests_that_run(ground: Ground) -> None:
     """The suite is being measured, and one of its tests never ends."""
     before = ground.build("hanging_child")

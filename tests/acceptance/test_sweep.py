@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 Run = Callable[..., Any]
 SWEEP = ("sweep", "gym:steersman/lab-bandit-v1", "--over", "learning_rate=0.001:0.01:log")
 PPO = ("--method", "ppo", "--over", "hidden=[8],[100000,100000]", "--set", "epochs=2")
@@ -28,6 +30,7 @@ def test_what_is_best_is_trained_by_the_line_that_is_printed_and_one_that_fails_
     assert f"{trained['mean_return']:.4g} {trained['low']:.4g}".split() == rows[0][1:3]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_what_trials_came_to_is_told_though_one_presses_ctrl_c() -> None:
     asked = (*SWEEP, "--method", "ppo", "--set", "epochs=1", "--steps", "200", "--trials", "9", "--compute", "local:1")
     program = [sys.executable, "-m", "steersman", *asked]
