@@ -150,9 +150,7 @@ def _fisher(
 
 @partial(jax.jit, static_argnames=("net", "settings"))
 def _errors(net: Architecture, settings: QSettings, incidence: Array, state: QState, batch: Batch) -> Array:
-    q_next = q_learning.q_values(net, incidence, state.target, batch.next_states)
-    chooser = q_learning.q_values(net, incidence, state.weights, batch.next_states) if settings.double else q_next
-    wanted = q_learning.targets(batch, q_learning.bootstrap_values(chooser, q_next, batch.next_allowed))
+    wanted = q_learning.td_targets(net, settings, incidence, state, batch)
     q = q_learning.q_values(net, incidence, state.weights, batch.states)
     return wanted - jnp.take_along_axis(q, batch.actions[:, None], axis=1)[:, 0]
 

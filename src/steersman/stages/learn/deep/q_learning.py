@@ -129,15 +129,20 @@ def _update(
     def loss_of(weights: dict[str, Array]) -> tuple[Array, tuple[Array, Array]]:
         return _loss(settings, q_values(net, incidence, weights, batch.states), wanted, batch, _pull(ewc, weights))
 
-    q_next = q_values(net, incidence, state.target, batch.next_states)
-    chooser = q_values(net, incidence, state.weights, batch.next_states) if settings.double else q_next
-    wanted = targets(batch, bootstrap_values(chooser, q_next, batch.next_allowed))
+    wanted = td_targets(net, settings, incidence, state, batch)
     (loss, (q, errors)), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.weights)
     steps, optimiser = _optimiser(settings).update(gradient, state.optimiser, state.weights)
     weights = optax.apply_updates(state.weights, steps)
     target = optax.incremental_update(weights, state.target, settings.tau)
     finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
     return QState(weights, target, optimiser, state.updates + 1), (loss, q, errors), finite
+
+
+def td_targets(net: Architecture, settings: QSettings, incidence: Array, state: QState, batch: Batch) -> Array:
+    """Return what the actions taken should be worth by a state of learning, (n,): DQN's target, or Double DQN's."""
+    q_next = q_values(net, incidence, state.target, batch.next_states)
+    chooser = q_values(net, incidence, state.weights, batch.next_states) if settings.double else q_next
+    return targets(batch, bootstrap_values(chooser, q_next, batch.next_allowed))
 
 
 def q_values(net: Architecture, incidence: Array, weights: Mapping[str, Array], states: Array) -> Array:
