@@ -18,7 +18,7 @@ import numpy as np
 from steersman.core.compute import Budget, Compute, Cost, Worker
 from steersman.core.errors import DeadlineExceeded, InvalidInput, WorkerLost
 from steersman.stages.learn.deep.parallel import Actor, Collected, Learned, RemoteLearner, Task, Weights
-from steersman.stages.learn.deep.rollout import Progress
+from steersman.stages.learn.deep.rollout import Best, Progress
 
 _LOOK_S = 0.5
 """Time between two looks at the budget, at most."""
@@ -113,7 +113,7 @@ class _Run:
         self._blocks: list[tuple[Worker, Collected]] = []
         self._curve, self._returns = list[Progress](), list[float]()
         self._score_seed = int(crew.seed().generate_state(1)[0])
-        self._best: tuple[float, Weights] | None = None
+        self._best = Best()
         self._scored_at = 0
         self._scored: Weights | None = None
         self._score: float | None = None
@@ -129,7 +129,7 @@ class _Run:
             for future in wait(self._busy, self._look_s(), FIRST_COMPLETED).done:
                 self._answered(future, *self._busy.pop(future))
         return Scaled(
-            weights=self._best[1] if self._best else self._weights,
+            weights=self._weights if self._best.weights is None else self._best.weights,
             curve=tuple(self._curve),
             returns=tuple(self._returns),
             cost=self._cost(),
@@ -254,8 +254,7 @@ class _Run:
 
     def _was_scored(self, actor: Worker, score: float, weights: Weights) -> None:
         self._score, self._scored = score, weights
-        if self._best is None or score > self._best[0]:
-            self._best = score, weights
+        self._best.hear(score, weights)
         self._idle.append(actor)
 
     def _learned(self, learner: Worker, learned: Learned) -> None:
@@ -267,14 +266,12 @@ class _Run:
 
     def _progress(self, learned: Learned) -> Progress:
         score, self._score = self._score, None
-        recent = self._returns[-100:]
-        return Progress(
+        return Progress.of(
+            self._returns,
             steps=self._steps,
             updates=learned.updates,
             loss=learned.loss,
             q=learned.q,
             epsilon=self._epsilon(),
-            episodes=len(self._returns),
-            mean_return=float(np.mean(recent)) if recent else math.nan,
             score=score,
         )

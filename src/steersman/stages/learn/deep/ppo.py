@@ -22,7 +22,7 @@ from steersman.stages.learn.deep.batch import Array
 from steersman.stages.learn.deep.collector import Bools, Collector, Floats, Greedy, VectorWorld
 from steersman.stages.learn.deep.device_replay import Steps
 from steersman.stages.learn.deep.q_learning import Count, NotNegative, Positive, Share
-from steersman.stages.learn.deep.rollout import Progress, Score, Trained
+from steersman.stages.learn.deep.rollout import Best, Progress, Score, Trained
 
 _REFUSED = -1e9
 """Logit of an action that is not allowed: its probability is 0 in 32 bits."""
@@ -108,7 +108,7 @@ def train_ppo(
     state, key = begin(nets, settings, rng), jax.random.key(int(rng.integers(2**31)))
     collector = Collector(world=world, features=nets.actor.features, actions=len(incidence), rng=rng)
     steps, scored, finite, curve, solved_at = 0, 0, True, list[Progress](), None
-    best: tuple[float, Mapping[str, Any]] | None = None
+    best = Best()
     while steps < budget_steps and finite and solved_at is None:
         seen = collector.collect(Drawing(nets.actor, incidence, state.weights["actor"]), settings.collect, 0.0)
         key, own = jax.random.split(key)
@@ -118,35 +118,28 @@ def train_ppo(
         worth = None
         if score is not None and steps >= scored + settings.score_every:
             scored, worth = steps, score(Greedy(nets.actor, incidence, state.weights["actor"]))
-            if best is None or worth > best[0]:
-                best = worth, state.weights["actor"]
+            best.hear(worth, state.weights["actor"])
             solved_at = steps if worth >= solved else None
-        curve.append(_progress(steps, state, (float(loss), float(value)), collector.returns, worth))
+        curve.append(
+            Progress.of(
+                collector.returns,
+                steps=steps,
+                updates=int(state.updates),
+                loss=float(loss),
+                q=float(value),
+                epsilon=0.0,
+                score=worth,
+            )
+        )
         if on_progress is not None and on_progress(curve[-1]):
             break
-    weights = best[1] if best else state.weights["actor"]
+    weights = state.weights["actor"] if best.weights is None else best.weights
     return Trained(
         weights={name: np.asarray(each) for name, each in weights.items()},
         curve=tuple(curve),
         returns=tuple(collector.returns),
         solved_at=solved_at,
         finite=finite,
-    )
-
-
-def _progress(
-    steps: int, state: PPOState, loss_and_value: tuple[float, float], returns: list[float], score: float | None
-) -> Progress:
-    last = returns[-100:]
-    return Progress(
-        steps=steps,
-        updates=int(state.updates),
-        loss=loss_and_value[0],
-        q=loss_and_value[1],
-        epsilon=0.0,
-        episodes=len(returns),
-        mean_return=float(np.mean(last)) if last else math.nan,
-        score=score,
     )
 
 

@@ -1,7 +1,7 @@
 """Rollout: deep Q-learning from environments, on experience as it comes. numpy acts, JAX learns."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
@@ -15,7 +15,9 @@ from steersman.stages.learn.deep.learner import Learner
 from steersman.stages.learn.deep.q_learning import Count, Positive, QSettings, QState, Share, begin
 
 Floats = NDArray[np.float32]
-__all__ = ["Greedy", "Progress", "RolloutSettings", "Trained", "mean_return", "train_q"]
+_RECENT = 100
+"""Episodes whose mean return is told."""
+__all__ = ["Best", "Greedy", "Progress", "RolloutSettings", "Trained", "mean_return", "train_q"]
 
 
 class RolloutSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +55,35 @@ class Progress(NamedTuple):
     mean_return: float
     score: float | None
 
+    @classmethod
+    def of(
+        cls,
+        returns: Sequence[float],
+        *,
+        steps: int,
+        updates: int,
+        loss: float,
+        q: float,
+        epsilon: float,
+        score: float | None,
+    ) -> "Progress":
+        """Return it by the returns of all episodes that ended, of which the last hundred count."""
+        mean = float(np.mean(returns[-_RECENT:])) if returns else math.nan
+        return cls(steps, updates, loss, q, epsilon, len(returns), mean, score)
+
+
+class Best:
+    """The weights of the best score so far; None before the first."""
+
+    def __init__(self) -> None:
+        self.score = -math.inf
+        self.weights: Mapping[str, Any] | None = None
+
+    def hear(self, score: float | None, weights: Mapping[str, Any]) -> None:
+        """Take note of a score, if there is one, and of the weights that it is of."""
+        if score is not None and (self.weights is None or score > self.score):
+            self.score, self.weights = score, weights
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
@@ -88,19 +119,18 @@ def train_q(
     called after each training; True stops. A seed gives the same weights to the bit on one machine.
     """
     run = _Run(world, net, settings, rollout, net.incidence(incidence), np.random.default_rng(seed), budget_steps)
-    best: tuple[float, Mapping[str, Any]] | None = None
+    best = Best()
     for progress in run.go(score):
-        if progress.score is not None and (best is None or progress.score > best[0]):
-            best = progress.score, run.weights
+        best.hear(progress.score, run.weights)
         stop = on_progress(progress, run.learner.state) if on_progress else False
-        if stop or (best and best[0] >= solved):
+        if stop or best.score >= solved:
             break
-    weights = best[1] if best else run.weights
+    weights = run.weights if best.weights is None else best.weights
     return Trained(
         weights={name: np.asarray(each) for name, each in weights.items()},
         curve=tuple(run.curve),
         returns=tuple(run.collector.returns),
-        solved_at=run.steps if best and best[0] >= solved else None,
+        solved_at=run.steps if best.score >= solved else None,
         finite=run.learner.finite,
     )
 
@@ -153,15 +183,13 @@ class _Run:
 
     def _learn(self, epsilon: float, score: Score | None) -> Progress:
         metrics = self.learner.learn(self.rollout.updates)
-        returns = self.collector.returns[-100:]
-        return Progress(
+        return Progress.of(
+            self.collector.returns,
             steps=self.steps,
             updates=int(self.learner.state.updates),
             loss=float(metrics.loss.mean()),
             q=float(metrics.q.mean()),
             epsilon=epsilon,
-            episodes=len(self.collector.returns),
-            mean_return=float(np.mean(returns)) if returns else math.nan,
             score=self._score(score),
         )
 
