@@ -3,10 +3,11 @@
     PYTHON benchmarks/deep_peers.py speed NAME SIZE SECONDS
     PYTHON benchmarks/deep_peers.py answers METHOD ENVIRONMENT SEED BUDGET SOLVED SCORE_EVERY
 
-That interpreter has torch, stable-baselines3 and gymnasium, in an environment of its own. Prints one line of JSON. `speed`:
-gradient steps a second, drawing from a full replay of 10,000 steps included, of NAME: sb3 (Stable-Baselines3, calling its
-own `train`), or torch (a loop as CleanRL's dqn.py has it, written for this). `answers`: steps until the mean of 100 greedy
-episodes reached SOLVED, asked every SCORE_EVERY steps, by METHOD dqn or ppo with the settings that RL Baselines3 Zoo tuned.
+That interpreter has torch, stable-baselines3, tianshou and gymnasium, in an environment of its own. Prints one line of JSON.
+`speed`: gradient steps a second, drawing from a full replay of 10,000 steps included, of NAME: sb3 (Stable-Baselines3,
+calling its own `train`), tianshou (its `update`), or torch (a loop as CleanRL's dqn.py has it, written for this).
+`answers`: steps until the mean of 100 greedy episodes reached SOLVED, asked every SCORE_EVERY steps, by METHOD dqn or ppo
+with the settings that RL Baselines3 Zoo tuned.
 """
 
 import json
@@ -103,6 +104,38 @@ def sb3_step(size: str) -> Any:
     return lambda: model.train(50, batch_size=batch)
 
 
+def tianshou_step(size: str) -> Any:
+    """Return a call of 50 gradient steps by Tianshou: Double DQN; the large network has dueling streams, as ours has."""
+    from tianshou import algorithm  # type: ignore[import-not-found, unused-ignore]
+    from tianshou.algorithm.modelfree.dqn import (  # type: ignore[import-not-found, unused-ignore]
+        DiscreteQLearningPolicy,
+    )
+    from tianshou.algorithm.optim import AdamOptimizerFactory  # type: ignore[import-not-found, unused-ignore]
+    from tianshou.data import Batch, ReplayBuffer  # type: ignore[import-not-found, unused-ignore]
+    from tianshou.utils.net.common import Net  # type: ignore[import-not-found, unused-ignore]
+    from tianshou.utils.torch_utils import (  # type: ignore[import-not-found, unused-ignore]
+        policy_within_training_step,
+    )
+
+    features, actions, layers, batch = SIZES[size]
+    shared, streams = (layers, None) if size == "small" else (layers[:-1], ({"hidden_sizes": layers[-1:]},) * 2)
+    net = Net(state_shape=(features,), action_shape=actions, hidden_sizes=shared, dueling_param=streams)
+    policy = DiscreteQLearningPolicy(model=net, action_space=gymnasium.spaces.Discrete(actions))
+    learner = algorithm.DQN(policy=policy, optim=AdamOptimizerFactory(lr=3e-4), target_update_freq=250)
+    replay, rng = ReplayBuffer(10_000), np.random.default_rng(0)
+    for _ in range(10_000):
+        state, following = rng.standard_normal((2, features)).astype(np.float32)
+        step = {"obs": state, "act": rng.integers(actions), "rew": rng.random(), "obs_next": following, "info": {}}
+        replay.add(Batch(**step, terminated=False, truncated=False))
+
+    def fifty() -> None:
+        with policy_within_training_step(policy):
+            for _ in range(50):
+                learner.update(replay, batch)
+
+    return fifty
+
+
 def torch_step(size: str) -> Any:
     """Return a call of 50 gradient steps of plain DQN in torch, with a soft target."""
     features, actions, layers, batch = SIZES[size]
@@ -141,7 +174,7 @@ def torch_step(size: str) -> Any:
 
 def speed(name: str, size: str, seconds: float) -> float:
     """Return gradient steps a second."""
-    call = {"sb3": sb3_step, "torch": torch_step}[name](size)
+    call = {"sb3": sb3_step, "tianshou": tianshou_step, "torch": torch_step}[name](size)
     call()
     calls, start = 0, time.perf_counter()
     while time.perf_counter() < start + seconds:

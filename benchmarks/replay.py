@@ -99,7 +99,7 @@ def ours(capacity: int, batch: int, *, fast: bool) -> Contender:
 
 
 def cpprb(capacity: int, batch: int) -> Contender:
-    from cpprb import PrioritizedReplayBuffer  # type: ignore[import-not-found]
+    from cpprb import PrioritizedReplayBuffer  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     spec = {name: {"shape": shape or 1, "dtype": dtype} for name, (shape, dtype) in FIELDS.items()}
     buffer = PrioritizedReplayBuffer(capacity, spec, alpha=0.6)
