@@ -74,9 +74,9 @@ TASKS = {
         q=QSettings(learning_rate=6.3e-4, batch=128, tau=0.005, n_step=3),
         rollout=RolloutSettings(collect=64, updates=64, epsilon_last=0.05, epsilon_over=0.12),
         q_budget=Budget(steps=100_000, score_every=5_000),
-        ppo=PPOSettings(),
+        ppo=PPOSettings(gamma=0.999, trace=0.98, collect=256, epochs=10, batch=128, entropy=0.01),
         together=16,
-        ppo_budget=Budget(steps=1_000_000, score_every=25_000),
+        ppo_budget=Budget(steps=400_000, score_every=25_000),
     ),
 }
 
