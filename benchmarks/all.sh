@@ -47,6 +47,7 @@ run benchmarks/trading_backtest.py ${PRICES:-}
 run benchmarks/ope.py
 run benchmarks/rollout.py
 run benchmarks/rollback.py
+run benchmarks/floor.py
 run benchmarks/propensities.py
 run benchmarks/deep_gate.py
 run benchmarks/deep_drift.py

@@ -123,7 +123,7 @@ def status(
     settings: SettingsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Tell what is in production; of one agent also how its trial compares so far, and the last moves."""
+    """Tell what is in production; of one agent also how it and its trial compare so far, and the last moves."""
     when = None if at is None else _time(at)
     if agent is not None and when is None:
         _show_one(agent, limit, store, settings, json=json)
@@ -162,10 +162,13 @@ def _line(now: Deployment) -> tuple[str, ...]:
 def _show_one(agent: str, limit: int, store: str | None, settings: str | None, *, json: bool) -> None:
     with agent_beside(agent, store, settings) as found:
         now, moves, report = found.release.now, found.release.moves(limit), found.release.report()
+        floor = found.release.floor()
     if json:
-        show_json({"agent": agent, "now": now, "moves": moves, "report": report})
+        show_json({"agent": agent, "now": now, "moves": moves, "report": report, "floor": floor})
         return
     say(in_words(now))
+    if floor is not None:
+        say(floor.sentence)
     if report is not None:
         show_comparison(plain(report))
     if moves:

@@ -246,6 +246,13 @@ class Release:
     alpha: float = _setting(
         0.05, "Probability of rolling back a version that is not worse, over the whole trial.", low=1e-6, high=0.5
     )
+    floor_run_length: int = _setting(
+        100_000,
+        "What earns less than the rule's own share by more than the margin gives way to the rule: mean decisions to a false "
+        "alarm, right at the margin. Looked at where learning.gamma is 0; 0 never looks.",
+        unit="decisions",
+        low=0,
+    )
     cohort_wait_s: float = _setting(
         300.0,
         "Time after a subject's first decision at which its outcomes are counted, for each arm the same.",

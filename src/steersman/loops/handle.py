@@ -7,12 +7,14 @@ from steersman.loops import judge, promote
 from steersman.loops.drill import Drill, drill
 from steersman.loops.evidence import holdout
 from steersman.loops.export import Exported, to_onnx
+from steersman.loops.floor import FloorWatch
 from steersman.loops.propose import Proposals
 from steersman.loops.runtime import Runtime
 from steersman.loops.serving import Production
 from steersman.loops.trial import Trials
 from steersman.stages.evaluate.calibration import Ledger
 from steersman.stages.release.comparison import Report
+from steersman.stages.release.floor import FloorReport
 from steersman.stages.release.plan import Step, in_words, steps
 
 _DAY_S = 86_400.0
@@ -24,6 +26,7 @@ class Release:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._trials = Trials(runtime)
+        self._floor = FloorWatch(runtime)
         self._proposals = Proposals(runtime)
 
     @property
@@ -137,13 +140,17 @@ class Release:
         """Return how the trial under way compares so far, from the log; None where none is."""
         return self._trials.report()
 
+    def floor(self) -> FloorReport | None:
+        """Return how what is in production compares with the rule's own share; None where nothing is compared."""
+        return self._floor.report()
+
     def tick(self) -> Deployment | None:
         """Look at what is new, and make the move that is due, if one is; return it. An open store does this by itself."""
         return self.follow() or self.propose()
 
     def follow(self) -> Deployment | None:
-        """The quick half of `tick`: go on with the trial under way, or roll it back."""
-        return self._trials.follow()
+        """The quick half of `tick`: go on with the trial under way, or roll it, or what is in production, back."""
+        return self._trials.follow() or self._floor.follow()
 
     def propose(self) -> Deployment | None:
         """The slow half of `tick`: cut and judge versions, where that is due and no trial is under way."""

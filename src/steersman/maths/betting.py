@@ -36,6 +36,8 @@ _ALL_IN = 0.95
 """Share of the wealth that the worst payoff may take."""
 _AT_ONCE = 50
 """Factors that are multiplied before a log is taken: each lies in [0.05, 1/w], so no product of fifty leaves a double."""
+_MOST_EVIDENCE = 1e200
+"""Beyond this, evidence of a change grows no more: a change to the better must be able to undo it."""
 _PRIOR_UNITS = 4.0
 """Units that the widest spread which the range allows counts for, before any other is seen."""
 _LOG_ODDS: Floats = np.array([sign * 0.05 * 2.0**power for power in range(6) for sign in (-1.0, 1.0)])
@@ -139,6 +141,24 @@ class Ratio:
         return cls(wealth=np.zeros((len(_LOG_ODDS), *shape)))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detector:
+    """One-sided tests that go on for ever, side by side; the arrays are changed in place by `detect`.
+
+    side, margin: as a wager's. sums: what bets begun at each unit so far have become, added up; (6, *S).
+    """
+
+    side: Floats
+    margin: Floats
+    sums: Floats
+
+    @classmethod
+    def blank(cls, *, side: ArrayLike, margin: ArrayLike, shape: tuple[int, ...]) -> "Detector":
+        """Return the tests before any unit, as `Wager.blank` does. Raises InvalidInput for a margin."""
+        wager = Wager.blank(side=side, margin=margin, shape=shape)
+        return cls(side=wager.side, margin=wager.margin, sums=np.zeros_like(wager.wealth))
+
+
 def payoffs(scale: Scale, units: Units) -> Payoffs:
     """Return the payoffs of units, and take the units into what is known.
 
@@ -168,11 +188,19 @@ def observe(wager: Wager, units: Payoffs) -> Floats:
     The wealth of a bet is Π(1 + λ·s·(X + m)), s the side, 0 ≤ λ < 1/max(−s·(X + m)); the evidence is the mean of six. λ is
     κ/σ for six κ: where the drift is δ, wealth grows fastest with λ = δ/σ² (Kelly 1956).
     """
-    worst = np.where(wager.side > 0.0, -units.low - wager.margin, units.high + wager.margin)
-    gain = np.where(units.known, wager.side * (units.x + wager.margin), 0.0)
-    stakes = np.minimum(_along(_STAKES, gain) / units.spread, _ALL_IN / worst)
-    factors = 1.0 + stakes * gain
-    return np.concatenate([_grown(wager.wealth, factors[:, at : at + _AT_ONCE]) for at in range(0, len(gain), _AT_ONCE)])
+    factors = _factors(wager.side, wager.margin, units)
+    return np.concatenate([_grown(wager.wealth, each) for each in _in_parts(factors)])
+
+
+def detect(detector: Detector, units: Payoffs) -> Floats:
+    """Let units in, and return the log of the evidence, after each of them, that a hypothesis ceased to hold; (n, *S).
+
+    R_t = (1 + R_{t−1})·(1 + λ·s·(X_t + m)) for the six λ of `observe`, averaged: bets that began at each unit so far, added
+    up, so that what was long ago neither helps nor hinders. While the hypothesis holds, E R_t ≤ t, and so R reaches c after
+    c units or more on the mean. Shiryaev (1963), Roberts (1966); Shin, Ramdas & Rinaldo (2024), "E-detectors".
+    """
+    factors = _factors(detector.side, detector.margin, units)
+    return np.concatenate([_restarted(detector.sums, each) for each in _in_parts(factors)])
 
 
 def bound(bounds: Bounds, units: Payoffs) -> None:
@@ -197,6 +225,29 @@ def count(ratio: Ratio, units: Units) -> Floats:
     path = ratio.wealth[:, None] + np.cumsum(odds * units.challenger - np.log1p(units.share * np.expm1(odds)), axis=1)
     ratio.wealth[...] = path[:, -1]
     return _log_mean(path, np.full(len(_LOG_ODDS), 1.0 / len(_LOG_ODDS)))
+
+
+def _factors(side: Floats, margin: Floats, units: Payoffs) -> Floats:
+    """Return by what each unit multiplies each of six bets, (6, n, *S)."""
+    worst = np.where(side > 0.0, -units.low - margin, units.high + margin)
+    gain = np.where(units.known, side * (units.x + margin), 0.0)
+    stakes = np.minimum(_along(_STAKES, gain) / units.spread, _ALL_IN / worst)
+    result: Floats = 1.0 + stakes * gain
+    return result
+
+
+def _in_parts(factors: Floats) -> list[Floats]:
+    return [factors[:, at : at + _AT_ONCE] for at in range(0, factors.shape[1], _AT_ONCE)]
+
+
+def _restarted(sums: Floats, factors: Floats) -> Floats:
+    """Let sums (6, *S) of restarted bets take in factors (6, n, *S), in place; return the log of their mean, (n, *S)."""
+    grown = np.cumprod(factors, axis=1)
+    begun = np.cumsum(factors / grown, axis=1)
+    path = grown * (sums[:, None] + begun)
+    sums[...] = np.minimum(path[:, -1], _MOST_EVIDENCE)
+    result: Floats = np.log(np.tensordot(_SHARES, path, 1))
+    return result
 
 
 def _grown(wealth: Floats, factors: Floats) -> Floats:

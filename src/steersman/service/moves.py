@@ -107,13 +107,15 @@ class ReleaseAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What is, or was, in production, and how it came to that.
 
     now: null before the first move, when what was being learned decided. moves: newest first. trial: how the trial under
-    way compares so far; null where none is, and for a time in the past.
+    way compares so far; null where none is, and for a time in the past. floor: how what decides compares with the rule's
+    own share, likewise; null also where nothing is compared.
     """
 
     agent: str
     now: Deployment | None
     moves: list[Deployment]
     trial: dict[str, Any] | None
+    floor: dict[str, Any] | None
 
 
 class EvaluationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -70,15 +70,16 @@ def _shown(call: Call, limit: int, at: float | None) -> moves.ReleaseAnswer:
     check_known(call, call.path["agent"])
     release = opened(call).release
     if at is None:
-        report = release.report()
+        report, floor = release.report(), release.floor()
         return moves.ReleaseAnswer(
             agent=call.path["agent"],
             now=release.now,
             moves=release.moves(limit),
             trial=None if report is None else plain(report),
+            floor=None if floor is None else plain(floor),
         )
     made = [each for each in release.moves(MOST_LISTED) if each.at <= at]
-    return moves.ReleaseAnswer(agent=call.path["agent"], now=release.at(at), moves=made[:limit], trial=None)
+    return moves.ReleaseAnswer(agent=call.path["agent"], now=release.at(at), moves=made[:limit], trial=None, floor=None)
 
 
 async def _move(call: Call) -> Deployment:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from steersman.core.errors import InvalidInput
 from steersman.maths.betting import (
     NOT_WORSE,
     WORSE,
     Bounds,
+    Detector,
     Flags,
     Floats,
     Ratio,
@@ -22,6 +24,7 @@ from steersman.maths.betting import (
     Wager,
     bound,
     count,
+    detect,
     observe,
     payoffs,
 )
@@ -194,3 +197,73 @@ def test_the_sample_ratio_holds_under_a_ramp_and_finds_what_is_missing() -> None
     assert np.mean(count(Ratio.blank((RUNS,)), Units(scores, arms, share)).max(axis=0) >= limit) <= 0.004
     lost = rng.random((len(share), RUNS)) < (2 / 3) * share / (1 - share / 3)
     assert np.mean(count(Ratio.blank((RUNS,)), Units(scores, lost, share)).max(axis=0) >= limit) > 0.9
+
+
+def alarms(seen: Units, margin: float, limit: float, forget: int = 0) -> NDArray[np.intp]:
+    """After how many units each run gave the alarm that the challenger is worse by more than the margin; −1 for never.
+
+    forget: units after which the detector begins to count.
+    """
+    detector, scale = Detector.blank(side=WORSE, margin=margin, shape=(RUNS,)), Scale.blank((RUNS,))
+    path = detect(detector, payoffs(scale, seen))[forget:] >= math.log(limit)
+    return np.where(path.any(axis=0), path.argmax(axis=0), -1)
+
+
+def test_evidence_of_a_change_follows_a_hand_computed_case() -> None:
+    detector = Detector.blank(side=WORSE, margin=0.1, shape=(1,))
+    log_r = detect(detector, payoffs(Scale.blank((1,)), units([0.0, math.nan], [True, True])))
+    # The first unit as a wager's: each bet becomes 1 + 0.9·κ. The second tells nothing, and bets that begin with it are 1.
+    stakes = [0.16, 0.08, 0.04, 0.02, 0.01, 0.005]
+    first = sum(p * (1 + 0.9 * each) for p, each in zip([0.3, 0.3, 0.2, 0.1, 0.05, 0.05], stakes, strict=True))
+    assert np.exp(log_r[:, 0]) == pytest.approx([first, first + 1.0])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.95])
+def test_evidence_of_a_change_is_expected_to_grow_by_one_while_there_is_none(share: float) -> None:
+    for past in ([], [1.0, 0.0, 1.0], [1.0] * 70):
+        expected, before = 0.0, 0.0
+        for arm, score in itertools.product([True, False], [0.0, 1.0]):
+            rate = 0.5 - (0.1 if arm else 0.0)
+            probability = (share if arm else 1.0 - share) * (rate if score else 1.0 - rate)
+            detector, scale = Detector.blank(side=WORSE, margin=0.1, shape=(1,)), Scale.blank((1,))
+            if past:
+                before = math.exp(detect(detector, payoffs(scale, units(past, [True] * len(past), share)))[-1, 0])
+            after = math.exp(detect(detector, payoffs(scale, units([score], [arm], share)))[-1, 0])
+            expected += probability * after
+        assert expected == pytest.approx(1.0 + before)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.25, 1.0, math.nan]), st.booleans()), min_size=1), st.integers(1, 60))
+@settings(max_examples=30)
+def test_a_detector_comes_to_the_same_however_units_are_cut(rows: list[tuple[float, bool]], size: int) -> None:
+    whole, cut, path = Scale.blank((1,)), Scale.blank((1,)), []
+    first, second = (Detector.blank(side=WORSE, margin=0.1, shape=(1,)) for _ in range(2))
+    expected = detect(first, payoffs(whole, units([score for score, _ in rows], [arm for _, arm in rows], 0.9)))
+    for start in range(0, len(rows), size):
+        rest = rows[start : start + size]
+        part = units([score for score, _ in rest], [arm for _, arm in rest], 0.9)
+        path.append(detect(second, payoffs(cut, part)))
+    assert np.concatenate(path) == pytest.approx(expected, abs=1e-9)
+
+
+def test_false_alarms_of_a_change_are_as_rare_as_is_said() -> None:
+    """E R ≤ t, so in 1,000 units a limit of 20,000 is reached in 5 % of runs or fewer, right at the margin."""
+    share = np.full((LONG, 1), 0.95)
+    found = alarms(drawn(3, share, bernoulli(0.5), bernoulli(0.4)), 0.1, limit=20_000.0)
+    assert np.mean(found >= 0) <= 0.05
+    assert np.mean(alarms(drawn(3, share, bernoulli(0.5), bernoulli(0.4)), 0.1, limit=20.0) >= 0) > 0.5  # it can fail
+
+
+def test_a_change_is_seen_as_soon_after_a_long_time_as_at_once() -> None:
+    """The wealth of a wager is lost in good times and has to be won back; a detector looks back no farther than needed."""
+    rng, good, bad = np.random.default_rng(5), 5_000, 2_000
+    share = np.full((good + bad, 1), 0.9)
+    arms: Flags = rng.random((good + bad, RUNS)) < share
+    rate = np.where(arms, np.where(np.arange(good + bad) < good, 0.9, 0.3)[:, None], 0.6)
+    seen = Units((rng.random(rate.shape) < rate).astype(float), arms, share)
+    late = alarms(seen, 0.05, limit=100_000.0, forget=good)
+    soon = alarms(Units(seen.scores[good:], arms[good:], share[good:]), 0.05, limit=100_000.0)
+    assert min(np.mean(late >= 0), np.mean(soon >= 0)) > 0.98
+    assert np.median(late) < 1.5 * np.median(soon)
+    wager, scale = Wager.blank(side=WORSE, margin=0.05, shape=(RUNS,)), Scale.blank((RUNS,))
+    assert np.median(observe(wager, payoffs(scale, seen)).max(axis=0)) < math.log(20.0)

@@ -91,6 +91,7 @@ def _view(call: Call) -> Reply:
         choices=choices(versions, now),
         judgements=judgements,
         line=timeline(now, moves),
+        floor=release.floor(),
         comparison=None if report is None else comparison(report, settings.release.alpha),
         evaluation=_evaluation(judgements),
         ledger=ledger,
