@@ -26,7 +26,7 @@ class Release:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._trials = Trials(runtime)
-        self._floor = FloorWatch(runtime)
+        self._floor = FloorWatch(runtime, self._trials)
         self._proposals = Proposals(runtime)
 
     @property

@@ -203,10 +203,12 @@ def roll_back(
     reason: str,
     to: str | None = None,
     evidence: dict[str, Any] | None = None,
+    quarantine: bool | None = None,
 ) -> Deployment:
     """Let the version of before, or a named one, decide for everybody from the next look on.
 
-    A challenger on trial goes. now: what was judged; Conflict if something else is there by then. Raises NotFound or
+    A challenger on trial goes. now: what was judged; Conflict if something else is there by then. quarantine: whether what
+    it did is left out of learning, None as settings say. Raises NotFound or
     InvalidInput for a named version that is unknown or cannot be served, and Conflict where there is nothing to go back to:
     nothing was changed then.
     """
@@ -217,7 +219,8 @@ def roll_back(
     if target == now.champion and not now.under_way:
         raise Conflict(f"{agent.spec.name}: {short(target)} is in production already.")
     bad = now.challenger if now.under_way else now.champion
-    away = agent.settings.release.quarantine and bad not in (LEARNING, BASELINE)
+    wanted = agent.settings.release.quarantine if quarantine is None else quarantine
+    away = wanted and bad not in (LEARNING, BASELINE)
     return _end(
         agent,
         now,

@@ -26,7 +26,7 @@ from steersman.stages.release.plan import Decided, Next, Standing, following, st
 
 _CHUNK = 5_000
 _SHADOW_FAILURES = 0.01
-_LAG_S = 1.0  # what was reported by then is durable, and was read
+LAG_S = 1.0  # what was reported by then is durable, and was read
 _FAILURES = 10
 _ROUND_S = 21_600.0
 """Time in which each subject that comes back is looked at once more; a quarter of the shortest step, if that is less."""
@@ -78,7 +78,7 @@ class Trial:
         """Compare the subjects that had waited long enough by a time up to which all rows were taken in."""
         early, self.early = self.early, []
         self.comparison.early(*early)
-        self.comparison.score(*self.cohorts.due(until - _LAG_S))
+        self.comparison.score(*self.cohorts.due(until - LAG_S))
 
     def _count(self, row: Decision) -> None:
         """Count how often each arm was asked, and failed, so that the safe action was served instead."""
@@ -181,7 +181,7 @@ class Trials:
             for position, row in found:
                 trial.take(row)
                 trial.position = position
-            trial.compare(_time(found[-1][1]))
+            trial.compare(row_time(found[-1][1]))
             if len(found) < _CHUNK:
                 break
         trial.position = max(trial.position, end)
@@ -260,7 +260,7 @@ def _trial(agent: Runtime, now: Deployment) -> Trial:
             now.release,
             metrics=[each.name for each in compared],
             wait_s=settings.cohort_wait_s,
-            lag_s=_LAG_S,
+            lag_s=LAG_S,
             round_s=min(_ROUND_S, 0.25 * min(each.lasts_s for each in steps(now.stages) if each.stage == "canary")),
         ),
         comparison=Comparison(
@@ -288,7 +288,8 @@ def _moved(agent: Runtime, now: Deployment, decided: Decided, evidence: dict[str
     return moves[decided.next]()
 
 
-def _time(row: Decision | Outcome) -> float:
+def row_time(row: Decision | Outcome) -> float:
+    """Return when a row was made (unix seconds)."""
     return row.decided_at if isinstance(row, Decision) else row.reported_at
 
 

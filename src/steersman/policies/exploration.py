@@ -23,6 +23,11 @@ class Explorer:
         self._ucb_width = settings.ucb_width * reward_range
         self._prior_variance = (reward_range / 4.0) ** 2
 
+    @property
+    def by_epsilon(self) -> bool:
+        """Whether an even draw is mixed in, with a probability of ε."""
+        return self._settings.policy == "epsilon_greedy"
+
     def distribution(self, table: Values, row: Place | None, values: Floats, allowed: Mask, epsilon: float) -> Floats:
         """Return the probability of each action, shape (actions,). `values` are the table's action values for the row."""
         match self._settings.policy:

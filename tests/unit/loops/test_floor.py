@@ -11,9 +11,11 @@ from steersman.app import Steersman
 from steersman.core.actions import Choice
 from steersman.core.values import Decision
 from steersman.core.versions import BASELINE, Deployment
+from steersman.loops import floor as floor_loop
 from steersman.loops.agent import Agent
 from steersman.loops.floor import FloorWatch
 from steersman.loops.promote import AUTOMATIC
+from steersman.loops.trial import Trials
 from steersman.testing.traffic import PAYS, Clock, Traffic, numbered, pays, steady_agent
 
 ME = "somebody"
@@ -115,5 +117,57 @@ def test_who_begins_to_look_later_comes_to_the_same(opened: Any, clock: Clock) -
     with_version(agent, clock)
     assert moves(agent, clock, turned, 300) == []
     found = agent.release.floor()
-    assert FloorWatch(agent._runtime).report() == found
+    assert FloorWatch(agent._runtime, Trials(agent._runtime)).report() == found
     assert found.units[1] > 10.0
+
+
+def test_a_version_that_is_put_back_has_to_show_anew_what_it_earns(opened: Any, clock: Clock) -> None:
+    agent = opened()
+    version = with_version(agent, clock)
+    [_] = moves(agent, clock, turned)
+    agent.release.rollback(version, actor=ME, reason="I know better")
+    assert agent.release.tick() is None
+    assert agent.release.floor().units == (0.0, 0.0)
+    [moved] = moves(agent, clock, turned, seed=2)
+    assert moved.champion == BASELINE
+
+
+def test_a_rule_that_explores_is_held_against_nothing(opened: Any, clock: Clock) -> None:
+    """Thompson sampling explores in each cold state, and a version that has learned nothing knows no other."""
+    agent = opened(exploration={"policy": "thompson"}, release={"mode": "staged", "cut_outcomes": 100_000})
+    Traffic(agent=agent, clock=clock, reward=pays).run(500)
+    assert agent.release.now.champion not in (BASELINE, "")
+    assert agent.release.floor() is None
+
+
+def test_an_experiment_beside_it_is_ended_and_then_looked_at_anew(opened: Any, clock: Clock) -> None:
+    agent = opened()
+    version = with_version(agent, clock)
+    agent.release.experiment(version, BASELINE, actor=ME, share=0.2, lasts_s=100_000.0)
+    traffic = Traffic(agent=agent, clock=clock, reward=turned, seed=1)
+    traffic.run(4_000, until=lambda move: move.move == "rolled back")
+    assert [each.move for each in traffic.moves][-2:] in (["rolled back"], ["aborted", "rolled back"])
+    assert traffic.moves[-1].champion == BASELINE
+
+
+def test_the_explored_are_told_by_what_the_version_does_not_by_settings(opened: Any, clock: Clock) -> None:
+    agent = opened()
+    version = with_version(agent, clock)
+    [row] = Traffic(agent=agent, clock=clock, reward=pays, seed=4).run(1)
+    watch = agent.release._floor
+    assert watch._allowed(row) == len(PAYS)
+    frozen = agent._runtime.serving.policy(version)
+    assert frozen.chooser.by_epsilon
+
+
+def test_a_long_log_is_read_in_parts_and_judged_when_all_of_it_was(
+    opened: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = opened()
+    with_version(agent, clock)
+    moves(agent, clock, turned, 200)
+    monkeypatch.setattr(floor_loop, "_CHUNK", 500)
+    watch = FloorWatch(agent._runtime, Trials(agent._runtime))
+    seen = watch._floor_of(agent.release.now)
+    assert seen is not None
+    assert [watch._read(seen) for _ in range(12)].index(True) == agent._runtime.log.durable_position // 500

@@ -10,7 +10,7 @@ from steersman.loops.agent import Agent
 from steersman.service.operations import Call, Reply
 from steersman.service.pages.evidence import Evaluated, evaluated, foretold, shifted
 from steersman.service.pages.shell import html, page
-from steersman.service.pages.trials import comparison, timeline
+from steersman.service.pages.trials import below_floor, comparison, timeline
 
 _SHOWN = 100
 _LINES = 5
@@ -73,7 +73,7 @@ def _view(call: Call) -> Reply:
         release.versions(_SHOWN),
         release.judgements(_SHOWN),
     )
-    report = release.report() if now.under_way else None
+    report, floor = release.report() if now.under_way else None, release.floor()
     at = call.query.get("at", "")
     asked = at_of(at) if at else None
     ledger = release.ledger()
@@ -91,7 +91,8 @@ def _view(call: Call) -> Reply:
         choices=choices(versions, now),
         judgements=judgements,
         line=timeline(now, moves),
-        floor=release.floor(),
+        floor=floor,
+        below_floor=None if floor is None else below_floor(floor),
         comparison=None if report is None else comparison(report, settings.release.alpha),
         evaluation=_evaluation(judgements),
         ledger=ledger,

@@ -72,6 +72,11 @@ class Chooser:
         constant = learning.alpha_schedule == "constant"
         self._last_alpha = max(learning.alpha if constant else learning.alpha_floor, _SMALLEST_ALPHA)
 
+    @property
+    def by_epsilon(self) -> bool:
+        """Whether it explores by an even draw, with a probability of ε."""
+        return self._explorer.by_epsilon
+
     def choose(self, table: Values, now: Situation) -> Choice:
         """Return the choice. Raises InvalidInput where the table holds a value that is not a number."""
         slot_values, priors = self._blended(table, now) if now.priors else (table.slot_values(now.row), ())

@@ -15,6 +15,7 @@ from steersman.stages.release.comparison import Metric
 from steersman.stages.release.floor import Floor
 from steersman.testing import log_rows
 
+CANARY = {"release": "r", "stage": "canary", "challenger_share": 0.2}
 REWARD = Metric(name="reward", low=0.0, high=1.0, margin=0.05)
 SHARE, WAIT_S = 0.1, 10.0
 
@@ -94,7 +95,7 @@ def test_each_decision_is_scored_after_its_wait_with_its_latest_revision() -> No
         ({"arm": "baseline"}, {}, (0.0, 1.0)),
         ({"version": "another"}, {}, (0.0, 0.0)),
         ({"mode": "shadow"}, {}, (0.0, 0.0)),
-        ({"arm": "challenger"}, {}, (0.0, 0.0)),
+        ({"arm": "safe"}, {}, (0.0, 0.0)),
         ({"arm_probability": 1.0}, {}, (0.0, 0.0)),
         ({"propensity": None}, {}, (0.0, 0.0)),
         ({}, {"kind": "withdrawn", "revision": 1}, (0.0, 0.0)),
@@ -102,6 +103,8 @@ def test_each_decision_is_scored_after_its_wait_with_its_latest_revision() -> No
         ({}, {"reward": None}, (0.0, 0.0)),
         ({}, {"reward": 1.5}, (0.0, 0.0)),
         ({"release": "r", "stage": "canary", "challenger_share": 0.5, "arm_probability": 0.45}, {}, (1.0, 0.0)),
+        ({**CANARY, "arm": "challenger", "arm_probability": 0.18}, {}, (1.0, 0.0)),
+        ({**CANARY, "arm": "baseline", "arm_probability": 0.1}, {}, (0.0, 1.0)),
     ],
 )
 def test_only_what_a_coin_drew_and_what_earned_something_is_a_unit(
@@ -112,6 +115,17 @@ def test_only_what_a_coin_drew_and_what_earned_something_is_a_unit(
     seen.reported(reported(**outcome))
     seen.score(100.0)
     assert seen.report().units == counted
+
+
+@pytest.mark.parametrize(
+    ("arm", "assigned"), [("champion", 0.8), ("challenger", 0.2)], ids=["as champion", "on trial as challenger"]
+)
+def test_within_a_trial_the_coin_is_that_between_the_version_and_the_rule(arm: str, assigned: float) -> None:
+    """The share of subjects that the trial gives the version is not counted in: both arms are among these subjects."""
+    seen = floor()
+    seen.decided(decided("1", arm=arm, arm_probability=(1.0 - SHARE) * assigned, **CANARY))
+    seen.decided(decided("2", arm="baseline", arm_probability=SHARE, **CANARY))
+    assert [each.chance for each in seen._open.values()] == pytest.approx([1.0 - SHARE] * 2)
 
 
 def test_a_change_is_seen_and_what_was_before_delays_it_little() -> None:
@@ -165,7 +179,36 @@ def test_evidence_stays_a_number_however_long_it_goes_on() -> None:
     assert 100.0 < seen.report().evidence < math.inf
 
 
-def test_a_margin_that_is_none_is_refused() -> None:
+def test_outcomes_that_arrive_too_unevenly_are_not_compared() -> None:
+    """What a version is slow to succeed in looks like failing, if only what came in time is counted."""
+    seen, rng = floor(), np.random.default_rng(2)
+    for number in range(3_000):
+        arm = "baseline" if rng.random() < SHARE else "champion"
+        good = rng.random() < (0.8 if arm == "baseline" else 0.9)
+        slow = arm == "champion" and good and rng.random() < 0.85
+        seen.decided(decided(str(number), arm=arm, decided_at=float(number)))
+        late = number + (2.0 * WAIT_S if slow else 1.0)
+        seen.reported(reported(str(number), float(good), reported_at=late))
+    seen.score(3_000.0)
+    found = seen.report()
+    assert found.evidence > found.limit
+    assert found.uneven
+    assert not found.below
+    assert "unevenly" in found.sentence
+
+
+def test_what_is_reported_after_the_wait_counts_for_nothing_whenever_it_is_read() -> None:
+    seen = floor()
+    seen.decided(decided("1"))
+    seen.reported(reported("1", reported_at=WAIT_S + 0.5))
+    seen.score(WAIT_S + 5.0)
+    assert seen.report().units == (0.0, 0.0)
+    assert seen.report().arrived == (0.0, None)
+
+
+def test_a_margin_or_a_run_length_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="run length of 0"):
+        floor(run_length=0)
     with pytest.raises(InvalidInput, match="margin"):
         Floor(
             "v",
