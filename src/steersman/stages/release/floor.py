@@ -61,9 +61,8 @@ class FloorReport:
         learned, rule = self.means
         if learned is None or rule is None:
             return "By the rule's own share: nothing is known yet of what both earn."
-        earned = (
-            f"of late it earned {learned:.3g} ({self.units[0]:.0f} decisions), the rule {rule:.3g} ({self.units[1]:.0f})"
-        )
+        own, other = (f"{count:.0f}" for count in self.units)
+        earned = f"of late it earned {learned:.3g} ({own} decisions), the rule {rule:.3g} ({other})"
         if self.uneven:
             return f"By the rule's own share: {earned}; outcomes arrive too unevenly to compare them."
         way = 100.0 * min(self.evidence / self.limit, 1.0) if self.limit > 0.0 else 0.0
@@ -99,7 +98,7 @@ class Floor:
         lag_s: float = 1.0,
         capacity: int = 100_000,
     ) -> None:
-        """Begin. run_length: mean units to a false alarm, at least. allowed: how many actions were, of a decision by ε; or 0.
+        """Begin. run_length: mean units to a false alarm, at least. allowed: how many actions ε drew evenly from, if it did.
 
         Raises InvalidInput for a margin that is not in [0, 1) of the range, and for a run length below 1.
         """
