@@ -60,13 +60,14 @@ class FloorReport:
         """How it stands, in a sentence."""
         learned, rule = self.means
         if learned is None or rule is None:
-            return "By the rule's own share: nothing is known yet of what both earn."
+            return "What it earns beside the rule's own share is not known yet."
         own, other = (f"{count:.0f}" for count in self.units)
-        earned = f"of late it earned {learned:.3g} ({own} decisions), the rule {rule:.3g} ({other})"
+        earned = f"Of late it earned {learned:.3g} a decision ({own}), the rule by its own share {rule:.3g} ({other})"
         if self.uneven:
-            return f"By the rule's own share: {earned}; outcomes arrive too unevenly to compare them."
+            return f"{earned}; outcomes arrive too unevenly to compare them."
         way = 100.0 * min(self.evidence / self.limit, 1.0) if self.limit > 0.0 else 0.0
-        return f"By the rule's own share: {earned}; the evidence against it is {way:.0f} % of what lets the rule take over."
+        worse = f"that it is worse by more than {self.margin:.3g}"
+        return f"{earned}. Evidence {worse}: {way:.0f} % of what lets the rule take over."
 
 
 @dataclass(kw_only=True, slots=True)
