@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,8 @@ from steersman.loops.serving import Production
 
 DEFAULT_RANKER = "personalizer/default"
 CONTROL_WAIT_S = 5.0
+_OPEN_WAIT_S = 2.0
+"""Time that opening an agent waits for a shared store whose last look is a moment too old, as on a busy machine."""
 _RECENT = 10_000
 _BEFORE_ALL = -(2**62)
 _CHUNK = 10_000
@@ -168,7 +170,7 @@ class Steersman:
         check_settings(spec, settings)
         runtime = Runtime(spec, settings, self._world, isolated(spec), learns=self._learns)
         if self.log.shared:
-            follow(runtime)
+            _patiently(partial(follow, runtime))
         else:
             learn.restore(runtime)
         share.take(runtime)
@@ -385,3 +387,17 @@ class Steersman:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _patiently(duty: Callable[[], object]) -> None:
+    """Do what needs a shared store that was just read, as soon as it was; raises the StoreError that lasts."""
+    until = time.monotonic() + _OPEN_WAIT_S
+    while True:
+        try:
+            duty()
+        except StoreError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from steersman import Steersman
 from steersman.backends.sql.postgres import PostgresLog, connect
+from steersman.backends.sql.postgres.listener import STALE_S
 from steersman.core.errors import DeadlineExceeded, InvalidInput, NotFound, StoreError
 from steersman.core.ports import Receipt
 from steersman.core.values import Decision
@@ -196,6 +197,14 @@ def test_decisions_go_on_while_the_server_is_away(server: PostgresServer, url: s
         deadline = time.monotonic() + RESUMES_S
         while agent.decide(STATE).arm == "safe":
             assert time.monotonic() < deadline
+
+
+def test_an_agent_opens_on_a_store_that_was_slow_for_a_moment(server: PostgresServer, url: str, line: Line) -> None:
+    with Steersman.open(through(line, server, url), agents=[small_agent()]) as steersman:
+        line.held = True
+        time.sleep(2.0 * STALE_S)
+        threading.Timer(2.0 * STALE_S, setattr, (line, "held", False)).start()
+        assert steersman.agent("lab/small").decide(STATE).arm != "safe"
 
 
 def test_connections_that_are_ended_in_the_middle_are_made_anew(server: PostgresServer, url: str) -> None:
