@@ -6,8 +6,8 @@ Two networks: layers of (64, 64) with batches of 64, and a dueling network of (5
 256. Each contender draws its batches from a replay of 10,000 steps. Ours (Double DQN, AdamW, clipping, a soft target, none
 of which others lack a counterpart of but Double DQN, which costs one more forward pass) learns 50 updates in one compiled
 call, or one; then 18 agents with networks of (64, 64) as one program, where peers would train 18 in turn: the rate of all
-together against Stable-Baselines3's. Peers (see deep_peers.py) have layers of (512, 256, 128), and
-Tianshou dueling streams, as ours.
+together against Stable-Baselines3's. Peers (see deep_peers.py) have layers of (512, 256, 128),
+Tianshou's with dueling streams as ours.
 Contenders take turns in each round; printed are medians over the rounds, and ratios to Stable-Baselines3 in the same run.
 """
 

@@ -49,9 +49,10 @@ class FloorWatch:
         with self._lock:
             now = agent.world.production.of(agent.spec.name)
             floor = None if now is None else self._floor_of(now)
-            if now is None or floor is None or not self._read(floor) or not floor.report().below:
+            if now is None or floor is None or not self._read(floor):
                 return None
-            return self._let_rule_decide(now, floor.report())
+            found = floor.report()
+            return self._let_rule_decide(now, found) if found.below else None
 
     def report(self) -> FloorReport | None:
         """Return how production compares with the rule; None where nothing is compared."""

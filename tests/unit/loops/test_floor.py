@@ -160,8 +160,10 @@ def test_the_explored_are_told_by_what_the_version_does_not_by_settings(opened: 
     [row] = Traffic(agent=agent, clock=clock, reward=pays, seed=4).run(1)
     watch = agent.release._floor
     assert watch._allowed(row) == len(PAYS)
-    frozen = agent._runtime.serving.policy(version)
-    assert frozen.chooser.by_epsilon
+    assert agent._runtime.serving.policy(version).chooser.by_epsilon
+    settings = agent._runtime.settings
+    agent._runtime.settings = replace(settings, exploration=replace(settings.exploration, policy="softmax"))
+    assert watch._allowed(row) == len(PAYS)
 
 
 def test_a_long_log_is_read_in_parts_and_judged_when_all_of_it_was(

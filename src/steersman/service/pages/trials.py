@@ -8,12 +8,10 @@ from typing import Literal
 from steersman.core.versions import Deployment, Move
 from steersman.service.pages import marks
 from steersman.stages.release.floor import FloorReport
-from steersman.stages.release.report import Compared, Limits, Report, limits
+from steersman.stages.release.report import Compared, Limits, Report, evidence, limits
 
 Place = Literal["done", "now", "next"]
 _ENTERED: tuple[Move, ...] = ("started", "advanced")
-_LARGEST = 700.0
-"""Log of the largest evidence that is told apart: e^700 is still a number."""
 _WORDS = {"override": "guard overrides", "arrival": "outcomes that arrived"}
 
 
@@ -113,7 +111,7 @@ def comparison(report: Report, alpha: float) -> Comparison:
 
 def below_floor(found: FloorReport) -> Proof:
     """Return the evidence that what is in production came to be worse than the rule."""
-    return _proof(math.exp(min(found.evidence, _LARGEST)), max(found.limit, 1e-9))
+    return _proof(evidence(found.evidence), max(found.limit, 1e-9))
 
 
 def _line(compared: Compared, known: Limits) -> Line:

@@ -131,7 +131,7 @@ class Floor:
         epsilon = decision.epsilon if allowed and decision.may_explore else 0.0
         explored = epsilon / (allowed * decision.propensity) if epsilon else 0.0
         drawn = (1.0 - rule_share) * (1.0 - epsilon)
-        if not drawn or (learned and place(self._version, decision.id) < explored):
+        if not drawn or (learned and explored and place(self._version, decision.id) < explored):
             self.left_out["explored"] += 1
         elif len(self._open) >= self._capacity:
             self.left_out["too many at once"] += 1
