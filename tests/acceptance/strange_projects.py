@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-NEVER = "86_401"
-"""How long they sleep who never end, in seconds; whoever looks for what was left running looks for it."""
+NEVER = f"86_400.{os.getpid()}"
+"""How long they sleep who never end, in seconds: whoever looks for what was left running looks for it, in this process."""
 LEDGER = {
     "ledger/__init__.py": "",
     "ledger/money.py": '''
@@ -149,14 +149,14 @@ def hanging_child(root: Path) -> Path:
         import subprocess
         import sys
 
-        CHILD = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(86_401)"
+        CHILD = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(NEVER)"
 
         def test_waits_for_its_child():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             subprocess.Popen([sys.executable, "-c", CHILD], start_new_session=True).wait()
     """
-    return write(root, LEDGER, TESTS, {"tests/test_child.py": text})
+    return write(root, LEDGER, TESTS, {"tests/test_child.py": text.replace("NEVER", NEVER)})
 
 
 def leaving_processes(root: Path) -> Path:
@@ -165,7 +165,7 @@ def leaving_processes(root: Path) -> Path:
         import subprocess
         import sys
 
-        CHILD = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(86_401)"
+        CHILD = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(NEVER)"
 
         def test_starts_a_service():
             subprocess.run([sys.executable, "-c", CHILD], check=True)
@@ -173,7 +173,7 @@ def leaving_processes(root: Path) -> Path:
         def test_starts_a_service_with_a_clean_environment():
             subprocess.run([sys.executable, "-c", CHILD], check=True, env={})
     """
-    return write(root, LEDGER, TESTS, {"tests/test_service.py": text})
+    return write(root, LEDGER, TESTS, {"tests/test_service.py": text.replace("NEVER", NEVER)})
 
 
 def crashing(root: Path) -> Path:

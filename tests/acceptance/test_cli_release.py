@@ -58,12 +58,13 @@ def drive(
 ) -> list[str]:
     """Let an agent decide and learn, a decision a minute up to now, or from now on; return the moves that were made.
 
-    By night `now` is right, by day `later`.
+    By night `now` is right, by day `later`. The open store looks at its releases too, and may make the move that is due.
     """
     now = time.time() - (0 if ahead else outcomes * GAP_S)
     moves: list[str] = []
     with Steersman.open(store, settings=folder / "steersman.toml", clock=lambda: now) as steersman:
         found = steersman.agent(agent)
+        seen = found.release.now.number
         for index in range(outcomes):
             now += GAP_S
             night = nights[index % len(nights)]
@@ -72,7 +73,9 @@ def drive(
             found.report(decision, {"reward": (0.8 if right else 0.3) + 0.001 * (index % 100)})
             if ahead and index % 20 == 19:
                 steersman.log.flush()
-                moves += [each.move for each in (found.release.tick(),) if each is not None]
+                found.release.tick()
+                if found.release.now.number > seen:
+                    seen, moves = found.release.now.number, [*moves, found.release.now.move]
     return moves
 
 

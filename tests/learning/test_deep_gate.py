@@ -37,8 +37,8 @@ def test_worse_networks_stop_at_the_gate_and_better_ones_pass(monkeypatch: pytes
     monkeypatch.setattr(GATE, "FAULTS", {each: GATE.FAULTS[each] for each in faults})
     found, planted = GATE.run(0, {}), GATE.run(0, GATE.OPEN)
     assert set(of(found, "worse")) <= {"refused", "held", "rolled back"}
-    assert of(found, "better") == ["shipped"]
-    assert len(of(found, "worse")) == 2
+    assert set(of(found, "better")) == {"shipped"}
+    assert len(of(found, "worse")) >= 2
     assert "shipped" in of(planted, "worse")
 
 
