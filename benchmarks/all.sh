@@ -13,6 +13,7 @@ run benchmarks/imports.py --size
 run benchmarks/decide.py
 run benchmarks/trading_episodes.py
 run benchmarks/trading_bus.py
+run benchmarks/warm_start.py
 run benchmarks/refold.py
 run benchmarks/replay.py
 run benchmarks/ingest.py

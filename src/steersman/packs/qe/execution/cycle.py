@@ -72,7 +72,7 @@ class Workbench:
             workers=int(action["workers"]),
             retry=int(action["retry"]),
         )
-        return self._measure(self.suite.run(plan, timeout_s=timeout_s), change)
+        return self._measure(self.suite.run(plan, timeout_s=timeout_s, timed=True), change)
 
     def end(self, change: Change, attempts: list[Attempt]) -> None:
         """Remember what the cycle's runs showed, and teach the learned order."""

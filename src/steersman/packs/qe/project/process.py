@@ -12,13 +12,16 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 
+T = TypeVar("T")
 _POLL_S = 0.004
 _ENDED: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
 """Threads that may start no more commands."""
-_MARK = "STEERSMAN_RUN"
+MARK = "STEERSMAN_RUN"
+"""The variable that tells, in the environment of a process, which run it belongs to."""
 _ROUNDS = 5
 _TAIL = 4000
 
@@ -52,12 +55,11 @@ def run_group(
     `memory_mb` limits the address space of each process (0: no limit). Raises InvalidInput where the command cannot be
     started, DeadlineExceeded after `end_all`.
     """
-    mark = uuid.uuid4().hex
-    start = time.monotonic()
-    process = _start(command, cwd, {**env, _MARK: mark}, log)
+    mark, start = new_mark(), time.monotonic()
+    process = _start(command, cwd, {**env, MARK: mark}, log)
     try:
-        _limit_memory(process.pid, memory_mb)
-        ended = _wait(process.pid, start + timeout_s, stop)
+        limit_memory(process.pid, memory_mb)
+        ended = wait(lambda: _ended(process.pid), start + timeout_s, stop)
         status, usage = ended or _end(process)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - start
@@ -66,15 +68,20 @@ def run_group(
             if process.returncode is None:
                 _end(process)
             os.killpg(process.pid, signal.SIGKILL)
-        end_strays(lambda place: f"{_MARK}={mark}".encode() in (place / "environ").read_bytes())
+        end_strays(lambda place: bears(place, mark))
     return Finished(
         exit_code=process.returncode,
         wall_s=wall,
         cpu_s=usage.ru_utime + usage.ru_stime,
         peak_mb=usage.ru_maxrss / 1024,
         timed_out=ended is None,
-        tail=log.read_bytes()[-_TAIL:].decode(errors="replace"),
+        tail=tail(log),
     )
+
+
+def tail(log: Path) -> str:
+    """Return the last words of a log."""
+    return log.read_bytes()[-_TAIL:].decode(errors="replace")
 
 
 def end_all() -> None:
@@ -92,6 +99,16 @@ def end_strays(belongs: Callable[[Path], bool]) -> None:
         if not found:
             return
         time.sleep(_POLL_S)
+
+
+def new_mark() -> str:
+    """Return a mark for what belongs to one run."""
+    return uuid.uuid4().hex
+
+
+def bears(place: Path, mark: str) -> bool:
+    """Return whether a process began with a mark in its environment. place: its folder in /proc."""
+    return f"{MARK}={mark}".encode() in (place / "environ").read_bytes()
 
 
 def kill_group(leader: int) -> None:
@@ -119,17 +136,23 @@ def _start(command: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path)
             raise InvalidInput(f"cannot start {command[0]!r}: {error}. Give another interpreter with --python.") from error
 
 
-def _wait(pid: int, deadline: float, stop: Callable[[], bool] | None) -> tuple[int, resource.struct_rusage] | None:
-    """Return the status and the resources of a process once it has ended; None at the deadline or when told to stop."""
+def wait(poll: Callable[[], T | None], deadline: float, stop: Callable[[], bool] | None) -> T | None:
+    """Return what a poll returns once it is something; None at the deadline or when told to stop."""
     while True:
         if threading.current_thread() in _ENDED:
             raise DeadlineExceeded("the run was interrupted, so nothing more is started.")
-        ended, status, usage = os.wait4(pid, os.WNOHANG)
-        if ended:
-            return status, usage
+        found = poll()
+        if found is not None:
+            return found
         if time.monotonic() > deadline or (stop is not None and stop()):
             return None
         time.sleep(_POLL_S)
+
+
+def _ended(pid: int) -> tuple[int, resource.struct_rusage] | None:
+    """Return the status and the resources of a child that has ended."""
+    ended, status, usage = os.wait4(pid, os.WNOHANG)
+    return (status, usage) if ended else None
 
 
 def _end(process: "subprocess.Popen[bytes]") -> tuple[int, resource.struct_rusage]:
@@ -169,7 +192,8 @@ def _holds(belongs: Callable[[Path], bool], pid: int) -> bool:
         return False
 
 
-def _limit_memory(pid: int, memory_mb: float) -> None:
+def limit_memory(pid: int, memory_mb: float) -> None:
+    """Limit the address space of a process (0: not), where the system can."""
     if memory_mb and hasattr(resource, "prlimit"):
         size = int(memory_mb * 1024 * 1024)
         with contextlib.suppress(OSError, ValueError):

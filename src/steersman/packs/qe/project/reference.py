@@ -59,7 +59,7 @@ def measure_reference(suite: Suite, *, timeout_s: float, progress: Progress) -> 
     first = _whole_run(suite, covered, timeout_s=timeout_s, progress=progress)
     times = 2 if first.wall_s < _REPEAT_BELOW_S else 1
     plain = [
-        _whole_run(suite, lambda: suite.run(Plan(), timeout_s=timeout_s), timeout_s=timeout_s, progress=progress)
+        _whole_run(suite, lambda: suite.run(Plan(), timeout_s=timeout_s, timed=True), timeout_s=timeout_s, progress=progress)
         for _ in range(times)
     ]
     hanging = suite.left_out - known

@@ -16,6 +16,7 @@ from pathlib import Path
 from steersman.core.errors import InvalidInput, StoreError
 from steersman.packs.qe.project.discovery import Project, project_files, read_source
 from steersman.packs.qe.project.process import end_strays, run_group
+from steersman.packs.qe.project.warm_start import WarmStart
 
 _MARGIN_BYTES = 32 * 1024 * 1024
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -37,11 +38,15 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
 
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
-    """A copy of a project: `root` is the copy, `scratch` a folder beside it for plans, results and logs."""
+    """A copy of a project: `root` is the copy, `scratch` a folder beside it for plans, results and logs.
+
+    `pytest` starts the project's pytest sooner than a process of its own would.
+    """
 
     project: Project
     root: Path
     scratch: Path
+    pytest: WarmStart
 
     def environment(self) -> dict[str, str]:
         """Return the environment for the project's interpreter: the copy first on the path, nothing of ours in it.
@@ -97,8 +102,10 @@ def bare_sandbox(project: Project, parent: Path | None = None) -> Iterator[Sandb
         home = Path(tempfile.mkdtemp(prefix="steersman-qe-", dir=parent)).resolve()
     except OSError as error:
         raise StoreError(f"cannot make a temporary folder: {error}. Set TMPDIR to a folder you can write.") from error
+    root, scratch = home / "project", home / "scratch"
+    warm = WarmStart(project.tools.interpreter, root, scratch)
     try:
-        sandbox = Sandbox(project=project, root=home / "project", scratch=home / "scratch")
+        sandbox = Sandbox(project=project, root=root, scratch=scratch, pytest=warm)
         _check_space(project.root, home)
         _copy(project.root, sandbox.root)
         for folder in (sandbox.scratch / "home", sandbox.scratch / "tmp"):
@@ -110,6 +117,7 @@ def bare_sandbox(project: Project, parent: Path | None = None) -> Iterator[Sandb
             raise StoreError(f"no space left for the sandbox in {home.parent}: {error}. {_WAY_OUT}") from error
         raise
     finally:
+        warm.close()
         end_strays(lambda place: _is_inside(place, home))
         _remove(home)
 

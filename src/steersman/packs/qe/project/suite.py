@@ -141,13 +141,14 @@ class Suite:
         finally:
             self.extra_env = before
 
-    def run(self, plan: Plan, *, timeout_s: float) -> RunResult:
+    def run(self, plan: Plan, *, timeout_s: float, timed: bool = False) -> RunResult:
         """Run the planned tests and return what happened; a run over `timeout_s` is killed and says so.
 
         A test that takes a quarter of that, over ten seconds and over three times what the slowest took, is cut off and has
-        failed. Raises InvalidInput where
-        pytest refuses its options or configuration, or imports the package under test from outside the sandbox,
-        DeadlineExceeded after the deadline. Tests that fail, and files that cannot be imported, are results, not errors.
+        failed. timed: the run shall take what it takes a user; else it may begin sooner, where pytest is loaded already.
+        Raises InvalidInput where pytest refuses its options or configuration, or imports the package under test from
+        outside the sandbox, DeadlineExceeded after the deadline. Tests that fail, and files that cannot be imported, are
+        results, not errors.
         """
         if plan.empty:
             return NOTHING
@@ -162,7 +163,13 @@ class Suite:
         for old in (out, outside):
             old.unlink(missing_ok=True)
         still = Standstill(out, patience_s=1.5 * limit_s)
-        finished = self._finished(plan, out, still, limit_s, timeout_s)
+        told = self.sandbox.scratch / "plan.json"
+        told.write_text(json.dumps(self._probe_plan(plan, out, limit_s)), encoding="utf-8")
+        env = self.sandbox.environment() | self.extra_env | {"STEERSMAN_PROBE": str(told)}
+        finished = None if timed or plan.workers > 1 else self._forked(plan, env, still, timeout_s)
+        if finished is None:
+            out.unlink(missing_ok=True)
+            finished = self._started(plan, env, still, timeout_s)
         if outside.exists():
             raise InvalidInput(
                 f"the tests imported {outside.read_text(encoding='utf-8')}, not from the sandbox, so faults would not be "
@@ -174,19 +181,35 @@ class Suite:
             raise DeadlineExceeded(_OVER)  # that is not what the tests did, so nobody shall learn from it
         return result
 
-    def _finished(self, plan: Plan, out: Path, still: Standstill, limit_s: float, timeout_s: float) -> Finished:
-        scratch = self.sandbox.scratch
-        told = scratch / "plan.json"
-        told.write_text(json.dumps(self._probe_plan(plan, out, limit_s)), encoding="utf-8")
-        return run_group(
-            self._command(plan),
-            cwd=self.sandbox.root,
-            env=self.sandbox.environment() | self.extra_env | {"STEERSMAN_PROBE": str(told)},
+    def _forked(self, plan: Plan, env: Mapping[str, str], still: Standstill, timeout_s: float) -> Finished | None:
+        """Run pytest where it is loaded; return None where that cannot be done."""
+        return self.sandbox.pytest.run(
+            self._module(plan),
+            env=env,
             timeout_s=timeout_s,
-            log=scratch / "pytest.log",
+            log=self._log,
             memory_mb=self.memory_mb,
-            stop=lambda: still() or (self.stop is not None and self.stop.is_set()),
+            stop=lambda: self._ends(still),
         )
+
+    def _started(self, plan: Plan, env: Mapping[str, str], still: Standstill, timeout_s: float) -> Finished:
+        """Run pytest in a process that is started for it."""
+        return run_group(
+            [self.sandbox.project.tools.interpreter, "-m", *self._module(plan)],
+            cwd=self.sandbox.root,
+            env=env,
+            timeout_s=timeout_s,
+            log=self._log,
+            memory_mb=self.memory_mb,
+            stop=lambda: self._ends(still),
+        )
+
+    def _ends(self, still: Standstill) -> bool:
+        return still() or (self.stop is not None and self.stop.is_set())
+
+    @property
+    def _log(self) -> Path:
+        return self.sandbox.scratch / "pytest.log"
 
     def _probe_plan(self, plan: Plan, out: Path, limit_s: float) -> dict[str, Any]:
         return {
@@ -202,25 +225,29 @@ class Suite:
             "packages": self.sandbox.project.packages,
         }
 
-    def _command(self, plan: Plan) -> list[str]:
+    def _module(self, plan: Plan) -> list[str]:
+        """Return the module that runs the plan, with its arguments."""
+        measured = ["coverage", "run", f"--rcfile={self.sandbox.scratch / 'coveragerc'}", "-m"] if plan.contexts else []
+        return [*measured, "pytest", *self._arguments(plan)]
+
+    def _arguments(self, plan: Plan) -> list[str]:
         project = self.sandbox.project
-        measured = ["-m", "coverage", "run", f"--rcfile={self.sandbox.scratch / 'coveragerc'}"] if plan.contexts else []
-        command = [project.tools.interpreter, *measured, "-m", "pytest", *plan.files, "-p", "steersman_probe"]
-        command += ["-q", "--no-header", "--tb=no", "--color=no", "-p", "no:cacheprovider", f"--rootdir={self.sandbox.root}"]
-        command += ["--continue-on-collection-errors", "--maxfail=0", "-p", "no:randomly", "-p", "no:random_order"]
-        command += self._workers(plan.workers)
+        given = [*plan.files, "-p", "steersman_probe"]
+        given += ["-q", "--no-header", "--tb=no", "--color=no", "-p", "no:cacheprovider", f"--rootdir={self.sandbox.root}"]
+        given += ["--continue-on-collection-errors", "--maxfail=0", "-p", "no:randomly", "-p", "no:random_order"]
+        given += self._workers(plan.workers)
         if plan.retry:
-            command += ["--reruns", str(plan.retry)]
+            given += ["--reruns", str(plan.retry)]
         if "--cov" in project.words:
-            command += ["--no-cov"]
+            given += ["--no-cov"]
         elif project.tools.cov_plugin:
-            command += ["-p", "no:pytest_cov"]
+            given += ["-p", "no:pytest_cov"]
         for word, plugin in _OPTIONAL.items():
             if word not in project.words:
-                command += ["-p", f"no:{plugin}"]
+                given += ["-p", f"no:{plugin}"]
         if "hypothesis" in project.words and project.tools.hypothesis:
-            command += ["--hypothesis-seed=0"]
-        return command
+            given += ["--hypothesis-seed=0"]
+        return given
 
     def _workers(self, workers: int) -> list[str]:
         project = self.sandbox.project

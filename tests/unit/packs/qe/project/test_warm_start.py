@@ -1,0 +1,104 @@
+"""A run that is forked off a loaded pytest is as fresh as one in a process of its own, and leaves as little."""
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from steersman.packs.qe.project.discovery import discover
+from steersman.packs.qe.project.sandbox import open_sandbox
+from steersman.packs.qe.project.suite import Plan, RunResult, Suite
+
+Make = Callable[[Path, Mapping[str, str]], Path]
+SELF = """
+import os, pathlib, random, sys
+
+def test_who():
+    with pathlib.Path(__file__).with_name("who").open("a") as file:
+        print(os.getpid(), os.getppid(), random.random(), os.environ.get("COLOUR"), hash("a"), *sys.path, file=file)
+    assert not hasattr(os, "been_here")
+    os.been_here = True
+"""
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+
+@pytest.fixture
+def suite(shop: Path) -> Iterator[Suite]:
+    with open_sandbox(discover(shop)) as sandbox:
+        yield Suite(sandbox)
+
+
+def outcomes(result: RunResult) -> dict[str, str]:
+    return {name: each.outcome for name, each in result.tests.items()}
+
+
+def who(suite: Suite) -> list[list[str]]:
+    text = (suite.sandbox.root / "tests" / "who").read_text(encoding="utf-8")
+    return [line.split() for line in text.splitlines()]
+
+
+def test_each_run_is_fresh_and_like_one_that_is_timed(suite: Suite) -> None:
+    suite.sandbox.write("tests/test_self.py", SELF)
+    timed, *forked = (suite.run(Plan(), timeout_s=60, timed=timed) for timed in (True, False, False))
+    assert outcomes(timed) == outcomes(forked[0]) == outcomes(forked[1])
+    assert not timed.failures
+    (_, mine, _, *told), (one, parent, first, *told_1), (other, again, second, *told_2) = who(suite)
+    assert told == told_1 == told_2, "environment, hashes and the path of imports"
+    assert (parent == again, parent != mine, one != other, first != second) == (True, True, True, True)
+    assert all(each.cpu_s > 0.0 and 5.0 < each.peak_mb < 500.0 for each in forked)
+
+
+def test_a_run_has_variables_of_its_own_and_one_that_is_read_at_the_start_gets_a_process(suite: Suite) -> None:
+    suite.sandbox.write("tests/test_self.py", SELF)
+    suite.run(Plan(), timeout_s=60)
+    with suite.under(COLOUR="red"):
+        suite.run(Plan(), timeout_s=60)
+    with suite.under(PYTHONHASHSEED="7"):
+        suite.run(Plan(), timeout_s=60)
+    plain, red, seeded = who(suite)
+    assert (plain[3], red[3], plain[1]) == ("None", "red", red[1])
+    assert (plain[4], plain[1]) != (seeded[4], seeded[1])
+
+
+def test_what_a_change_does_is_seen(suite: Suite) -> None:
+    assert not suite.run(Plan(), timeout_s=60).failures
+    suite.sandbox.write("cart.py", suite.sandbox.read("cart.py").replace(">= 20", "> 20"))
+    assert list(suite.run(Plan(), timeout_s=60).failures) == ["tests/test_cart.py::test_member"]
+
+
+def test_a_fork_that_leaves_its_session_ends_with_the_run(suite: Suite) -> None:
+    text = (
+        "import os, pathlib, time\n\n\ndef test_leaves():\n    pid = os.fork()\n    if not pid:\n        os.setsid()\n"
+        "        time.sleep(600)\n        os._exit(0)\n    pathlib.Path(__file__).with_name('pid').write_text(str(pid))\n"
+    )
+    suite.sandbox.write("tests/test_leaves.py", text)
+    assert not suite.run(Plan(), timeout_s=60).failures
+    pid = int((suite.sandbox.root / "tests" / "pid").read_text(encoding="utf-8"))
+    deadline = time.monotonic() + 5.0
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
+    assert not suite.run(Plan(), timeout_s=60).failures, "what it was forked off is there still"
+
+
+def test_where_a_test_kills_what_it_was_forked_off_processes_are_started(suite: Suite) -> None:
+    text = f"import os, signal\n\n\ndef test_kills():\n    if os.getppid() != {os.getpid()}:\n"
+    suite.sandbox.write("tests/test_kills.py", f"{text}        os.kill(os.getppid(), signal.SIGKILL)\n")
+    suite.sandbox.write("tests/test_self.py", SELF)
+    for _ in range(2):
+        result = suite.run(Plan(), timeout_s=60)
+        assert (len(result.tests), result.failures) == (10, {})
+    assert {parent for _, parent, *_ in who(suite)[-2:]} == {str(os.getpid())}
+
+
+def test_a_project_that_holds_a_part_of_pytest_gets_processes(make: Make, tmp_path: Path) -> None:
+    """A fork would run that part as it was before a change."""
+    part = Path(shlex.__file__).read_text(encoding="utf-8")
+    root = make(tmp_path / "p", {"shlex.py": part, "test_self.py": SELF})
+    with open_sandbox(discover(root)) as sandbox:
+        assert not Suite(sandbox).run(Plan(), timeout_s=60).failures
+        assert (sandbox.root / "who").read_text(encoding="utf-8").split()[1] == str(os.getpid())
