@@ -78,6 +78,7 @@ class MemoryLog:
         self._bases: dict[str, Learned] = {}
         self._decisions: dict[str, tuple[int, Decision]] = {}
         self._outcomes: dict[str, list[Outcome]] = {}
+        self._episodes: dict[tuple[str, str], list[Decision]] = {}  # by agent and name; those that nobody named left out
         self._tables: dict[str, Table] = {}
         self._audit: list[AuditEvent] = []
         self._controls: dict[tuple[str, str], Control] = {}
@@ -192,8 +193,7 @@ class MemoryLog:
 
     def of_episode(self, agent: str, episode: str) -> list[Decision]:
         """Return the decisions of a named episode, in log order."""
-        made = (row for row in self._rows if isinstance(row, Decision) and row.agent == agent)
-        return [each for each in made if each.episode == episode != each.id]
+        return list(self._episodes.get((agent, episode), ()))
 
     def waiting(self, agent: str, before: float) -> list[Decision]:
         """Return decisions made before a time without an outcome, oldest first."""
@@ -273,6 +273,8 @@ class MemoryLog:
                 if isinstance(row, Decision) and row.agent == base.agent and self._outcomes.get(row.id) == []:
                     del self._outcomes[row.id], self._decisions[row.id]
                     self._rows[place] = None
+                    if row.episode != row.id:
+                        self._episodes[row.agent, row.episode].remove(row)
             self._bases[base.agent] = base
             self._ticket += 1
             self._settle()
@@ -335,6 +337,8 @@ class MemoryLog:
             self._place(row)
             self._decisions[row.id] = (len(self._rows), row)
             self._counts[row.agent, row.stream] += 1
+            if row.episode != row.id:
+                self._episodes.setdefault((row.agent, row.episode), []).append(row)
         elif isinstance(row, Outcome):
             self._place(row)
             self._outcomes.setdefault(row.decision_id, []).append(row)
