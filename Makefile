@@ -28,7 +28,7 @@ test: ## the checks and the whole test suite, side by side: types are checked on
 	$(MAKE) --jobs 3 check suite
 
 suite: browser bytecode
-	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 25 --disable-plugin-autoload -p xdist -p timeout -p hypothesispytest
+	$(BIN)/python -m pytest -n 4 --dist worksteal --durations 25 --disable-plugin-autoload -p xdist -p timeout -p hypothesispytest
 
 bytecode: $(READY) # each start of the command line would compile everything where Python may not write byte code by itself
 	$(BIN)/python -m compileall -q src

@@ -70,7 +70,7 @@ def house_in(folder: Path) -> Iterator[House]:
             keys[tenant, role], ids[tenant, role] = text, key.id
     with (
         serving(str(store), agents=[small_agent()]) as running,
-        httpx.Client(base_url=running.url, verify=False, timeout=60.0) as client,
+        httpx.Client(base_url=running.url, timeout=60.0) as client,
     ):
         house = House(running=running, client=client, keys=keys, ids=ids)
         made = [

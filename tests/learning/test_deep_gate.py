@@ -33,13 +33,14 @@ def of(found: Sequence[Any], truth: str) -> list[str]:
 
 def test_worse_networks_stop_at_the_gate_and_better_ones_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the same simulation without gate and margins lets worse ones through."""
-    faults = ("none", "rewards reversed", "another world's log")
-    monkeypatch.setattr(GATE, "FAULTS", {each: GATE.FAULTS[each] for each in faults})
-    found, planted = GATE.run(0, {}), GATE.run(0, GATE.OPEN)
+    faults = {each: GATE.FAULTS[each] for each in ("none", "rewards reversed", "another world's log")}
+    monkeypatch.setattr(GATE, "FAULTS", faults)
+    found = GATE.run(0, {})
     assert set(of(found, "worse")) <= {"refused", "held", "rolled back"}
     assert set(of(found, "better")) == {"shipped"}
     assert len(of(found, "worse")) >= 2
-    assert "shipped" in of(planted, "worse")
+    del faults["another world's log"]
+    assert "shipped" in of(GATE.run(0, GATE.OPEN), "worse")
 
 
 def test_the_pipeline_recovers_where_the_world_changes() -> None:

@@ -19,5 +19,5 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def client(running: Running) -> Iterator[httpx.Client]:
     """A client of it."""
-    with httpx.Client(base_url=running.url, verify=False, timeout=30.0) as found:
+    with httpx.Client(base_url=running.url, timeout=30.0) as found:
         yield found

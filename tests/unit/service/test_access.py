@@ -120,7 +120,7 @@ def test_a_key_with_another_secret_is_refused(keyed: tuple[Running, str]) -> Non
 
 def test_a_person_signs_in_by_the_page_and_out_again(keyed: tuple[Running, str]) -> None:
     running, text = keyed
-    with httpx.Client(base_url=running.url, verify=False) as browser:
+    with httpx.Client(base_url=running.url) as browser:
         assert browser.get("/", headers={"accept": "text/html"}).headers["location"] == "/login"
         assert browser.post("/login", data={"key": "steer_no_no"}).headers["location"] == "/login?failed=1"
         answer = browser.post("/login", data={"key": f" {text}\n"}, headers={"origin": running.url})
@@ -259,10 +259,7 @@ def test_loopback_is_what_cannot_be_anything_else(host: str, own: bool) -> None:
 
 
 def test_the_first_key_ends_local_mode(tmp_path: Path) -> None:
-    with (
-        serving(str(tmp_path / "log.db"), agents=[small_agent()]) as running,
-        httpx.Client(base_url=running.url, verify=False) as client,
-    ):
+    with serving(str(tmp_path / "log.db"), agents=[small_agent()]) as running, httpx.Client(base_url=running.url) as client:
         refused = client.post("/v1/keys", json={"name": "CI", "roles": ["decide"]})
         assert refused.status_code == 400
         assert "admin" in refused.json()["detail"]

@@ -13,7 +13,7 @@ STATE = {"load": 10, "backlog": 5, "weekend": False}
 @pytest.fixture(scope="module", autouse=True)
 def learned(running: object) -> None:
     """Let the agent decide and learn a little."""
-    with httpx.Client(base_url=running.url, verify=False) as client:  # type: ignore[attr-defined]  # the fixture's type is in conftest
+    with httpx.Client(base_url=running.url) as client:  # type: ignore[attr-defined]  # the fixture's type is in conftest
         for _ in range(12):
             made = client.post("/v1/decisions", json={"agent": "lab/small", "state": STATE}).json()["id"]
             client.post("/v1/outcomes", json={"decision_id": made, "measurements": {"reward": 0.5}})

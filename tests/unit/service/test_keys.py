@@ -30,7 +30,7 @@ def admin(store: Path) -> Iterator[httpx.Client]:
     text = make_key(store, "admin", name="Ann")
     with (
         serving(str(store), agents=[small_agent()]) as running,
-        httpx.Client(base_url=running.url, verify=False, headers=bearer(text)) as client,
+        httpx.Client(base_url=running.url, headers=bearer(text)) as client,
     ):
         yield client
 
@@ -133,7 +133,7 @@ def test_looking_after_keys_does_not_end_because_it_failed_once(tmp_path: Path, 
     text = make_key(store, "admin")
     with (
         serving(str(store), agents=[small_agent()]) as running,
-        httpx.Client(base_url=running.url, verify=False, headers=bearer(text)) as client,
+        httpx.Client(base_url=running.url, headers=bearer(text)) as client,
     ):
         log = running.service.tenants["default"].log
         failed = threading.Event()

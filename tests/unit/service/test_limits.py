@@ -87,10 +87,7 @@ def test_a_key_above_its_rate_is_told_when_to_come_back(tmp_path: Path) -> None:
     store = tmp_path / "log.db"
     first, second = make_key(store, "view", name="a"), make_key(store, "view", name="b")
     limits = Limits(rate_per_s=1.0, burst=5)
-    with (
-        serving(str(store), agents=[small_agent()], limits=limits) as running,
-        httpx.Client(base_url=running.url, verify=False) as client,
-    ):
+    with serving(str(store), agents=[small_agent()], limits=limits) as running, httpx.Client(base_url=running.url) as client:
         answers = [client.get("/v1/controls", headers=bearer(first)) for _ in range(8)]
         assert [each.status_code for each in answers][:5] == [200] * 5
         assert answers[-1].status_code == 429
@@ -124,9 +121,7 @@ def test_more_than_can_be_done_is_refused_early_and_health_is_not(tmp_path: Path
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1"
         assert refused.json()["type"] == "urn:steersman:problem:overloaded"
-        with httpx.Client(
-            base_url=running.url, verify=False
-        ) as client:  # the connection of a refused request goes on to serve
+        with httpx.Client(base_url=running.url) as client:  # the connection of a refused request goes on to serve
             assert [client.get("/slow").status_code for _ in range(3)] == [503] * 3
             assert client.post("/slow", json={"a": "b" * 1000}).status_code == 503
             assert client.get("/healthz").status_code == 200

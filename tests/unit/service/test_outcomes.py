@@ -145,7 +145,7 @@ def test_while_an_agent_learns_anew_the_others_are_answered(client: httpx.Client
     answers: list[int] = []
 
     def correct() -> None:
-        with httpx.Client(base_url=running.url, verify=False, timeout=30.0) as other:
+        with httpx.Client(base_url=running.url, timeout=30.0) as other:
             answers.append(report(other, made["id"], 0.9, correct=True).status_code)
 
     def decide() -> None:
@@ -183,7 +183,7 @@ def test_what_silence_was_first_with_is_revised_in_a_thread(
     settings = {"episodes": {"reward_wait_s": 60.0 if swept else 0.5}}
     with (
         serving(str(tmp_path / "log.db"), agents=[small_agent()], settings=settings) as running,
-        httpx.Client(base_url=running.url, verify=False) as client,
+        httpx.Client(base_url=running.url) as client,
     ):
         made = client.post("/v1/decisions", json={"agent": "lab/small", "state": STATE}).json()["id"]
         tenant = running.service.tenants.get("default")

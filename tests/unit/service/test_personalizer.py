@@ -34,7 +34,7 @@ def body(event: str | None = None, **about: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def client(running: Running) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=running.url, verify=False, timeout=30.0) as found:
+    with httpx.Client(base_url=running.url, timeout=30.0) as found:
         yield found
 
 
@@ -190,7 +190,7 @@ def test_many_at_once_are_each_answered_once(client: httpx.Client, running: Runn
     failures: list[str] = []
 
     def visit(number: int) -> None:
-        with httpx.Client(base_url=running.url, verify=False, timeout=30.0) as own:
+        with httpx.Client(base_url=running.url, timeout=30.0) as own:
             for each in range(20):
                 event = f"many-{number}-{each}"
                 if own.post(f"{BASE}/rank", json=body(event)).status_code != 201:
@@ -213,10 +213,7 @@ def test_a_key_opens_the_ranker_of_its_tenant_and_its_roles_count(tmp_path: Path
     shop = make_key(store, "decide", "report", tenant="shop")
     reader = make_key(store, "view", tenant="shop")
     news = make_key(store, "decide", "report", tenant="news")
-    with (
-        serving(store, operations=OPERATIONS, loopback=False) as running,
-        httpx.Client(base_url=running.url, verify=False) as client,
-    ):
+    with serving(store, operations=OPERATIONS, loopback=False) as running, httpx.Client(base_url=running.url) as client:
 
         def post(path: str, key: str, content: object) -> int:
             return client.post(f"{BASE}{path}", json=content, headers={"Ocp-Apim-Subscription-Key": key}).status_code

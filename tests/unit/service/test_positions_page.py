@@ -30,7 +30,7 @@ SIZED: dict[str, Any] = dict(position_sizing.PROBE)
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with (
         serving(str(tmp_path_factory.mktemp("store") / "log.db")) as running,
-        httpx.Client(base_url=running.url, verify=False, timeout=30.0, headers={"accept": "text/html"}) as found,
+        httpx.Client(base_url=running.url, timeout=30.0, headers={"accept": "text/html"}) as found,
     ):
         found.steersman = running.service.tenants[DEFAULT_TENANT]  # type: ignore[attr-defined]  # for the tests to act on
         yield found

@@ -45,7 +45,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def client(taught: Running) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=taught.url, verify=False, timeout=60.0) as found:
+    with httpx.Client(base_url=taught.url, timeout=60.0) as found:
         yield found
         if found.get(RELEASES).json()["trial"] is not None:
             found.post(RELEASES, json={"move": "abort", "reason": "the test is over"})
