@@ -140,7 +140,7 @@ def test_a_key_is_not_carried_to_another_address(nasty: NastyServer) -> None:
     elsewhere = NastyServer()
     try:
         nasty.always = sends(nasty_server.reply(307, {}, f"location: {elsewhere.url}/v1/decisions\r\n"))
-        with client_of(nasty, key="steer_a_b", fallback=None, deadline_s=60.0) as client:
+        with client_of(nasty, key="steer_a_b", fallback=None, deadline_s=8.0) as client:
             with pytest.raises(StoreError, match=f"redirects to {elsewhere.url}"):
                 client.decide(AGENT, STATE)
             with pytest.raises(StoreError, match="give the client that address"):

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput
+from steersman.packs.qe.project.strays import MARK, bears, end_strays, kill_group, new_mark
 
 T = TypeVar("T")
 _POLL_S = 0.004
 _ENDED: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
 """Threads that may start no more commands."""
-MARK = "STEERSMAN_RUN"
-"""The variable that tells, in the environment of a process, which run it belongs to."""
-_ROUNDS = 5
 _TAIL = 4000
 
 
@@ -84,40 +81,30 @@ def tail(log: Path) -> str:
     return log.read_bytes()[-_TAIL:].decode(errors="replace")
 
 
-def end_all() -> None:
-    """End what all other threads of this process run, and let them start nothing more: after an interrupt."""
-    _ENDED.update(each for each in threading.enumerate() if each is not threading.current_thread())
-
-
-def end_strays(belongs: Callable[[Path], bool]) -> None:
-    """Kill the processes whose folder in /proc a function picks, until none is left; nothing where there is no /proc."""
-    for _ in range(_ROUNDS):  # one that forks meanwhile has a child to find
-        found = [pid for pid in _processes() if pid != os.getpid() and _holds(belongs, pid)]
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        if not found:
-            return
+def wait(poll: Callable[[], T | None], deadline: float, stop: Callable[[], bool] | None) -> T | None:
+    """Return what a poll returns once it is something; None at the deadline or when told to stop."""
+    while True:
+        if threading.current_thread() in _ENDED:
+            raise DeadlineExceeded("the run was interrupted, so nothing more is started.")
+        found = poll()
+        if found is not None:
+            return found
+        if time.monotonic() > deadline or (stop is not None and stop()):
+            return None
         time.sleep(_POLL_S)
 
 
-def new_mark() -> str:
-    """Return a mark for what belongs to one run."""
-    return uuid.uuid4().hex
+def limit_memory(pid: int, memory_mb: float) -> None:
+    """Limit the address space of a process (0: not), where the system can."""
+    if memory_mb and hasattr(resource, "prlimit"):
+        size = int(memory_mb * 1024 * 1024)
+        with contextlib.suppress(OSError, ValueError):
+            resource.prlimit(pid, resource.RLIMIT_AS, (size, size))
 
 
-def bears(place: Path, mark: str) -> bool:
-    """Return whether a process began with a mark in its environment. place: its folder in /proc."""
-    return f"{MARK}={mark}".encode() in (place / "environ").read_bytes()
-
-
-def kill_group(leader: int) -> None:
-    """Kill a process group and all that descends from its leader, also what moved to another group."""
-    for pid in _descendants(leader):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+def end_all() -> None:
+    """End what all other threads of this process run, and let them start nothing more: after an interrupt."""
+    _ENDED.update(each for each in threading.enumerate() if each is not threading.current_thread())
 
 
 def _start(command: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
@@ -136,19 +123,6 @@ def _start(command: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path)
             raise InvalidInput(f"cannot start {command[0]!r}: {error}. Give another interpreter with --python.") from error
 
 
-def wait(poll: Callable[[], T | None], deadline: float, stop: Callable[[], bool] | None) -> T | None:
-    """Return what a poll returns once it is something; None at the deadline or when told to stop."""
-    while True:
-        if threading.current_thread() in _ENDED:
-            raise DeadlineExceeded("the run was interrupted, so nothing more is started.")
-        found = poll()
-        if found is not None:
-            return found
-        if time.monotonic() > deadline or (stop is not None and stop()):
-            return None
-        time.sleep(_POLL_S)
-
-
 def _ended(pid: int) -> tuple[int, resource.struct_rusage] | None:
     """Return the status and the resources of a child that has ended."""
     ended, status, usage = os.wait4(pid, os.WNOHANG)
@@ -160,41 +134,3 @@ def _end(process: "subprocess.Popen[bytes]") -> tuple[int, resource.struct_rusag
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return status, usage
-
-
-def _descendants(leader: int) -> list[int]:
-    """Return the processes below `leader`, from /proc; none where there is no /proc."""
-    children: dict[int, list[int]] = {}
-    for pid in _processes():
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            children.setdefault(int(fields[1]), []).append(pid)
-    found: list[int] = []
-    queue = [leader]
-    while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found
-
-
-def _processes() -> list[int]:
-    try:
-        return [int(each) for each in os.listdir("/proc") if each.isdigit()]
-    except OSError:
-        return []
-
-
-def _holds(belongs: Callable[[Path], bool], pid: int) -> bool:
-    try:
-        return belongs(Path(f"/proc/{pid}"))
-    except OSError:  # it has ended, or is somebody else's
-        return False
-
-
-def limit_memory(pid: int, memory_mb: float) -> None:
-    """Limit the address space of a process (0: not), where the system can."""
-    if memory_mb and hasattr(resource, "prlimit"):
-        size = int(memory_mb * 1024 * 1024)
-        with contextlib.suppress(OSError, ValueError):
-            resource.prlimit(pid, resource.RLIMIT_AS, (size, size))

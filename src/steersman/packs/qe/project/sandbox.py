@@ -15,7 +15,8 @@ from pathlib import Path
 
 from steersman.core.errors import InvalidInput, StoreError
 from steersman.packs.qe.project.discovery import Project, project_files, read_source
-from steersman.packs.qe.project.process import end_strays, run_group
+from steersman.packs.qe.project.process import run_group
+from steersman.packs.qe.project.strays import end_strays
 from steersman.packs.qe.project.warm_start import WarmStart
 
 _MARGIN_BYTES = 32 * 1024 * 1024
@@ -40,13 +41,13 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
 class Sandbox:
     """A copy of a project: `root` is the copy, `scratch` a folder beside it for plans, results and logs.
 
-    `pytest` starts the project's pytest sooner than a process of its own would.
+    `warm` starts the project's pytest sooner than a process of its own does.
     """
 
     project: Project
     root: Path
     scratch: Path
-    pytest: WarmStart
+    warm: WarmStart
 
     def environment(self) -> dict[str, str]:
         """Return the environment for the project's interpreter: the copy first on the path, nothing of ours in it.
@@ -105,7 +106,7 @@ def bare_sandbox(project: Project, parent: Path | None = None) -> Iterator[Sandb
     root, scratch = home / "project", home / "scratch"
     warm = WarmStart(project.tools.interpreter, root, scratch)
     try:
-        sandbox = Sandbox(project=project, root=root, scratch=scratch, pytest=warm)
+        sandbox = Sandbox(project=project, root=root, scratch=scratch, warm=warm)
         _check_space(project.root, home)
         _copy(project.root, sandbox.root)
         for folder in (sandbox.scratch / "home", sandbox.scratch / "tmp"):

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,9 @@ class RunResult:
 NOTHING = RunResult(tests={})
 
 
+_Way = Callable[[Plan, Mapping[str, str], Standstill, float], Finished | None]
+
+
 class Suite:
     """The test suite of a sandbox.
 
@@ -152,6 +155,16 @@ class Suite:
         """
         if plan.empty:
             return NOTHING
+        result, load_s = None, min(timeout_s, self.deadline - time.monotonic())
+        if not timed and plan.workers == 1 and self.sandbox.warm.ready(self._environment(), load_s, self._is_stopped):
+            result = self._ran(self._forked, plan, timeout_s)
+        if result is None:
+            result = self._ran(self._started, plan, timeout_s)
+        assert result is not None  # noqa: S101 - a process is always started, or an error raised
+        return result
+
+    def _ran(self, way: _Way, plan: Plan, timeout_s: float) -> RunResult | None:
+        """Run the tests in one of two ways and return what happened; None where that way is none."""
         left_s = self.deadline - time.monotonic()
         if left_s <= 0.0:
             raise DeadlineExceeded(_OVER)
@@ -165,11 +178,10 @@ class Suite:
         still = Standstill(out, patience_s=1.5 * limit_s)
         told = self.sandbox.scratch / "plan.json"
         told.write_text(json.dumps(self._probe_plan(plan, out, limit_s)), encoding="utf-8")
-        env = self.sandbox.environment() | self.extra_env | {"STEERSMAN_PROBE": str(told)}
-        finished = None if timed or plan.workers > 1 else self._forked(plan, env, still, timeout_s)
+        env = self._environment() | {"STEERSMAN_PROBE": str(told)}
+        finished = way(plan, env, still, timeout_s)
         if finished is None:
-            out.unlink(missing_ok=True)
-            finished = self._started(plan, env, still, timeout_s)
+            return None
         if outside.exists():
             raise InvalidInput(
                 f"the tests imported {outside.read_text(encoding='utf-8')}, not from the sandbox, so faults would not be "
@@ -183,13 +195,13 @@ class Suite:
 
     def _forked(self, plan: Plan, env: Mapping[str, str], still: Standstill, timeout_s: float) -> Finished | None:
         """Run pytest where it is loaded; return None where that cannot be done."""
-        return self.sandbox.pytest.run(
+        return self.sandbox.warm.run(
             self._module(plan),
             env=env,
             timeout_s=timeout_s,
             log=self._log,
             memory_mb=self.memory_mb,
-            stop=lambda: self._ends(still),
+            stop=lambda: still() or self._is_stopped(),
         )
 
     def _started(self, plan: Plan, env: Mapping[str, str], still: Standstill, timeout_s: float) -> Finished:
@@ -201,11 +213,14 @@ class Suite:
             timeout_s=timeout_s,
             log=self._log,
             memory_mb=self.memory_mb,
-            stop=lambda: self._ends(still),
+            stop=lambda: still() or self._is_stopped(),
         )
 
-    def _ends(self, still: Standstill) -> bool:
-        return still() or (self.stop is not None and self.stop.is_set())
+    def _environment(self) -> dict[str, str]:
+        return self.sandbox.environment() | self.extra_env
+
+    def _is_stopped(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
 
     @property
     def _log(self) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from steersman.packs.qe.plants.fragility import ANSWERS
-from steersman.packs.qe.project.process import kill_group
+from steersman.packs.qe.project.strays import kill_group
 from steersman.packs.qe.tools.faults import Proxy, children, injector
 
 REQUESTS = 10

@@ -126,7 +126,8 @@ def _run(site: Site, shift: Shift, collected: tuple[str, ...], timeout_s: float)
     plan = site.sandbox.scratch / "shift.json"
     plan.write_text(json.dumps({"clock_s": shift.clock_s, "load": shift.load, "alone": shift.alone}), encoding="utf-8")
     site.suite.extra_env["PYTHONHASHSEED"] = str(shift.hash_seed or 0)
-    return site.suite.run(Plan(order=_ordered(shift, collected)), timeout_s=timeout_s)
+    # forks of one process share more than two processes do, and chance is what is looked for
+    return site.suite.run(Plan(order=_ordered(shift, collected)), timeout_s=timeout_s, timed=True)
 
 
 def _ordered(shift: Shift, collected: tuple[str, ...]) -> tuple[str, ...]:

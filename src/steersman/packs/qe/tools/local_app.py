@@ -16,8 +16,8 @@ from pathlib import Path
 
 from steersman.core.errors import DeadlineExceeded, InvalidInput
 from steersman.packs.qe.project.discovery import module_name
-from steersman.packs.qe.project.process import kill_group
 from steersman.packs.qe.project.sandbox import Sandbox
+from steersman.packs.qe.project.strays import kill_group
 from steersman.packs.qe.tools.run import run_tool
 
 _APP = re.compile(r"^(\w+)\s*(?::[^=\n]+)?=\s*(?:fastapi\.)?FastAPI\(", re.MULTILINE)
