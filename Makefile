@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal --durations 25 --disable-plugin-autoload -p xdist -p timeout -p hypothesispytest
 
 .DEFAULT_GOAL := help
 .PHONY: help run up test suite browser bytecode check fix docs bench clean
@@ -28,7 +29,7 @@ test: ## the checks and the whole test suite, side by side: types are checked on
 	$(MAKE) --jobs 3 check suite
 
 suite: browser bytecode
-	$(BIN)/python -m pytest -n 4 --dist worksteal --durations 25 --disable-plugin-autoload -p xdist -p timeout -p hypothesispytest
+	$(PYTEST) -m "not long"
 
 bytecode: $(READY) # each start of the command line would compile everything where Python may not write byte code by itself
 	$(BIN)/python -m compileall -q src
@@ -51,8 +52,9 @@ fix: $(READY) ## format, and mend what can be mended by itself
 docs: $(READY) ## the tests of the documentation alone
 	$(BIN)/python -m pytest tests/docs
 
-bench: $(READY) ## every published number: takes about an hour
+bench: $(READY) ## the longest tests, and every published number: takes about an hour
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	$(PYTEST) -m long
 	BIN=$(BIN) bash benchmarks/all.sh
 
 clean: ## remove what the other targets made

@@ -65,6 +65,7 @@ def tried(item: bytes) -> bytes:
     return item.upper()
 
 
+@pytest.mark.long
 def test_a_sweep_by_ray_tune_trains_what_was_drawn() -> None:
     over, fixed = ["learning_rate=0.0001:0.1:log"], {"updates": 8}
     found = sweep("steersman/lab-bandit-v1", over=over, fixed=fixed, trials=2, steps=200, compute="ray", progress=Silent())

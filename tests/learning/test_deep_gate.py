@@ -43,6 +43,7 @@ def test_worse_networks_stop_at_the_gate_and_better_ones_pass(monkeypatch: pytes
     assert "shipped" in of(GATE.run(0, GATE.OPEN), "worse")
 
 
+@pytest.mark.long
 def test_the_pipeline_recovers_where_the_world_changes() -> None:
     found = DRIFT.live("memory:", 0, epsilon=0.4, before=2_500, after=4_000)
     _, before, right_after, _ = found.parts

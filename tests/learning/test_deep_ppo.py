@@ -1,6 +1,7 @@
 """PPO solves CartPole from its environment."""
 
 import gymnasium
+import pytest
 from gymnasium.vector import SyncVectorEnv
 
 from steersman.stages.learn.deep.collector import Greedy
@@ -14,6 +15,7 @@ def cart_poles(count: int) -> SyncVectorEnv:
     return SyncVectorEnv([lambda: gymnasium.make("CartPole-v1") for _ in range(count)])
 
 
+@pytest.mark.long
 def test_ppo_balances_the_pole_within_fifty_thousand_steps() -> None:
     def score(actor: Greedy) -> float:
         return mean_return(actor, cart_poles(20), actions=2, features=4, episodes=20, seed=1)

@@ -25,6 +25,7 @@ def train(world: Nights, mode: Mode, *, seed: int, steps: int = 3_072) -> Traine
     return train_team(world, net, SETTINGS, ROLLOUT, mode=mode, seed=seed, budget_steps=steps, score=world.score)
 
 
+@pytest.mark.long
 def test_credit_by_difference_comes_near_the_best_where_the_teams_reward_does_not_and_the_own_one_misleads() -> None:
     reached: dict[Mode, list[float]] = {"independent": [], "cooperative": [], "difference": []}
     for mode, each in reached.items():

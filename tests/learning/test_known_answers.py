@@ -33,7 +33,10 @@ SLOW = {("cliff", "double_q"): 0.5}
 """What needs more steps than others: two tables learn from half of them each."""
 
 
-@pytest.mark.parametrize(("world", "method"), BENCHMARK.cases())
+CASES = [pytest.param(*each, marks=pytest.mark.long if each in SLOW else ()) for each in BENCHMARK.cases()]
+
+
+@pytest.mark.parametrize(("world", "method"), CASES)
 def test_a_rule_comes_within_one_per_cent_of_the_best(world: str, method: str) -> None:
     share = SLOW.get((world, method), SHARES.get(world, 1.0))
     assert BENCHMARK.regret(world, method, 0, share=share) <= BENCHMARK.TOLERANCE
