@@ -353,6 +353,12 @@ class LogContract(PoolContract, TableContract, ServiceContract, EventContract, A
         assert log.of_episode(AGENT, "e") == [first, last]
         assert (log.of_episode(AGENT, "g"), log.of_episode("ops/scaler", "e")) == ([], [])
 
+    def test_an_episode_holds_what_was_not_cut(self, log: Log) -> None:
+        first, last = (replace(decision(), episode="e") for _ in range(2))
+        log.append((first, outcome(first), last)).wait(SOON_S)
+        log.cut(replace(learned({("s", 0): 1.0}), position=2)).wait(SOON_S)
+        assert log.of_episode(AGENT, "e") == [last]
+
     # coming back
 
     def test_everything_is_there_after_opening_again(self, log: Log) -> None:

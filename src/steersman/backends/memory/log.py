@@ -274,7 +274,7 @@ class MemoryLog:
                     del self._outcomes[row.id], self._decisions[row.id]
                     self._rows[place] = None
                     if row.episode != row.id:
-                        self._episodes[row.agent, row.episode].remove(row)
+                        self._leave_episode(row)
             self._bases[base.agent] = base
             self._ticket += 1
             self._settle()
@@ -358,6 +358,12 @@ class MemoryLog:
             self._keys[row.id] = row
         else:
             self._controls[row.kind, row.scope] = row
+
+    def _leave_episode(self, row: Decision) -> None:
+        left = self._episodes[row.agent, row.episode]
+        left.remove(row)
+        if not left:
+            del self._episodes[row.agent, row.episode]
 
     def _place(self, row: Decision | Outcome) -> None:
         self._rows.append(row)

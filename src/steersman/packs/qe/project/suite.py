@@ -155,15 +155,16 @@ class Suite:
         """
         if plan.empty:
             return NOTHING
+        env = self.sandbox.environment() | self.extra_env
         result, load_s = None, min(timeout_s, self.deadline - time.monotonic())
-        if not timed and plan.workers == 1 and self.sandbox.warm.ready(self._environment(), load_s, self._is_stopped):
-            result = self._ran(self._forked, plan, timeout_s)
+        if not timed and plan.workers == 1 and self.sandbox.warm.ready(env, load_s, self._is_stopped):
+            result = self._ran(self._forked, plan, env, timeout_s)
         if result is None:
-            result = self._ran(self._started, plan, timeout_s)
+            result = self._ran(self._started, plan, env, timeout_s)
         assert result is not None  # noqa: S101 - a process is always started, or an error raised
         return result
 
-    def _ran(self, way: _Way, plan: Plan, timeout_s: float) -> RunResult | None:
+    def _ran(self, way: _Way, plan: Plan, env: Mapping[str, str], timeout_s: float) -> RunResult | None:
         """Run the tests in one of two ways and return what happened; None where that way is none."""
         left_s = self.deadline - time.monotonic()
         if left_s <= 0.0:
@@ -178,8 +179,7 @@ class Suite:
         still = Standstill(out, patience_s=1.5 * limit_s)
         told = self.sandbox.scratch / "plan.json"
         told.write_text(json.dumps(self._probe_plan(plan, out, limit_s)), encoding="utf-8")
-        env = self._environment() | {"STEERSMAN_PROBE": str(told)}
-        finished = way(plan, env, still, timeout_s)
+        finished = way(plan, {**env, "STEERSMAN_PROBE": str(told)}, still, timeout_s)
         if finished is None:
             return None
         if outside.exists():
@@ -215,9 +215,6 @@ class Suite:
             memory_mb=self.memory_mb,
             stop=lambda: still() or self._is_stopped(),
         )
-
-    def _environment(self) -> dict[str, str]:
-        return self.sandbox.environment() | self.extra_env
 
     def _is_stopped(self) -> bool:
         return self.stop is not None and self.stop.is_set()

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,16 +17,11 @@ from steersman.packs.qe.project.process import end_all
 from steersman.packs.qe.project.reference import measure_reference
 from steersman.packs.qe.project.sandbox import open_sandbox
 from steersman.packs.qe.project.suite import NOTHING, Plan, Suite
+from tests.unit.packs.qe.project.conftest import alive
 
 Make = Callable[[Path, Mapping[str, str]], Path]
 CART = "tests/test_cart.py"
 SHOP = "tests/test_shop.py"
-
-
-@pytest.fixture
-def suite(shop: Path) -> Iterator[Suite]:
-    with open_sandbox(discover(shop)) as sandbox:
-        yield Suite(sandbox)
 
 
 def test_everything_in_file_order_without_a_plan(suite: Suite) -> None:
@@ -113,13 +108,6 @@ def test_hangs():
     pathlib.Path(__file__).with_name("child.pid").write_text(str(child.pid))
     time.sleep(600)
 """
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs /proc")

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from steersman.packs.qe.project import warm_start
 from steersman.packs.qe.project.discovery import discover
 from steersman.packs.qe.project.sandbox import open_sandbox
 from steersman.packs.qe.project.suite import Plan, RunResult, Suite
+from tests.unit.packs.qe.project.conftest import alive
 
 Make = Callable[[Path, Mapping[str, str]], Path]
 SELF = """
@@ -26,12 +27,6 @@ def test_who():
 """
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="nothing is forked here")
-
-
-@pytest.fixture
-def suite(shop: Path) -> Iterator[Suite]:
-    with open_sandbox(discover(shop)) as sandbox:
-        yield Suite(sandbox)
 
 
 def outcomes(result: RunResult) -> dict[str, str]:
@@ -177,10 +172,3 @@ def test_it_ends_with_the_sandbox(shop: Path) -> None:
 
 def forks(suite: Suite) -> bool:
     return suite.sandbox.warm.unusable == ""
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
