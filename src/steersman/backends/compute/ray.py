@@ -111,10 +111,10 @@ class _RayWorker(Worker):
     def stop(self) -> None:
         if not self._stopped:
             self._stopped = True
-            self._ray.kill(self._actor)
-            for each in list(self._waiting):
+            for each in list(self._waiting):  # first, since Ray would tell each that it was killed
                 with suppress(InvalidStateError):  # it was answered just now
                     each.set_exception(self.lost("it was stopped"))
+            self._ray.kill(self._actor)
 
     def _answered(self, future: Future[Any], answer: Future[bytes]) -> None:
         self._waiting.discard(future)
