@@ -37,6 +37,7 @@ def test_nothing_that_fits_the_document_or_does_not_makes_the_service_fail(
     assert found.requests > 5
 
 
+@pytest.mark.long
 def test_a_service_that_falls_over_one_value_is_caught(fuzz: ModuleType, tmp_path: Path) -> None:
     with fuzz.serving(tmp_path, bug=True) as broken:
         found = fuzz.generated(broken, tmp_path, examples=1, seed=1, phases="coverage", only="^/v1/decisions$")

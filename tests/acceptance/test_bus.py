@@ -110,25 +110,25 @@ def test_events_are_decided_learned_answered_and_announced(cli: Cli, folder: Pat
     assert [each["agent"] for each in status.json["last"]] == ["own/small"] * 2
 
 
-def test_dead_letters_are_shown_and_put_back(cli: Cli, folder: Path, url: str) -> None:
+def test_dead_letters_are_shown_and_put_back(command: Cli, folder: Path, url: str) -> None:
     publish(url, b"nonsense", job(1, load="much"), done(7), job(2))
-    ran = cli("bus", "run", "--url", url, "--drain", "--json")
+    ran = command("bus", "run", "--url", url, "--drain", "--json")
     assert ran.code == 0, ran.err
     tally = json.loads(ran.out.splitlines()[1])
     assert tally["dead"] == {"unreadable": 1, "refused": 1, "unmatched": 1}
-    status = cli("bus", "status", "--url", url)
+    status = command("bus", "status", "--url", url)
     assert status.code == 2
     for word in ("unreadable", "refused", "unmatched", "steersman bus dead"):
         assert word in status.out
-    letters = cli("bus", "dead", "--url", url, "--json").json
+    letters = command("bus", "dead", "--url", url, "--json").json
     assert {each["fault"] for each in letters} == {"unreadable", "refused", "unmatched"}
-    assert "nonsense" in cli("bus", "dead", "--url", url).out
+    assert "nonsense" in command("bus", "dead", "--url", url).out
     publish(url, job(7))
-    assert cli("bus", "run", "--url", url, "--drain").code == 0
-    assert "3 put back." in cli("bus", "dead", "--url", url, "--retry").out
-    ran = cli("bus", "run", "--url", url, "--drain", "--json")
+    assert command("bus", "run", "--url", url, "--drain").code == 0
+    assert "3 put back." in command("bus", "dead", "--url", url, "--retry").out
+    ran = command("bus", "run", "--url", url, "--drain", "--json")
     assert json.loads(ran.out.splitlines()[1])["dead"] == {"unreadable": 1, "refused": 1}
-    assert {each["fault"] for each in cli("bus", "dead", "--url", url, "--json").json} == {"unreadable", "refused"}
+    assert {each["fault"] for each in command("bus", "dead", "--url", url, "--json").json} == {"unreadable", "refused"}
 
 
 def test_dead_letters_stand_by_the_time_of_their_events_whatever_their_partition(

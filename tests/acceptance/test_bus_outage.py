@@ -28,11 +28,13 @@ def test_each_event_counts_once_however_often_the_server_and_the_consumer_are_ki
     assert (found.moved, found.apart, found.wrong) == (0, 0, 0)
 
 
+@pytest.mark.long
 def test_a_consumer_that_acknowledges_before_the_store_has_it_is_caught(outage: ModuleType) -> None:
     runs = (outage.run(3, seed=seed, bug="acknowledge first") for seed in range(6))  # it must die in mid-batch
     assert any(found.lost for found in runs)
 
 
+@pytest.mark.long
 def test_a_consumer_that_remembers_in_memory_what_it_took_is_caught(outage: ModuleType) -> None:
     found = outage.run(3, bug="remember in memory")
     assert found.twice

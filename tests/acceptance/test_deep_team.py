@@ -102,6 +102,7 @@ def _check_log(steersman: Steersman, boat: Boat, last: Mapping[str, Decision]) -
         assert steersman.log.outcomes(each.id)[-1].reward == pytest.approx(pulled(boat.now, joint) - lazy)
 
 
+@pytest.mark.long
 def test_networks_of_a_team_learn_more_from_what_each_added_than_from_what_all_earned() -> None:
     best = HANDS * 0.75  # of a load drawn evenly, the best whole number misses twice the load by a quarter
     difference, cooperative = (np.mean([trained(mode, seed) for seed in (0, 1)]) for mode in ("difference", "cooperative"))

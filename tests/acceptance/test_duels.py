@@ -129,6 +129,7 @@ def test_an_interpreter_that_is_not_there_is_told(command: Callable[..., Any], p
     assert "/no/such/python" in done.err
 
 
+@pytest.mark.long
 def test_the_demo_in_short(command: Callable[..., Any]) -> None:
     done = command("demo", "--cycles", "1", "--json")
     assert done.code == 0, done.err

@@ -60,6 +60,7 @@ def told(report: Any, line: int, after: str) -> Any:
     return next(each for each in report["faults"] if (each["fault"]["line"], each["fault"]["after"]) == (line, after))
 
 
+@pytest.mark.long
 def test_faults_are_judged_kept_and_run_again(cli: Callable[..., Any], project: tuple[Path, str], tmp_path: Path) -> None:
     root, mended = project
     (root / "notes.txt").write_text("not committed\n")

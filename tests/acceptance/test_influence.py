@@ -92,6 +92,7 @@ def by_command(folder: Path, *words: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_modes_and_the_kill_switch_are_followed_under_load_within_a_second(tmp_path: Path) -> None:
     spans: list[tuple[str, float, float]] = []
 

@@ -27,6 +27,7 @@ def test_nothing_is_lost_or_learned_twice_when_one_of_them_dies(outage: ModuleTy
     assert found.held, found
 
 
+@pytest.mark.long
 def test_a_learner_that_begins_before_the_last_one_stopped_is_caught(outage: ModuleType) -> None:
     runs = (outage.run(2, kill="worker", seed=seed, bug="learn twice") for seed in range(1, 13))  # whoever learns must die
     assert any(found.differences and not found.held for found in runs)

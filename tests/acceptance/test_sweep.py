@@ -16,6 +16,7 @@ PPO = ("--method", "ppo", "--over", "hidden=[8],[100000,100000]", "--set", "epoc
 """No network may have the larger layers."""
 
 
+@pytest.mark.long
 def test_what_is_best_is_trained_by_the_line_that_is_printed_and_one_that_fails_ends_no_other(command: Run) -> None:
     done = command(*SWEEP, *PPO, "--trials", "4", "--steps", "200", "--seed", "1", "--compute", "local:2")
     assert done.code == 0, done.err

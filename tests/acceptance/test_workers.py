@@ -38,6 +38,7 @@ def test_a_kill_switch_is_obeyed_within_a_second_by_all_workers_and_by_a_restart
     assert found.restarts == 1
 
 
+@pytest.mark.long
 def test_a_worker_that_never_looks_at_the_switch_again_is_caught(workers: ModuleType, store_url: str) -> None:
     found = workers.switch(store_url, 1, bug="never looks again")
     assert found.late > 0
@@ -50,6 +51,7 @@ def test_racing_workers_that_are_killed_never_exceed_the_exploration_budget(work
     assert found.decisions >= 7_000
 
 
+@pytest.mark.long
 def test_tokens_used_before_they_are_granted_are_caught(workers: ModuleType, store_url: str) -> None:
     found = workers.spend(store_url, 8_000, kills=0, bug="spends before it is granted")
     assert found.explored > found.budget
@@ -62,6 +64,7 @@ def test_propensities_are_true_and_no_two_workers_draw_the_same_numbers(streams:
     assert sorted(found.streams) == [0, 1]
 
 
+@pytest.mark.long
 def test_workers_on_one_stream_are_caught(streams: ModuleType, store_url: str) -> None:
     found = streams.draw(store_url, 4, 200, bug="one stream")
     assert found.coincidences > 0

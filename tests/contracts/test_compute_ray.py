@@ -100,6 +100,7 @@ def test_another_cluster_than_the_one_that_was_joined_is_refused(nodes: TwoNodes
             assert compute.slots == 2
 
 
+@pytest.mark.long
 def test_a_training_completes_though_an_actor_the_learner_and_a_node_are_lost(nodes: TwoNodes) -> None:
     with open_compute("ray") as compute:
         trained = train_with_losses(compute, steps=4_000, lose=nodes.lose_one)

@@ -2,6 +2,7 @@
 
 import gymnasium
 import numpy as np
+import pytest
 from gymnasium.vector import SyncVectorEnv
 
 from steersman.policies.deep.architecture import Architecture
@@ -18,6 +19,7 @@ def cart_poles(count: int) -> SyncVectorEnv:
     return SyncVectorEnv([lambda: gymnasium.make("CartPole-v1") for _ in range(count)])
 
 
+@pytest.mark.long
 def test_double_dqn_balances_the_pole_within_twenty_thousand_steps() -> None:
     def score(actor: Greedy) -> float:
         return mean_return(actor, cart_poles(20), actions=2, features=4, episodes=20, seed=1)

@@ -15,6 +15,7 @@ PRACTISED = [
     pytest.param({"replay": {"updates": 10, "sampling": "uniform"}}, id="uniform"),
     pytest.param({"replay": {"updates": 10, "sampling": "prioritised"}}, id="prioritised"),
 ]
+ONE_ALWAYS = [PRACTISED[0], *(pytest.param(*each.values, id=each.id, marks=pytest.mark.long) for each in PRACTISED[1:])]
 
 
 def test_plain_learning_does_not_know_the_warehouse_after_a_thousand_steps() -> None:
@@ -27,7 +28,7 @@ def test_practice_knows_the_warehouse_after_a_thousand_steps(practice: dict[str,
     assert max(train(warehouse_world(), settings, steps=STEPS, seed=seed).regret for seed in SEEDS) <= 0.01
 
 
-@pytest.mark.parametrize("practice", PRACTISED)
+@pytest.mark.parametrize("practice", ONE_ALWAYS)
 def test_practice_ends_at_the_best_policy_where_the_world_is_slippery(practice: dict[str, Any]) -> None:
     settings = {**EXPLORATION, **practice}
     settings["learning"] = {**practice.get("learning", {}), "alpha": 0.2, "alpha_schedule": "visits", "alpha_floor": 0.01}

@@ -93,7 +93,7 @@ def append(log: Log, rows: list[Decision | Outcome | AuditEvent | Control], chan
     return "taken"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, max_size=12))
 def test_the_log_answers_as_its_twin(taken: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

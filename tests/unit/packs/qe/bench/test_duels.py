@@ -129,6 +129,7 @@ def git(root: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", str(root), *identity, *arguments], check=True, capture_output=True)
 
 
+@pytest.mark.long
 def test_real_commits(shop: Path, small_handle: Agent, progress: Progress) -> None:
     text = (shop / "cart.py").read_text(encoding="utf-8")
     git(shop, "init", "-q")

@@ -77,11 +77,11 @@ def test_each_on_its_own_replay_learns_what_it_would_alone() -> None:
 
 
 def test_one_member_that_fails_stops_alone() -> None:
-    given = batches(2)
+    given = batches(3)
     given.rewards[0, 2] = np.nan
-    states, metrics = fleet.train_fleet(NET, SETTINGS, EACH, fleet.begin_fleet(NET, SETTINGS, rngs(2)), given)
-    assert metrics.finite.tolist() == [False, True]
-    assert states.updates.tolist() == [2, 5]
+    states, metrics = fleet.train_fleet(NET, SETTINGS, EACH, fleet.begin_fleet(NET, SETTINGS, rngs(3)), given)
+    assert metrics.finite.tolist() == [False, True, True]
+    assert states.updates.tolist() == [2, 5, 5]
     assert all(np.isfinite(each).all() for each in jax.tree.leaves(states.weights))
 
 
