@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Server, Visitor
@@ -126,13 +126,25 @@ def test_a_decision_and_its_report_show_within_a_second(visit: Visit, server: Se
     assert page.evaluate("[scrollY, document.activeElement.dataset.open]") == [300, "kill"]
 
 
+def test_what_changes_before_a_page_hears_of_changes_shows_all_the_same(visit: Visit, server: Server) -> None:
+    page = visit().page
+    held: list[Route] = []
+    page.route("**/v1/events", lambda route: held.append(route))  # noqa: PLW0108 - it must be a function
+    page.goto(server.address + SMALL)
+    while not held:
+        page.wait_for_timeout(10)
+    new = server.decide_and_report()
+    held[0].continue_()
+    expect(page.locator(f"#decision-{new}")).to_be_visible()
+
+
 def test_charts_follow_without_being_drawn_anew(visit: Visit, server: Server) -> None:
     page = visit().go(SMALL)
     page.evaluate("document.querySelector('figure canvas').dataset.mine = 'yes'")
     rows = page.locator("figure").first.locator(".data tbody tr")
     before = rows.count()
     server.decide_and_report_many(30)
-    expect(rows).to_have_count(before + 1)
+    expect(rows.nth(before)).to_be_attached()
     assert page.locator("figure canvas").first.get_attribute("data-mine") == "yes"
 
 

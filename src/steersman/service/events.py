@@ -5,11 +5,13 @@ Nothing more is remembered than the names, and the last moves.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 from msgspec.structs import replace
 
+from steersman.core.errors import SteersmanError
 from steersman.core.values import Decision, Outcome
 from steersman.core.versions import Deployment
 from steersman.service.operations import Call, Operation, Reply
@@ -72,16 +74,13 @@ class Changes:
         """Whether anybody watches."""
         return bool(self._watchers)
 
-    async def subscribe(self) -> AsyncIterator[News]:
-        """Yield what is new since the last time, every quarter of a second; often nothing."""
+    @contextmanager
+    def watch(self) -> Iterator[Callable[[], News]]:
+        """Watch from now on; give what returns what is new since it was last asked, often nothing."""
         watcher = _Watcher()
         self._watchers.add(watcher)
         try:
-            while True:
-                await asyncio.sleep(STEP_S)
-                names, watcher.names = watcher.names, set()
-                moves = tuple(watcher.moves.popleft() for _ in range(len(watcher.moves)))
-                yield News(names=names, moves=moves)
+            yield watcher.take
         finally:
             self._watchers.discard(watcher)
 
@@ -90,6 +89,10 @@ class _Watcher:
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.moves: deque[Deployment] = deque(maxlen=_MOST_MOVES)
+
+    def take(self) -> News:
+        names, self.names = self.names, set()
+        return News(names=names, moves=tuple(self.moves.popleft() for _ in range(len(self.moves))))
 
 
 async def _events(call: Call) -> Reply:
@@ -100,22 +103,25 @@ async def _stream(call: Call) -> AsyncIterator[bytes]:
     """Yield changes as they come, and a comment now and then as a sign of life. Ends when the service stops."""
     heartbeat_s: float = call.host.settings.heartbeat_s
     silent_s = 0.0
-    yield b"retry: 2000\n\n"
-    async for news in call.host.tenant(call).changes.subscribe():
-        if call.host.closing:
-            yield b"event: end\ndata: {}\n\n"
-            return
-        silent_s += STEP_S
-        for each in news.moves:  # its evidence is asked for where somebody wants to see it
-            yield b"event: move\ndata: " + _encode(replace(each, evidence={})) + b"\n\n"
-        if news.names:
-            yield b"event: change\ndata: " + _encode(Changed(agents=sorted(news.names))) + b"\n\n"
-            silent_s = 0.0
-        elif silent_s >= heartbeat_s:
-            yield b": alive\n\n"
-            silent_s = 0.0
-        else:
-            yield b""
+    with call.host.tenant(call).changes.watch() as take:  # before the first word: who has heard it misses nothing
+        yield b"retry: 2000\n\n"
+        while not call.host.closing:
+            await asyncio.sleep(STEP_S)
+            silent_s += STEP_S
+            news = take()
+            for each in news.moves:  # its evidence is asked for where somebody wants to see it
+                yield b"event: move\ndata: " + _encode(replace(each, evidence={})) + b"\n\n"
+            if news.names:
+                with suppress(SteersmanError):  # late, as all is where the disk is: the page says why
+                    await call.host.stored(call, call.host.settings.report_wait_s)  # before, a page does not show it
+                yield b"event: change\ndata: " + _encode(Changed(agents=sorted(news.names))) + b"\n\n"
+                silent_s = 0.0
+            elif silent_s >= heartbeat_s:
+                yield b": alive\n\n"
+                silent_s = 0.0
+            else:
+                yield b""
+    yield b"event: end\ndata: {}\n\n"
 
 
 OPERATIONS = (

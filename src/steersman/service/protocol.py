@@ -149,8 +149,8 @@ class Protocol(HttpToolsProtocol):
         """Send an answer in one piece; return False where the client does not read fast enough for that."""
         if cycle.flow.write_paused or cycle.response_started:
             return False
-        if cycle.disconnected or self._dropping:
-            return True
+        if cycle.disconnected or self._dropping or cycle.transport.is_closing():
+            return True  # nobody hears it
         cut_off = b"connection: close" in headers  # the request was not read to its end
         keep_alive = cycle.keep_alive and not cut_off
         parts = [STATUS_LINE[status], headers, b"content-length: %d\r\n" % len(body)]

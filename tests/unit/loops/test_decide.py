@@ -127,15 +127,15 @@ def _hang(state: StateValues) -> list[Refusal]:
 
 def test_a_guard_that_hangs_is_killed_at_its_deadline(steersman: Steersman) -> None:
     """P8: a blocking guard runs in a process of its own, and denies while that is missing."""
-    hanging = Guard(name="hanging", refuse=_hang, deadline_ms=50.0, blocking=True)
+    hanging = Guard(name="hanging", refuse=_hang, deadline_ms=500.0, blocking=True)
     agent = steersman.agent(small_agent({"serving": {"baseline_share": 0.0}}, guards=(hanging,)))
     assert agent.decide(STATE).arm == "champion"
     started = time.perf_counter()
     decision = agent.decide({**STATE, "load": 90})
     elapsed_ms = (time.perf_counter() - started) * 1000
     assert decision.action == SAFE
-    assert "did not answer in 50 ms" in decision.refusals[0].reason
-    assert elapsed_ms < 2_000  # far below the guard's 30 s; the exact figure is the benchmark's
+    assert "did not answer in 500 ms" in decision.refusals[0].reason
+    assert elapsed_ms < 10_000  # far below the guard's 30 s; the exact figure is the benchmark's
     assert agent.decide(STATE).action == SAFE  # being started again
     deadline = time.monotonic() + 30
     while agent.decide(STATE).arm == "safe":

@@ -1,9 +1,12 @@
 """Server-sent events: what changed, signs of life, and an end."""
 
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -12,7 +15,7 @@ from msgspec.structs import replace
 
 from steersman.app import Steersman
 from steersman.core.sections import Service as Limits
-from steersman.service import app
+from steersman.service import app, events
 from steersman.service.operations import Call, Operation, Reply
 from steersman.testing.serving import Running, bearer, make_key, serving
 from steersman.testing.specs import small_agent
@@ -50,6 +53,30 @@ def test_a_change_is_told_within_a_second(watched: Running) -> None:
         assert next(stream) == 'data: {"agents":["lab/small"]}'
         assert time.monotonic() - began < 1.0
         assert made.status_code == 200
+
+
+def test_a_change_is_told_once_it_can_be_read(watched: Running, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def hear() -> None:
+        with httpx.stream("GET", f"{watched.url}/v1/events", timeout=10.0) as answer:
+            for line in answer.iter_lines():
+                told.append(line)
+                if line == "event: change":
+                    return
+
+    with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(hear)
+        while not told:
+            time.sleep(0.01)
+        other.execute("BEGIN IMMEDIATE")  # nothing else is written meanwhile
+        made = httpx.post(f"{watched.url}/v1/decisions", json={"agent": "lab/small", "state": STATE})
+        assert not made.json()["durable"]
+        time.sleep(4 * events.STEP_S)
+        assert "event: change" not in told
+        other.rollback()
+        heard.result(10.0)
+    assert "event: change" in told
 
 
 def test_silence_is_broken_by_signs_of_life(watched: Running) -> None:

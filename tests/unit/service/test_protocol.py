@@ -107,9 +107,10 @@ def test_a_request_whose_caller_has_gone_is_counted_off_again(strict: Running) -
         with connected(strict) as connection:
             connection.sendall(b"GET /v1/agents HTTP/1.1\r\nhost: localhost\r\n\r\n" * 3)
     deadline = time.monotonic() + 10.0
-    while (strict.service.begun or strict.service.busy) and time.monotonic() < deadline:
+    open_now = strict.server.server_state.connections
+    while (strict.service.begun or strict.service.busy or open_now) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert (strict.service.begun, strict.service.busy) == (0, 0)
+    assert (strict.service.begun, strict.service.busy, len(open_now)) == (0, 0, 0)
 
 
 def test_endless_headers_are_refused(strict: Running) -> None:

@@ -128,7 +128,7 @@ function listen() {
   const mine = document.querySelector("[data-agent]")?.dataset.agent;
   const stream = new EventSource("/v1/events");
   stream.onopen = () => {
-    if (document.getElementById("live").dataset.state === "lost") refresh();
+    refresh(); // what changed before the stream was there, it does not tell
     say("live", "live");
   };
   stream.onerror = () => {
