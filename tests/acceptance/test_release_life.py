@@ -199,6 +199,7 @@ class Life:
         return made
 
 
+@pytest.mark.long
 def test_the_whole_life_of_versions(measured: Measured, tmp_path: Path) -> None:
     """Cut, evaluated, in shadow, in canary, promoted; a bad version that was planted then goes without a hand."""
     assert {way: len(found) for way, found in measured.by_way.items()} == dict.fromkeys(WAYS, CYCLES // len(WAYS))

@@ -58,6 +58,7 @@ def test_tokens_used_before_they_are_granted_are_caught(workers: ModuleType, sto
     assert not found.held
 
 
+@pytest.mark.long
 def test_propensities_are_true_and_no_two_workers_draw_the_same_numbers(streams: ModuleType, store_url: str) -> None:
     found = streams.draw(store_url, 12, 800)
     assert found.held, found

@@ -68,6 +68,7 @@ def test_what_comes_many_steps_later_is_learned_from_the_log(tmp_path: Path) -> 
     assert learned_from(f"sqlite:///{tmp_path / 'store.db'}", cliff_world(), 3_000) > 0.95
 
 
+@pytest.mark.long
 def test_each_dimension_is_learned_from_a_log_in_postgresql(
     store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

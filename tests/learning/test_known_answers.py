@@ -33,7 +33,8 @@ SLOW = {("cliff", "double_q"): 0.5}
 """What needs more steps than others: two tables learn from half of them each."""
 
 
-CASES = [pytest.param(*each, marks=pytest.mark.long if each in SLOW else ()) for each in BENCHMARK.cases()]
+LONG = {*SLOW, ("lake", "double_q")}
+CASES = [pytest.param(*each, marks=pytest.mark.long if each in LONG else ()) for each in BENCHMARK.cases()]
 
 
 @pytest.mark.parametrize(("world", "method"), CASES)

@@ -38,6 +38,7 @@ def temp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_some_cycles_end_to_end(shop: Path, small_handle: Agent, progress: Progress, temp_folder: Path) -> None:
     before = fingerprint(shop)
     options = RunOptions(path=str(shop), cycles=6, duel_every=2, final_duels=3, faults=2, flaky_tests=1, seed=3)

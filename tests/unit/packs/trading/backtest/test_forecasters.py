@@ -35,6 +35,7 @@ def changed(market: Market, first: int, last: int, *names: str) -> Market:
     return Market(symbols=market.symbols, at=market.at, **values)
 
 
+@pytest.mark.long
 def test_networks_forecast_inside_their_stretches_and_the_same_to_the_bit() -> None:
     market = switching(2, 500, seed=1)
     one, other = (forecasts(market, STRETCHES, heard) for _ in range(2))
