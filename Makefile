@@ -16,7 +16,7 @@ $(READY): pyproject.toml requirements.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	grep -v '^#' requirements.txt | xargs -n 20 -P 3 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps
 	$(BIN)/python -m pip check
-	$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib # on all cores, as above: pip takes one, and four times as long
+	$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib # on all cores; pip would take one
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

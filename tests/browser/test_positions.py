@@ -97,5 +97,5 @@ def test_it_moves_on_by_itself_when_a_position_is_closed(visit: Visit, held: Ser
     name = str(open_now.first.get_attribute("id")).removeprefix("open-")
     told = {"pnl_pct": 7.5, "leverage": 1.0, "exposure": 0.1, "volatility": 0.012}
     held.ask("POST", "/v1/outcomes", {"decision_id": name, "measurements": told})
-    page.locator(f'[id="closed-{name}"]').wait_for(timeout=45_000)  # a page that is slow to be made is asked for less often
+    page.locator(f'[id="closed-{name}"]').wait_for()
     assert "+7.50 %" in page.locator(f'[id="closed-{name}"]').inner_text()

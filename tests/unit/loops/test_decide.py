@@ -135,7 +135,7 @@ def test_a_guard_that_hangs_is_killed_at_its_deadline(steersman: Steersman) -> N
     elapsed_ms = (time.perf_counter() - started) * 1000
     assert decision.action == SAFE
     assert "did not answer in 500 ms" in decision.refusals[0].reason
-    assert elapsed_ms < 10_000  # far below the guard's 30 s; the exact figure is the benchmark's
+    assert elapsed_ms < 2_000  # far below the guard's 30 s; the exact figure is the benchmark's
     assert agent.decide(STATE).action == SAFE  # being started again
     deadline = time.monotonic() + 30
     while agent.decide(STATE).arm == "safe":
