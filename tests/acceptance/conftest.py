@@ -26,6 +26,7 @@ class Done:
 
     @property
     def json(self) -> Any:
+        assert self.out, f"it printed nothing, and ended with {self.code}: {self.err}"
         return json.loads(self.out)
 
 

@@ -1,16 +1,19 @@
 """What only the log on SQLite has: readers and writers in other processes, forks, and the end of a process."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from steersman.backends.sql import SqliteLog, append_unowned
+from steersman.backends.sql.sqlite import connect
 from steersman.core.errors import NotFound, StoreError
 from steersman.core.values import AuditEvent, Control
 from steersman.testing.log_rows import AGENT, decision, episode, learned, outcome
@@ -127,6 +130,31 @@ def test_closing_leaves_one_file_and_may_be_done_twice(path: Path) -> None:
     log.close()
     log.close()
     assert {each.name for each in path.parent.iterdir()} == {"log.db", "log.db.lock"}
+
+
+def test_what_only_reads_is_closed_before_the_writer_however_long_that_takes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = connect.reader
+    monkeypatch.setattr(connect, "reader", lambda path: Leisurely(reader(path)))
+    log = SqliteLog(path)
+    log.append((decision(),))
+    log.close()
+    assert {each.name for each in path.parent.iterdir()} == {"log.db", "log.db.lock"}
+
+
+class Leisurely:
+    """A connection that takes its time to close."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def close(self) -> None:
+        time.sleep(0.3)
+        self._connection.close()
 
 
 def test_rows_are_grouped_into_few_commits(log: SqliteLog) -> None:

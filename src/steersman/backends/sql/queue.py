@@ -102,6 +102,10 @@ class Queue(ABC):
     def took(self, decision: Decision) -> None:
         """Note that a decision is in the log now."""
 
+    @abstractmethod
+    def closed(self) -> None:
+        """Let go of what `admit` needs: from now on nothing is taken in."""
+
     # what the threads that append see
 
     def put(self, rows: Sequence[Row], columns: Sequence[Columns], learned: Learned | None) -> QueueReceipt:
@@ -311,6 +315,7 @@ class Queue(ABC):
         """Take nothing more in; the writer writes what there is, or gives up after one more try."""
         with self._lock:
             self._closing = True
+            self.closed()
             self._work.notify_all()
 
     def end(self) -> None:

@@ -34,6 +34,9 @@ class SharedQueue(Queue):
     def took(self, decision: Decision) -> None:
         """Nothing is counted here; the store counts."""
 
+    def closed(self) -> None:
+        """Nothing is held here; the store is asked at the commit."""
+
 
 def _holds(batch: Batch, row: Decision | Outcome) -> bool:
     if isinstance(row, Decision):

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from steersman.backends.sql import fork
@@ -178,10 +178,8 @@ class _Owned:
         self._writer.start()
 
     def close(self) -> None:
-        self.queue.stop()  # from now on nobody uses the reader
-        with suppress(sqlite3.Error):
-            self._reader.close()
-        self._writer.join()  # its connection closes last: only one that can write tidies the WAL away
+        self.queue.stop()
+        self._writer.join()
         self.owner.release()
         if lost := self.queue.unwritten:
             raise StoreError(

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 
 from steersman.backends.sql.batch import Batch
 from steersman.backends.sql.queue import Queue
@@ -17,6 +18,7 @@ class OwnedQueue(Queue):
     def __init__(self, reader: sqlite3.Connection, *, capacity: int, linger_s: float) -> None:
         position, commits = reader.execute(SQL.head).fetchone()
         super().__init__(position=position, commits=commits, capacity=capacity, linger_s=linger_s)
+        self._reader = reader
         self._admission = Admission(reader)
         self._counts: dict[tuple[str, int], int] = {
             (agent, stream): decisions for agent, stream, decisions in reader.execute(SQL.counts)
@@ -31,6 +33,11 @@ class OwnedQueue(Queue):
         self._admission.took(decision)
         place = decision.agent, decision.stream
         self._counts[place] = self._counts.get(place, 0) + 1
+
+    def closed(self) -> None:
+        """Close the reader before the writer wakes: who leaves last tidies the WAL away, and only the writer can."""
+        with suppress(sqlite3.Error):
+            self._reader.close()
 
     def counts(self) -> dict[tuple[str, int], int]:
         """Return how many decisions each agent has made in each stream, durable or not."""
