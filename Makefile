@@ -30,6 +30,7 @@ test: ## the checks and the whole test suite, side by side: types are checked on
 	$(MAKE) --jobs 3 check suite
 
 suite: browser bytecode
+	-@PYTHONDONTWRITEBYTECODE= $(PYTEST) -n 0 --collect-only -qq >/dev/null # compiles the tests, once for all workers
 	$(PYTEST) -m "not long"
 
 bytecode: $(READY) # each start of the command line would compile everything where Python may not write byte code by itself

@@ -1,5 +1,6 @@
 """What tests of every kind share: one PostgreSQL and one Redis server for all of a run, a store of its own for each test."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,9 +18,21 @@ _numbers = count()
 
 
 def pytest_configure() -> None:
-    """Let clients read no certificates of the system, which takes 20 ms each: all servers are ours."""
+    """Do without what costs more time than it gives: the system's certificates, good machine code, and GC while importing.
+
+    All servers are ours, and reading certificates takes a client 20 ms. Programs of JAX run for moments here: to compile
+    them as well as in production takes longer than to run them. What is imported stays, so nobody needs to look for more.
+    """
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = os.devnull
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector begin, and leave alone what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
