@@ -82,14 +82,17 @@ class Exchange:
         """Return the answer, read into `kind`, sending again as often as allowed and needed.
 
         Raises NoAnswer when the deadline has passed or sending again is not allowed, and the service's error for what
-        the caller must mend.
+        the caller must mend. Where the last of several tries had too little time, the one before tells what is wrong.
         """
         until = time.monotonic() + deadline_s
+        before: NoAnswer | None = None
         for pause_s in pauses(self.rng):
             try:
                 return await self._once(request, kind, until - time.monotonic())
             except NoAnswer as none:
-                wait_s = max(pause_s, none.after_s)
+                if before is not None and isinstance(none.error, DeadlineExceeded):
+                    raise NoAnswer(before.error) from none
+                before, wait_s = none, max(pause_s, none.after_s)
                 if time.monotonic() + wait_s >= until or not (request.again or none.untouched):
                     raise
                 await asyncio.sleep(wait_s)

@@ -150,6 +150,13 @@ def test_a_key_is_not_carried_to_another_address(nasty: NastyServer) -> None:
         elsewhere.close()
 
 
+def test_what_was_answered_before_is_told_where_the_last_try_had_too_little_time(nasty: NastyServer) -> None:
+    nasty.script, nasty.always = [AMBIGUOUS["502"]], nasty_server.says_nothing
+    with client_of(nasty) as client, pytest.raises(StoreError, match="answered 502"):
+        client.read("/v1/agents")
+    assert len(nasty.got) == 2
+
+
 def test_a_wait_that_the_service_asks_for_is_kept(nasty: NastyServer) -> None:
     nasty.script = [answers(503, "Overloaded", headers="retry-after: 1\r\n")]
     with client_of(nasty, deadline_s=3.0) as client:
