@@ -115,11 +115,11 @@ def test_the_report_for_people_and_a_project_without_git(cli: Callable[..., Any]
     assert "running the suite on faults" in done.err
 
 
-def test_what_cannot_be_done_is_told(cli: Callable[..., Any], tmp_path: Path) -> None:
-    assert cli("bench", "faults", "nowhere").code == 6
-    assert cli("bench", "faults", ".", "--budget", "soon").code == 3
+def test_what_cannot_be_done_is_told(command: Callable[..., Any], tmp_path: Path) -> None:
+    assert command("bench", "faults", "nowhere").code == 6
+    assert command("bench", "faults", ".", "--budget", "soon").code == 3
     (tmp_path / "fares.py").write_text(MENDED)
     (tmp_path / "test_fares.py").write_text(TEST_FIRST + "\n\ndef test_endless():\n    while True:\n        pass\n")
-    done = cli("bench", "faults", ".", "--timeout", "4", "--no-git")
+    done = command("bench", "faults", ".", "--timeout", "4", "--no-git")
     assert done.code == 4, done.err
     assert "did not end within 4 s" in done.err

@@ -36,11 +36,11 @@ def allowed(**changes: Any) -> set[tuple[Any, Any]]:
     return {(each["size"], each["leverage"]) for each, may in zip(agent.actions.actions, mask, strict=True) if may}
 
 
-def test_a_hundred_thousand_random_states_are_narrowed_as_a_second_reading_says() -> None:
+def test_random_states_are_narrowed_as_a_second_reading_says() -> None:
     rng = np.random.default_rng(1)
-    many = CHECK.states(100_000, rng)
+    many = CHECK.states(20_000, rng)
     assert CHECK.wrong(agent.guards, many) == (0, 0)
-    assert CHECK.let_through(agent.guards, many[:10_000], rng) == 0
+    assert CHECK.let_through(agent.guards, many[:5_000], rng) == 0
 
 
 def test_the_second_reading_has_something_to_say() -> None:
