@@ -33,11 +33,11 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(command: Run, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(command: Run, new_store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs the command line where STEERSMAN_STORE names a store in PostgreSQL."""
     (tmp_path / "mine.py").write_text(AGENT)
     (tmp_path / "steersman.toml").write_text('agent_files = ["mine.py"]\n')
-    monkeypatch.setenv("STEERSMAN_STORE", store_url)
+    monkeypatch.setenv("STEERSMAN_STORE", new_store_url)
     return command
 
 
@@ -76,15 +76,15 @@ def test_what_is_reported_by_one_command_is_learned_before_the_next_decides(run:
     assert (found["decisions"], found["outcomes"], found["updates"]) == (2, 2, 2)
 
 
-def test_a_log_moves_to_another_store_and_back(run: Run, store_url: str) -> None:
+def test_a_log_moves_to_another_store_and_back(run: Run, new_store_url: str) -> None:
     name = decided(run)
     assert run("report", name, '{"reward": 0.5}').code == 0
     exported = run("export").out
     assert run("export", "log.jsonl").code == 0
     assert run("import", "log.jsonl", "--store", "log.db", "--json").json == {"imported": 2}
     assert run("export", "--store", "log.db").out == exported
-    with psycopg.connect(target(store_url).conninfo, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA {target(store_url).schema} CASCADE")
+    with psycopg.connect(target(new_store_url).conninfo, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA {target(new_store_url).schema} CASCADE")
     moved = run("import", "log.jsonl", "--json")
     assert (moved.code, moved.json) == (0, {"imported": 2}), moved.err
     assert run("import", "log.jsonl", "--json").json == {"imported": 0}
@@ -114,8 +114,8 @@ def test_the_kill_switch_stops_the_next_command(run: Run) -> None:
     assert "Did you mean 'mine/backup'" in mistyped.err
 
 
-def test_many_processes_use_one_store(cli: Run, run: Run, store_url: str, tmp_path: Path) -> None:
-    with Steersman.open(store_url, settings=tmp_path / "steersman.toml") as steersman:
+def test_many_processes_use_one_store(cli: Run, run: Run, new_store_url: str, tmp_path: Path) -> None:
+    with Steersman.open(new_store_url, settings=tmp_path / "steersman.toml") as steersman:
         agent = steersman.agent("mine/backup")
         name = decided(cli)
         assert cli("report", name, '{"reward": 0.5}').code == 0
@@ -135,8 +135,8 @@ def test_doctor_says_that_nobody_learns(run: Run) -> None:
     assert run("doctor", "--json").json[0]["learner"] == ""
 
 
-def test_doctor_says_that_what_is_learned_is_of_another_definition(run: Run, store_url: str, tmp_path: Path) -> None:
-    with Steersman.open(store_url, settings=tmp_path / "steersman.toml") as steersman:
+def test_doctor_says_that_what_is_learned_is_of_another_definition(run: Run, new_store_url: str, tmp_path: Path) -> None:
+    with Steersman.open(new_store_url, settings=tmp_path / "steersman.toml") as steersman:
         agent = steersman.agent("mine/backup")
         agent.report(agent.decide({"load": 10, "night": True}), {"reward": 0.5}).wait(10)
         steersman.log.flush(10)
@@ -156,8 +156,8 @@ def test_agents_of_a_store_that_is_not_there_are_those_of_the_packs(run: Run) ->
 
 
 @pytest.mark.parametrize("line", ["report nothing {}", "explain nothing", "replay nothing"])
-def test_a_decision_that_is_not_there_is_told(run: Run, store_url: str, line: str) -> None:
-    PostgresLog(store_url).close()
+def test_a_decision_that_is_not_there_is_told(run: Run, new_store_url: str, line: str) -> None:
+    PostgresLog(new_store_url).close()
     done = run(*line.split())
     assert (done.code, "no decision 'nothing'" in done.err) == (6, True), done.err
 
@@ -183,17 +183,17 @@ def test_a_store_that_cannot_be_used_is_told_with_the_way_out(
 
 
 @pytest.mark.parametrize("line", ["doctor", "audit", "export", "kill", "explain x"])
-def test_a_store_that_is_not_there_is_not_made_by_looking_for_it(run: Run, store_url: str, line: str) -> None:
+def test_a_store_that_is_not_there_is_not_made_by_looking_for_it(run: Run, new_store_url: str, line: str) -> None:
     done = run(*line.split())
     assert done.code == 6
     assert "no store at postgresql://" in done.err
-    with psycopg.connect(target(store_url).conninfo) as connection:
-        assert connection.execute("SELECT to_regnamespace(%s)", (target(store_url).schema,)).fetchone() == (None,)
+    with psycopg.connect(target(new_store_url).conninfo) as connection:
+        assert connection.execute("SELECT to_regnamespace(%s)", (target(new_store_url).schema,)).fetchone() == (None,)
 
 
-def test_a_store_of_a_newer_version_is_refused(run: Run, store_url: str) -> None:
+def test_a_store_of_a_newer_version_is_refused(run: Run, new_store_url: str) -> None:
     decided(run)
-    with psycopg.connect(target(store_url).conninfo, autocommit=True) as connection:
+    with psycopg.connect(target(new_store_url).conninfo, autocommit=True) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     done = run("decide", "mine/backup", STATE, "--json")
     assert done.code == 1

@@ -216,8 +216,8 @@ def test_keys_work_while_a_service_owns_the_store(tmp_path: Path, command: Calla
     ]
 
 
-def test_workers_share_a_socket_and_one_that_dies_is_replaced(tmp_path: Path, store_url: str) -> None:
-    with up(tmp_path, "--store", store_url, "--workers", "2") as service:
+def test_workers_share_a_socket_and_one_that_dies_is_replaced(tmp_path: Path, new_store_url: str) -> None:
+    with up(tmp_path, "--store", new_store_url, "--workers", "2") as service:
         workers = children(service.pid)
         assert len(workers) == 2
         with httpx.Client(base_url=service.url) as client:
@@ -236,8 +236,8 @@ def test_workers_share_a_socket_and_one_that_dies_is_replaced(tmp_path: Path, st
         assert not any(Path(f"/proc/{each}").exists() for each in workers)
 
 
-def test_workers_end_with_their_supervisor(tmp_path: Path, store_url: str) -> None:
-    with up(tmp_path, "--store", store_url, "--workers", "2") as service:
+def test_workers_end_with_their_supervisor(tmp_path: Path, new_store_url: str) -> None:
+    with up(tmp_path, "--store", new_store_url, "--workers", "2") as service:
         workers = children(service.pid)
         service.end(signal.SIGKILL)
         deadline = time.monotonic() + END_S
@@ -246,13 +246,13 @@ def test_workers_end_with_their_supervisor(tmp_path: Path, store_url: str) -> No
         assert not any(running(each) for each in workers)
 
 
-def test_deciding_and_learning_can_be_done_by_different_processes(tmp_path: Path, store_url: str) -> None:
+def test_deciding_and_learning_can_be_done_by_different_processes(tmp_path: Path, new_store_url: str) -> None:
     folders = [tmp_path / "decide", tmp_path / "learn"]
     for each in folders:
         each.mkdir()
     with (
-        up(folders[0], "--store", store_url, "--role", "decide") as decider,
-        up(folders[1], "--store", store_url, "--role", "learn") as learner,
+        up(folders[0], "--store", new_store_url, "--role", "decide") as decider,
+        up(folders[1], "--store", new_store_url, "--role", "learn") as learner,
     ):
         made = decide_once(decider.url)
         said = {"decision_id": made["id"], "measurements": {"reward": 0.5}}
@@ -265,11 +265,11 @@ def test_deciding_and_learning_can_be_done_by_different_processes(tmp_path: Path
         assert policy(decider.url)["states_seen"] == 1
 
 
-def test_who_watches_one_process_hears_of_what_another_does(tmp_path: Path, store_url: str) -> None:
+def test_who_watches_one_process_hears_of_what_another_does(tmp_path: Path, new_store_url: str) -> None:
     folders = [tmp_path / "one", tmp_path / "two"]
     for each in folders:
         each.mkdir()
-    with up(folders[0], "--store", store_url) as one, up(folders[1], "--store", store_url) as two:
+    with up(folders[0], "--store", new_store_url) as one, up(folders[1], "--store", new_store_url) as two:
         decide_once(one.url)
         with httpx.stream("GET", f"{one.url}/v1/events", timeout=20.0) as answer:
             stream = answer.iter_lines()
@@ -283,9 +283,9 @@ def test_who_watches_one_process_hears_of_what_another_does(tmp_path: Path, stor
             assert "event: change" in heard
 
 
-def test_a_key_that_was_revoked_stops_with_all_workers(tmp_path: Path, store_url: str) -> None:
-    text = make_key(store_url, "admin")
-    with up(tmp_path, "--store", store_url, "--workers", "2") as service:
+def test_a_key_that_was_revoked_stops_with_all_workers(tmp_path: Path, new_store_url: str) -> None:
+    text = make_key(new_store_url, "admin")
+    with up(tmp_path, "--store", new_store_url, "--workers", "2") as service:
         assert service.keys_needed
         name = text.split("_")[1]
         assert httpx.delete(f"{service.url}/v1/keys/{name}", headers=bearer(text), timeout=20.0).status_code == 200

@@ -150,12 +150,12 @@ def test_a_server_that_does_not_answer_is_named(store_url: str) -> None:
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_store_of_an_older_version_is_refused(store_url: str, read_only: bool) -> None:
-    where = target(store_url)
+def test_a_store_of_an_older_version_is_refused(new_store_url: str, read_only: bool) -> None:
+    where = target(new_store_url)
     with pytest.raises(NotFound, match="no store at"):
-        PostgresReleases(store_url, read_only=read_only)
+        PostgresReleases(new_store_url, read_only=read_only)
     with closing(psycopg.connect(where.conninfo, autocommit=True)) as connection:
         connection.execute(f"CREATE SCHEMA {where.schema}")
     store.upgrade(where, "0003")
     with pytest.raises(StoreVersionError, match=r"older Steersman \(schema 0003; this one reads 0005\)"):
-        PostgresReleases(store_url, read_only=read_only)
+        PostgresReleases(new_store_url, read_only=read_only)

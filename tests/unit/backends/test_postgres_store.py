@@ -26,8 +26,8 @@ SWITCH = Control(scope="*", active=True, actor="someone", reason="a test", at=1.
 
 
 @pytest.fixture
-def where(store_url: str) -> Target:
-    return target(store_url)
+def where(new_store_url: str) -> Target:
+    return target(new_store_url)
 
 
 @pytest.fixture(scope="module")
@@ -117,20 +117,20 @@ def test_migrations_equal_the_schema(where: Target, postgres: str) -> None:
         ask(made, f"DROP SCHEMA IF EXISTS {made.schema} CASCADE")
 
 
-def test_a_migrated_store_works(where: Target, store_url: str) -> None:
+def test_a_migrated_store_works(where: Target, new_store_url: str) -> None:
     migrated(where)
-    with closing(PostgresLog(store_url)) as log:
+    with closing(PostgresLog(new_store_url)) as log:
         made = decision()
         log.append((made, outcome(made), SWITCH), learned({("s", 0): 1.0}, windows=[window(0)])).wait(10)
         assert log.position == 2
     assert ask(where, "SELECT version_num FROM alembic_version") == [(schema.REVISIONS[-1],)]
 
 
-def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(where: Target, store_url: str) -> None:
+def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(where: Target, new_store_url: str) -> None:
     migrated(where, "0001")
     ask(where, "INSERT INTO agents (name, decisions) VALUES ('qe/runner', 7)")
     ask(where, "INSERT INTO entries VALUES ('qe/runner', 'a state', 0, 0.5, 3, 0.1, 0.2, 0.3, to_timestamp(1.0))")
-    with closing(PostgresLog(store_url)) as log:
+    with closing(PostgresLog(new_store_url)) as log:
         assert (log.decision_count("qe/runner"), log.agents()) == (7, ["qe/runner"])
         log.append((decision(),)).wait(10)
     assert ask(where, "SELECT version_num FROM alembic_version") == [(schema.REVISIONS[-1],)]
@@ -147,27 +147,27 @@ def test_a_migration_without_the_rights_changes_nothing_and_says_what_to_do(guar
     assert contents(where) == before
 
 
-def test_an_older_store_is_not_brought_up_to_date_by_reading_it(where: Target, store_url: str) -> None:
+def test_an_older_store_is_not_brought_up_to_date_by_reading_it(where: Target, new_store_url: str) -> None:
     migrated(where, "0001")
     before = contents(where)
-    assert "older Steersman (schema 0001" in refusal(store_url, StoreVersionError, read_only=True)
+    assert "older Steersman (schema 0001" in refusal(new_store_url, StoreVersionError, read_only=True)
     with pytest.raises(StoreVersionError, match="older Steersman"):  # whoever runs on it has its own hand on the switch
-        append_unowned(store_url, (SWITCH,))
+        append_unowned(new_store_url, (SWITCH,))
     assert contents(where) == before
 
 
-def test_many_that_open_an_empty_database_at_once_make_one_store(where: Target, store_url: str) -> None:
+def test_many_that_open_an_empty_database_at_once_make_one_store(where: Target, new_store_url: str) -> None:
     code = (
         "import sys; from steersman.backends.sql.postgres import PostgresLog\n"
         "from steersman.testing.log_rows import decision\n"
         "log = PostgresLog(sys.argv[1]); log.append((decision(),)).wait(20); log.close()"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, store_url]) for _ in range(2)]
+    processes = [subprocess.Popen([sys.executable, "-c", code, new_store_url]) for _ in range(2)]
     failed: list[Exception] = []
 
     def open_one() -> None:
         try:
-            with closing(PostgresLog(store_url)) as log:
+            with closing(PostgresLog(new_store_url)) as log:
                 log.append((decision(),)).wait(20)
         except Exception as error:  # noqa: BLE001 - any of them is what this test looks for
             failed.append(error)
@@ -191,34 +191,34 @@ def test_a_schema_named_as_a_word_of_sql_will_do(where: Target, postgres: str) -
         ask(where, 'DROP SCHEMA "select" CASCADE')
 
 
-def test_reading_needs_a_store(where: Target, store_url: str) -> None:
-    assert "no store at" in refusal(store_url, NotFound, read_only=True)
+def test_reading_needs_a_store(where: Target, new_store_url: str) -> None:
+    assert "no store at" in refusal(new_store_url, NotFound, read_only=True)
     with pytest.raises(NotFound, match="no store at"):
-        append_unowned(store_url, (SWITCH,))
+        append_unowned(new_store_url, (SWITCH,))
     assert ask(where, "SELECT to_regnamespace(%s)", where.schema) == [(None,)]
 
 
 # what is refused
 
 
-def test_a_store_of_a_newer_version_is_refused(where: Target, store_url: str) -> None:
-    PostgresLog(store_url).close()
+def test_a_store_of_a_newer_version_is_refused(where: Target, new_store_url: str) -> None:
+    PostgresLog(new_store_url).close()
     ask(where, "UPDATE alembic_version SET version_num = '9999'")
-    said = refused(where, store_url, StoreVersionError)
+    said = refused(where, new_store_url, StoreVersionError)
     assert "newer Steersman (schema 9999" in said
     assert "pip install -U" in said
 
 
-def test_the_tables_of_another_program_are_refused(where: Target, store_url: str) -> None:
+def test_the_tables_of_another_program_are_refused(where: Target, new_store_url: str) -> None:
     empty(where)
     ask(where, "CREATE TABLE theirs (x integer)")
-    assert "another program's tables" in refused(where, store_url, StoreError)
+    assert "another program's tables" in refused(where, new_store_url, StoreError)
 
 
-def test_a_server_too_old_is_refused(where: Target, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    PostgresLog(store_url).close()
+def test_a_server_too_old_is_refused(where: Target, new_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    PostgresLog(new_store_url).close()
     monkeypatch.setattr(store, "OLDEST_SERVER", 990000)
-    assert "needs 99 or newer" in refused(where, store_url, StoreVersionError)
+    assert "needs 99 or newer" in refused(where, new_store_url, StoreVersionError)
 
 
 @pytest.mark.parametrize(
@@ -292,8 +292,8 @@ def test_a_url_that_cannot_be_read_is_told_with_the_way_out(url: str, words: str
     assert words in refusal(url, InvalidInput)
 
 
-def test_options_of_libpq_reach_it_as_they_are(store_url: str) -> None:
-    where = target(f"{store_url}&options=-c%20geqo_threshold%3D14&application_name=a+b%26c")
+def test_options_of_libpq_reach_it_as_they_are(new_store_url: str) -> None:
+    where = target(f"{new_store_url}&options=-c%20geqo_threshold%3D14&application_name=a+b%26c")
     assert ask(where, "SELECT current_setting('geqo_threshold'), current_setting('application_name')") == [("14", "a+b&c")]
     assert ask(where, "SELECT current_setting('search_path')") == [(where.schema,)]
 
@@ -306,19 +306,19 @@ def test_a_socket_on_this_machine_will_do() -> None:
 # the view
 
 
-def test_an_empty_store_shows_no_convergence(where: Target, store_url: str) -> None:
-    PostgresLog(store_url).close()
+def test_an_empty_store_shows_no_convergence(where: Target, new_store_url: str) -> None:
+    PostgresLog(new_store_url).close()
     assert ask(where, "SELECT * FROM convergence") == []
 
 
-def test_an_agent_without_windows_has_none_of_the_measures(where: Target, store_url: str) -> None:
-    with closing(PostgresLog(store_url)) as log:
+def test_an_agent_without_windows_has_none_of_the_measures(where: Target, new_store_url: str) -> None:
+    with closing(PostgresLog(new_store_url)) as log:
         log.append((decision(),)).wait(10)
     assert ask(where, "SELECT * FROM convergence") == [(AGENT, 0, None, None, 0, 0, None, None, None, None, None)]
 
 
-def test_the_view_sums_up_the_last_ten_windows(where: Target, store_url: str) -> None:
-    with closing(PostgresLog(store_url)) as log:
+def test_the_view_sums_up_the_last_ten_windows(where: Target, new_store_url: str) -> None:
+    with closing(PostgresLog(new_store_url)) as log:
         log.append((decision(),), learned({}, windows=[window(number, reward=number / 10) for number in range(12)])).wait(10)
     (found,) = ask(
         where,

@@ -1,5 +1,7 @@
 """The tables in their schema: made new, looked at before they are used, and brought up to date."""
 
+from functools import cache
+
 import psycopg
 from sqlalchemy import URL
 from sqlalchemy.dialects import postgresql
@@ -107,15 +109,16 @@ def upgrade(where: Target, revision: str = "head") -> None:
         raise error.orig or error from error
 
 
-def definitions() -> list[str]:
+@cache
+def definitions() -> tuple[str, ...]:
     """Return the statements that make all tables and indexes."""
     tables = [*schema.metadata.sorted_tables, schema.alembic_version]
     indexes = sorted((each for table in tables for each in table.indexes), key=lambda each: str(each.name))
-    return [
+    return (
         *(_ddl(CreateTable(each)) for each in tables),
         *(_ddl(CreateIndex(each)) for each in indexes),
         schema.CONVERGENCE,
-    ]
+    )
 
 
 def _ddl(element: DDLElement) -> str:

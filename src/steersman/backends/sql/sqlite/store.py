@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import URL
@@ -95,15 +96,16 @@ def create(path: Path) -> None:
         connection.execute("COMMIT")
 
 
-def definitions() -> list[str]:
+@cache
+def definitions() -> tuple[str, ...]:
     """Return the statements that make all tables and indexes."""
     tables = [*schema.metadata.sorted_tables, schema.alembic_version]
     indexes = sorted((each for table in tables for each in table.indexes), key=lambda each: str(each.name))
-    return [
+    return (
         *(_ddl(CreateTable(each)) for each in tables),
         *(_ddl(CreateIndex(each)) for each in indexes),
         schema.CONVERGENCE,
-    ]
+    )
 
 
 def _ddl(element: DDLElement) -> str:
