@@ -56,9 +56,9 @@ docs: $(READY) ## the tests of the documentation alone
 
 bench: $(READY) ## the longest tests, and every published number: takes about an hour
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
-	$(PYTEST) -m long
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(PYTEST) -m long
 	BIN=$(BIN) bash benchmarks/all.sh
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find src -name __pycache__ -prune -exec rm -rf {} +
+	find src tests -name __pycache__ -prune -exec rm -rf {} +

@@ -31,7 +31,7 @@ def pytest_configure() -> None:
     gc.disable()
 
 
-def pytest_collection_finish() -> None:
+def pytest_runtestloop() -> None:
     """Let the garbage collector begin, and leave alone what was imported."""
     gc.freeze()
     gc.enable()

@@ -82,16 +82,21 @@ class Exchange:
         """Return the answer, read into `kind`, sending again as often as allowed and needed.
 
         Raises NoAnswer when the deadline has passed or sending again is not allowed, and the service's error for what
-        the caller must mend. Where the last of several tries had too little time, the one before tells what is wrong.
+        the caller must mend.
         """
         until = time.monotonic() + deadline_s
         before: NoAnswer | None = None
         for pause_s in pauses(self.rng):
+            left_s = until - time.monotonic()
+            if before is not None and left_s <= 0.0:  # the wait took longer than it should, and nothing was sent again
+                raise before
             try:
-                return await self._once(request, kind, until - time.monotonic())
+                async with asyncio.timeout(left_s):
+                    return await self._once(request, kind)
+            except TimeoutError as late:
+                told = "" if before is None else f" Before that: {before.error}"
+                raise NoAnswer(DeadlineExceeded(f"{self._url} did not answer in time. {_ASK_DOCTOR}{told}")) from late
             except NoAnswer as none:
-                if before is not None and isinstance(none.error, DeadlineExceeded):
-                    raise NoAnswer(before.error) from none
                 before, wait_s = none, max(pause_s, none.after_s)
                 if time.monotonic() + wait_s >= until or not (request.again or none.untouched):
                     raise
@@ -109,19 +114,16 @@ class Exchange:
             raise NoAnswer(self._nonsense(f"{len(found)} answers to {count} questions"))
         return found
 
-    async def _once(self, request: Request, kind: type[T], left_s: float) -> T:
+    async def _once(self, request: Request, kind: type[T]) -> T:
         self.demand_open()
         try:
-            async with asyncio.timeout(left_s):
-                response = await self._http.request(
-                    request.method,
-                    request.path,
-                    content=request.body,
-                    params=None if request.query is None else dict(request.query),
-                    headers={"content-type": "application/json"} if request.body is not None else {},
-                )
-        except TimeoutError as late:
-            raise NoAnswer(DeadlineExceeded(f"{self._url} did not answer in time. {_ASK_DOCTOR}")) from late
+            response = await self._http.request(
+                request.method,
+                request.path,
+                content=request.body,
+                params=None if request.query is None else dict(request.query),
+                headers={"content-type": "application/json"} if request.body is not None else {},
+            )
         except httpx.RequestError as broken:
             error = StoreError(f"{self._url} cannot be reached: {broken or type(broken).__name__}. {_ASK_DOCTOR}")
             raise NoAnswer(error, untouched=isinstance(broken, _UNTOUCHED)) from broken

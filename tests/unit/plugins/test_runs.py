@@ -17,7 +17,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> RunStore:
         return RunFolder(tmp_path / "runs")
     if request.param == "sqlite":
         return RunTable(f"sqlite:///{tmp_path}/deep/runs.db", tmp_path / "cache")
-    return RunTable(request.getfixturevalue("store_url"), tmp_path / "cache")
+    return RunTable(request.getfixturevalue("new_store_url"), tmp_path / "cache")
 
 
 def test_what_is_kept_is_read_again(store: RunStore, keep: Keep) -> None:

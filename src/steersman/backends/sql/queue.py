@@ -315,8 +315,8 @@ class Queue(ABC):
         """Take nothing more in; the writer writes what there is, or gives up after one more try."""
         with self._lock:
             self._closing = True
-            self.closed()
             self._work.notify_all()
+            self.closed()
 
     def end(self) -> None:
         """Nothing more will be written: whoever waits is told."""
