@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from filelock import FileLock
 
-from steersman.backends.sql.postgres import connect, store
 from steersman.testing.postgres import postgres_url
 from steersman.testing.redis import RedisServer
 
@@ -83,6 +82,8 @@ def new_store_url(postgres: str, maker: psycopg.Connection[tuple[Any, ...]], wor
 @pytest.fixture
 def store_url(maker: psycopg.Connection[tuple[Any, ...]], new_store_url: str) -> str:
     """The URL of an empty store."""
+    from steersman.backends.sql.postgres import connect, store
+
     where = connect.target(new_store_url)
     maker.execute(f"SET search_path TO {where.schema}")
     store.create(maker, where)

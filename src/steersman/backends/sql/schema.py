@@ -15,6 +15,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Dialect,
     Double,
     Index,
     Integer,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 APPLICATION_ID = 0x53746565  # "Stee", in the header of the file
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
@@ -387,3 +389,11 @@ Index(None, taken.c.at)
 alembic_version = Table(
     "alembic_version", MetaData(), Column("version_num", Text, primary_key=True, nullable=False)
 )  # Alembic's own; known here so that a new store is stamped without importing Alembic
+
+
+def definitions(dialect: Dialect) -> tuple[str, ...]:
+    """Return the statements that make all tables and indexes, as a dialect's text."""
+    tables = [*metadata.sorted_tables, alembic_version]
+    indexes = sorted((each for table in tables for each in table.indexes), key=lambda each: str(each.name))
+    made: list[DDLElement] = [*(CreateTable(each) for each in tables), *(CreateIndex(each) for each in indexes)]
+    return (*(str(each.compile(dialect=dialect)) for each in made), CONVERGENCE)

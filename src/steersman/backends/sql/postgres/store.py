@@ -5,7 +5,6 @@ from functools import cache
 import psycopg
 from sqlalchemy import URL
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from steersman.backends.sql import schema
 from steersman.backends.sql.postgres import connect
@@ -85,7 +84,7 @@ def create(connection: Connection, where: Target) -> None:
     with connection.transaction():
         if connection.execute("SELECT to_regnamespace(%s)", (where.schema,)).fetchone() == (None,):
             connection.execute(f'CREATE SCHEMA "{where.schema}"')
-        for statement in definitions():
+        for statement in _definitions():
             connection.execute(statement)
         connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (schema.REVISIONS[-1],))
         connection.execute("INSERT INTO log_head (id, position, commits) VALUES (1, 0, 0)")
@@ -110,16 +109,5 @@ def upgrade(where: Target, revision: str = "head") -> None:
 
 
 @cache
-def definitions() -> tuple[str, ...]:
-    """Return the statements that make all tables and indexes."""
-    tables = [*schema.metadata.sorted_tables, schema.alembic_version]
-    indexes = sorted((each for table in tables for each in table.indexes), key=lambda each: str(each.name))
-    return (
-        *(_ddl(CreateTable(each)) for each in tables),
-        *(_ddl(CreateIndex(each)) for each in indexes),
-        schema.CONVERGENCE,
-    )
-
-
-def _ddl(element: DDLElement) -> str:
-    return str(element.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+def _definitions() -> tuple[str, ...]:
+    return schema.definitions(postgresql.dialect())  # type: ignore[no-untyped-call]

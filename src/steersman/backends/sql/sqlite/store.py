@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sqlalchemy import URL
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from steersman.backends.sql import schema
 from steersman.backends.sql.sqlite import connect
@@ -89,7 +88,7 @@ def create(path: Path) -> None:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        for statement in definitions():
+        for statement in _definitions():
             connection.execute(statement)
         connection.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (schema.REVISIONS[-1],))
         connection.execute("INSERT INTO log_head (id, position, commits) VALUES (1, 0, 0)")
@@ -97,19 +96,8 @@ def create(path: Path) -> None:
 
 
 @cache
-def definitions() -> tuple[str, ...]:
-    """Return the statements that make all tables and indexes."""
-    tables = [*schema.metadata.sorted_tables, schema.alembic_version]
-    indexes = sorted((each for table in tables for each in table.indexes), key=lambda each: str(each.name))
-    return (
-        *(_ddl(CreateTable(each)) for each in tables),
-        *(_ddl(CreateIndex(each)) for each in indexes),
-        schema.CONVERGENCE,
-    )
-
-
-def _ddl(element: DDLElement) -> str:
-    return str(element.compile(dialect=sqlite.dialect()))
+def _definitions() -> tuple[str, ...]:
+    return schema.definitions(sqlite.dialect())
 
 
 def _check_ours(path: Path, connection: sqlite3.Connection, tables: set[str]) -> None:
