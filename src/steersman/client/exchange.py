@@ -94,8 +94,8 @@ class Exchange:
                 async with asyncio.timeout(left_s):
                     return await self._once(request, kind)
             except TimeoutError as late:
-                told = "" if before is None else f" Before that: {before.error}"
-                raise NoAnswer(DeadlineExceeded(f"{self._url} did not answer in time. {_ASK_DOCTOR}{told}")) from late
+                told = _ASK_DOCTOR if before is None else f"Before that: {before.error}"
+                raise NoAnswer(DeadlineExceeded(f"{self._url} did not answer in time. {told}")) from late
             except NoAnswer as none:
                 before, wait_s = none, max(pause_s, none.after_s)
                 if time.monotonic() + wait_s >= until or not (request.again or none.untouched):
