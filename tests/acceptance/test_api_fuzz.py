@@ -28,7 +28,7 @@ def server(fuzz: ModuleType, tmp_path: Path) -> Iterator[Any]:
         yield started
 
 
-@pytest.mark.parametrize("only", ["", pytest.param("^/v1/keys", marks=pytest.mark.long)])
+@pytest.mark.parametrize("only", ["", "^/v1/keys"])
 def test_nothing_that_fits_the_document_or_does_not_makes_the_service_fail(
     fuzz: ModuleType, server: Any, tmp_path: Path, only: str
 ) -> None:

@@ -68,7 +68,8 @@ def test_what_one_process_did_the_next_one_knows(cli: Callable[..., Any], mine: 
     assert cli("report", name, '{"reward": 0.5}').code == 0
     clash = cli("report", name, '{"reward": 0.6}', "--json")
     assert json.loads(clash.err)["exit_code"] == clash.code == 7
-    assert cli("replay", name).code == 0
+    assert cli("import", "-", "--store", "other.db", stdin=cli("export").out).code == 0
+    assert cli("replay", name, "--store", "other.db").code == 0
     unread = cli("decide", "--nonsense")
     assert (unread.code, "Traceback" in unread.err) == (3, False), unread.err
 

@@ -20,7 +20,7 @@ def outage() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("kill", [pytest.param("server", marks=pytest.mark.long), "worker"])
+@pytest.mark.parametrize("kill", ["server", "worker"])
 def test_nothing_is_lost_or_learned_twice_when_one_of_them_dies(outage: ModuleType, kill: str) -> None:
     found = outage.run(2, kill=kill)
     assert found.acknowledged > 100
