@@ -3,6 +3,7 @@
 Slow-downs here are tens of times what a function takes, so that no busy machine decides a test.
 """
 
+import statistics
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -104,8 +105,11 @@ def test_what_is_slow_after_a_pause_is_seen_by_a_spike_and_not_by_a_load(
     usual_s = {name: min(seconds) for name, seconds in usual.usual_s.items()}
     sources = {file: site.sandbox.read(file) for file in site.project.sources}
     made = plant_slowness(sources, functions, usual_s, usual.sizes, site.generator, count=1, kinds=("pause",))
-    seen = {form: time_versions(site, functions, made.texts, FORMS[form]).slower() for form in ("load", "spike")}
-    assert seen == {"load": frozenset(), "spike": {"working.py::remember"}}
+    timed = {form: time_versions(site, functions, made.texts, FORMS[form]) for form in ("load", "spike")}
+    longer = {form: statistics.median(each.ratios("working.py::remember")) for form, each in timed.items()}
+    # To look at the clock at each call takes a fifth of what this function takes; the wait, 80 times a batch of calls.
+    assert longer["load"] < 5 < longer["spike"]
+    assert timed["spike"].slower() == {"working.py::remember"}
     assert site.sandbox.read("working.py") == WORKING
 
 
