@@ -91,9 +91,9 @@ class Server:
         self.process.wait(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Start services, each on a store and a free port of its own, and end them."""
+    """Start services, each on a store and a free port of its own, and end them with the last test of a page."""
     running: list[Server] = []
 
     def start(fill: Callable[[Path], None] | None = None) -> Server:
@@ -144,7 +144,7 @@ def phone() -> ViewportSize:
     return PHONE
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(serve: Callable[..., Server]) -> Server:
     return serve(fill)
 
