@@ -242,11 +242,13 @@ def no_unique_key() -> None:
     """Plant: nothing refuses an outcome that is there already."""
     from sqlalchemy import UniqueConstraint
 
-    from steersman.backends.sql import schema
+    from steersman.backends.sql import compose, schema
+    from steersman.backends.sql.sqlite import store
     from steersman.backends.sql.sqlite.admission import Admission
 
     unique = {each for each in schema.outcomes.constraints if isinstance(each, UniqueConstraint)}
     schema.outcomes.constraints -= unique
+    store.DEFINITIONS = compose.composed("sqlite").definitions  # type: ignore[attr-defined]
     Admission.check = lambda self, rows, batches: None  # type: ignore[method-assign]  # the bug
     LogWorkload.checks_repetitions = False
 

@@ -13,15 +13,18 @@ import tempfile
 import time
 from pathlib import Path
 
+DECIDE = (
+    "import tempfile; from steersman import Steersman; from steersman.testing.specs import small_agent\n"
+    "with tempfile.TemporaryDirectory() as folder, Steersman.open({store}, settings={{}}) as steersman:\n"
+    "    steersman.agent(small_agent()).decide({{'load': 1, 'backlog': 1, 'weekend': False}})\n"
+)
 STATEMENTS = {
     "pass": "pass",
     "import numpy": "import numpy",
     "import steersman": "import steersman",
     "from steersman import Steersman": "from steersman import Steersman",
-    "decide once, in memory": (
-        "from steersman import Steersman; from steersman.testing.specs import small_agent; "
-        "Steersman.open('memory:', settings={}).agent(small_agent()).decide({'load': 1, 'backlog': 1, 'weekend': False})"
-    ),
+    "decide once, in memory": DECIDE.format(store="'memory:'"),
+    "decide once, in a new file": DECIDE.format(store="f'{folder}/log.db'"),
 }
 HEAVY = (
     "jax",
@@ -62,8 +65,9 @@ def main() -> None:
 
 
 def loaded() -> list[str]:
-    """Return the heavy libraries that deciding in memory loads."""
-    code = STATEMENTS["decide once, in memory"] + f"; import sys; print(*[each for each in {HEAVY} if each in sys.modules])"
+    """Return the heavy libraries that deciding in a new file loads."""
+    code = STATEMENTS["decide once, in a new file"]
+    code += f"import sys; print(*[each for each in {HEAVY} if each in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return done.stdout.split()
 

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine
 from steersman.backends.sql import schema
 from steersman.backends.sql.postgres import PostgresLog, append_unowned, store
 from steersman.backends.sql.postgres.connect import Target, connect, target
+from steersman.backends.sql.revisions import REVISIONS
 from steersman.core.errors import InvalidInput, NotFound, SteersmanError, StoreError, StoreVersionError
 from steersman.core.values import Control
 from steersman.testing.log_rows import AGENT, decision, learned, outcome, window
@@ -123,7 +124,7 @@ def test_a_migrated_store_works(where: Target, new_store_url: str) -> None:
         made = decision()
         log.append((made, outcome(made), SWITCH), learned({("s", 0): 1.0}, windows=[window(0)])).wait(10)
         assert log.position == 2
-    assert ask(where, "SELECT version_num FROM alembic_version") == [(schema.REVISIONS[-1],)]
+    assert ask(where, "SELECT version_num FROM alembic_version") == [(REVISIONS[-1],)]
 
 
 def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(where: Target, new_store_url: str) -> None:
@@ -133,7 +134,7 @@ def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(where: Target, 
     with closing(PostgresLog(new_store_url)) as log:
         assert (log.decision_count("qe/runner"), log.agents()) == (7, ["qe/runner"])
         log.append((decision(),)).wait(10)
-    assert ask(where, "SELECT version_num FROM alembic_version") == [(schema.REVISIONS[-1],)]
+    assert ask(where, "SELECT version_num FROM alembic_version") == [(REVISIONS[-1],)]
     assert ask(where, "SELECT value, visits, version FROM entries") == [(0.5, 3, 0)]
 
 

@@ -16,8 +16,8 @@ import pytest
 from msgspec.structs import replace
 
 from steersman.backends.sql import SqliteLog, SqliteReleases
-from steersman.backends.sql.sqlite import connect, releases, store
-from steersman.backends.sql.sqlite.statements import SQL
+from steersman.backends.sql.sqlite import connect, store
+from steersman.backends.sql.sqlite.statements import RELEASES, SQL
 from steersman.core.chain import faults
 from steersman.core.errors import StoreError, StoreVersionError
 from steersman.core.versions import Deployment, address
@@ -307,9 +307,9 @@ def test_what_is_behind_a_position_costs_what_is_found_however_busy_others_are(p
 
 def test_what_is_in_production_costs_the_same_after_many_moves(path: Path, opened: SqliteReleases) -> None:
     opened.move(move(1))
-    few = steps(path, releases.SQL.current, ())
+    few = steps(path, RELEASES.current, ())
     for number in range(2, 60):
         opened.move(move(number))
-    assert steps(path, releases.SQL.current, ()) <= few + 1
+    assert steps(path, RELEASES.current, ()) <= few + 1
     opened.judge(judgement("a"))
     assert opened.current() == [move(59)]

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from steersman.backends.sql import SqliteLog, migrate, schema, verify
+from steersman.backends.sql.revisions import APPLICATION_ID, REVISIONS
 from steersman.backends.sql.sqlite import store
 from steersman.core.chain import faults
 from steersman.core.errors import Conflict, StoreError, StoreVersionError
@@ -62,14 +63,14 @@ def test_migrations_equal_the_schema(path: Path) -> None:
 def test_a_migrated_store_works(path: Path) -> None:
     store.upgrade(path)
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         connection.execute("PRAGMA journal_mode = WAL")
     filled(path)
-    assert store.inspect(path) == schema.REVISIONS[-1]
+    assert store.inspect(path) == REVISIONS[-1]
 
 
 def test_the_known_revisions_are_the_migrations() -> None:
-    assert migrate.revisions() == schema.REVISIONS
+    assert migrate.revisions() == REVISIONS
 
 
 def test_an_older_store_is_brought_up_to_date(path: Path) -> None:
@@ -87,7 +88,7 @@ def test_an_older_store_is_brought_up_to_date(path: Path) -> None:
         log.append((decision(), AuditEvent(at=8.0, actor="me", event="new", subject="", detail=""))).wait(5.0)
         assert [(each.event, each.number) for each in log.trail(-1)] == [("old", 1), ("new", 2)]
         assert list(faults(b"", log.trail(-1))) == []
-    assert store.inspect(path) == schema.REVISIONS[-1]
+    assert store.inspect(path) == REVISIONS[-1]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT value, version FROM entries").fetchall() == [(0.5, 0)]
         assert connection.execute("SELECT agent, windows, td_bias FROM convergence ORDER BY agent").fetchall()[0][1:] == (

@@ -1,4 +1,4 @@
-"""What is asked of the tables, compiled once for each dialect and run through the bare driver.
+"""What is asked of the tables, composed for each dialect, written into files, and run from there through the bare driver.
 
 Placeholders are the driver's own, in the order in which the parameters stand in the statement. Times come and go as unix
 seconds, however a dialect keeps them.
@@ -38,15 +38,15 @@ from steersman.backends.sql import schema
 
 
 class Queries:
-    """One property for each question; each is compiled when it is first asked."""
+    """One property for each question."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+        self.dialect = dialect
         self._mark = "?" if dialect.paramstyle == "qmark" else "%s"
 
     def text(self, statement: ClauseElement) -> str:
         """Return a statement as the dialect's text."""
-        return str(statement.compile(dialect=self._dialect))
+        return str(statement.compile(dialect=self.dialect))
 
     def newest(self, statement: Select[Any]) -> str:
         """Return a statement with one more parameter: how many rows at most."""
@@ -54,7 +54,7 @@ class Queries:
 
     def each(self, name: str) -> Select[Any]:
         """Return the elements of a parameter that holds any number of keys, as `keys` encodes them."""
-        if self._dialect.name == "sqlite":
+        if self.dialect.name == "sqlite":
             listed = func.json_each(bindparam(name)).table_valued("value")
             return select(listed.c.value)
         return select(func.unnest(cast(bindparam(name), ARRAY(Text))))
@@ -65,13 +65,13 @@ class Queries:
 
     def seconds(self, column: "Column[Any]") -> ColumnElement[Any]:
         """Return a column, as unix seconds if it holds a time."""
-        if self._dialect.name == "sqlite" or not column.info.get("instant"):
+        if self.dialect.name == "sqlite" or not column.info.get("instant"):
             return column
         return cast(extract("epoch", column), Double)
 
     def time(self, name: str) -> ColumnElement[Any]:
         """Return a parameter that holds unix seconds."""
-        return bindparam(name) if self._dialect.name == "sqlite" else func.to_timestamp(bindparam(name))
+        return bindparam(name) if self.dialect.name == "sqlite" else func.to_timestamp(bindparam(name))
 
     @cached_property
     def head(self) -> str:
@@ -153,8 +153,8 @@ class Queries:
 
         Each is found by the index, so that the cost does not grow with the log.
         """
-        listed = "json_each(?)" if self._dialect.name == "sqlite" else "unnest(%s::bigint[]) WITH ORDINALITY"
-        names = "wanted" if self._dialect.name == "sqlite" else "wanted (value, key)"
+        listed = "json_each(?)" if self.dialect.name == "sqlite" else "unnest(%s::bigint[]) WITH ORDINALITY"
+        names = "wanted" if self.dialect.name == "sqlite" else "wanted (value, key)"
         return (
             f"SELECT decisions.body, outcomes.body FROM {listed} AS {names} "
             "JOIN outcomes AS found ON found.position = (SELECT MIN(position) FROM outcomes "
@@ -364,7 +364,7 @@ class Queries:
     def hour(self, column: "Column[Any]") -> ColumnElement[Any]:
         """Return the hour of a time, counted from 1970."""
         hours = type_coerce(self.seconds(column), Double) / literal_column("3600.0", Double)
-        return cast(hours if self._dialect.name == "sqlite" else func.floor(hours), Integer)
+        return cast(hours if self.dialect.name == "sqlite" else func.floor(hours), Integer)
 
     @cached_property
     def contributions(self) -> str:

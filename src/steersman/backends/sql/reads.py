@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import chain
 from operator import itemgetter
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
 from steersman.backends.sql import rows as codec
 from steersman.backends.sql.batch import Batch, Changes
-from steersman.backends.sql.queries import Queries
 from steersman.backends.sql.queue import Queue
 from steersman.core.values import (
     ApiKey,
@@ -28,6 +27,9 @@ from steersman.core.values import (
     Taken,
     Window,
 )
+
+if TYPE_CHECKING:
+    from steersman.backends.sql.queries import Queries
 
 T = TypeVar("T")
 
@@ -71,7 +73,7 @@ class Scan(Protocol):
 class Reads:
     """The reading half of the log; without a queue (another process owns the store) it sees what is durable."""
 
-    def __init__(self, readers: Pool, queue: Queue | None, sql: Queries) -> None:
+    def __init__(self, readers: Pool, queue: Queue | None, sql: "Queries") -> None:
         self._readers = readers
         self._queue = queue
         self._sql = sql

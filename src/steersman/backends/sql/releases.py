@@ -7,12 +7,11 @@ whoever owns the log. The database lets one of them in at a time, and refuses a 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from steersman.backends.sql.reads import Connection, Pool
-from steersman.backends.sql.release_queries import ReleaseQueries
 from steersman.backends.sql.rows import deployment as deployment_of
 from steersman.core.errors import Conflict, NotFound, StoreError, nearest
 from steersman.core.values import AuditEvent
@@ -27,6 +26,9 @@ from steersman.core.versions import (
     short,
 )
 
+if TYPE_CHECKING:
+    from steersman.backends.sql.release_queries import ReleaseQueries
+
 R = TypeVar("R", PolicyVersion, Deployment, Judgement)
 
 _SHOWN = 10
@@ -38,7 +40,7 @@ class StoredReleases(ABC):
     After a StoreError from a write it may have been made or not: look at what there is.
     """
 
-    def __init__(self, readers: Pool, sql: ReleaseQueries, shown: str, *, read_only: bool) -> None:
+    def __init__(self, readers: Pool, sql: "ReleaseQueries", shown: str, *, read_only: bool) -> None:
         self._readers = readers
         self._sql = sql
         self._shown = shown

@@ -29,10 +29,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
-APPLICATION_ID = 0x53746565  # "Stee", in the header of the file
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
-"""The migrations, oldest first. A store is of the last one, or is brought there, or was written by a newer version."""
-
 _BIG = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's own row number
 _INSTANT = DateTime(timezone=True).with_variant(Double, "sqlite")
 

@@ -1,14 +1,11 @@
 """The tables in their schema: made new, looked at before they are used, and brought up to date."""
 
-from functools import cache
-
 import psycopg
-from sqlalchemy import URL
-from sqlalchemy.dialects import postgresql
 
-from steersman.backends.sql import schema
 from steersman.backends.sql.postgres import connect
 from steersman.backends.sql.postgres.connect import Connection, Target
+from steersman.backends.sql.postgres.statements import DEFINITIONS
+from steersman.backends.sql.revisions import REVISIONS
 from steersman.core.errors import NotFound, StoreError, StoreVersionError
 
 OLDEST_SERVER = 130000
@@ -26,7 +23,7 @@ def prepare(connection: Connection, where: Target) -> None:
         revision = inspect(connection, where)
         if revision is None:
             create(connection, where)
-        elif revision != schema.REVISIONS[-1]:
+        elif revision != REVISIONS[-1]:
             upgrade(where)
     finally:
         connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_MAKING, where.schema))
@@ -55,10 +52,10 @@ def inspect(connection: Connection, where: Target) -> str | None:
             "one: …?schema=NAME."
         )
     (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
-    if revision not in schema.REVISIONS:
+    if revision not in REVISIONS:
         raise StoreVersionError(
             f"{where.shown} was written by a newer Steersman (schema {revision}; this one knows up to "
-            f"{schema.REVISIONS[-1]}). Nothing was changed. Upgrade with `pip install -U steersman`, or name another store."
+            f"{REVISIONS[-1]}). Nothing was changed. Upgrade with `pip install -U steersman`, or name another store."
         )
     return str(revision)
 
@@ -72,9 +69,9 @@ def check_readable(connection: Connection, where: Target) -> None:
             f"no store at {where.shown}, schema {where.schema}. Name one with --store or STEERSMAN_STORE, or make one by "
             "deciding."
         )
-    if revision != schema.REVISIONS[-1]:
+    if revision != REVISIONS[-1]:
         raise StoreVersionError(
-            f"{where.shown} was written by an older Steersman (schema {revision}; this one reads {schema.REVISIONS[-1]}). "
+            f"{where.shown} was written by an older Steersman (schema {revision}; this one reads {REVISIONS[-1]}). "
             "Nothing was changed. Whatever writes to it next, such as a process that decides, brings it up to date."
         )
 
@@ -84,14 +81,15 @@ def create(connection: Connection, where: Target) -> None:
     with connection.transaction():
         if connection.execute("SELECT to_regnamespace(%s)", (where.schema,)).fetchone() == (None,):
             connection.execute(f'CREATE SCHEMA "{where.schema}"')
-        for statement in _definitions():
+        for statement in DEFINITIONS:
             connection.execute(statement)
-        connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (schema.REVISIONS[-1],))
+        connection.execute("INSERT INTO alembic_version (version_num) VALUES (%s)", (REVISIONS[-1],))
         connection.execute("INSERT INTO log_head (id, position, commits) VALUES (1, 0, 0)")
 
 
 def upgrade(where: Target, revision: str = "head") -> None:
     """Run the migrations that are due, however long they take. Raises psycopg.Error: then nothing was changed."""
+    from sqlalchemy import URL
     from sqlalchemy.exc import DBAPIError
 
     from steersman.backends.sql import migrate
@@ -106,8 +104,3 @@ def upgrade(where: Target, revision: str = "head") -> None:
         migrate.upgrade(URL.create("postgresql+psycopg"), revision, connect=patient)
     except DBAPIError as error:
         raise error.orig or error from error
-
-
-@cache
-def _definitions() -> tuple[str, ...]:
-    return schema.definitions(postgresql.dialect())  # type: ignore[no-untyped-call]

@@ -5,18 +5,14 @@ import sqlite3
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from sqlalchemy.dialects import sqlite
-
 from steersman.backends.sql import fork
 from steersman.backends.sql.reads import Connection
-from steersman.backends.sql.release_queries import ReleaseQueries
 from steersman.backends.sql.releases import StoredReleases
 from steersman.backends.sql.sqlite import connect, store
 from steersman.backends.sql.sqlite.readers import Readers
+from steersman.backends.sql.sqlite.statements import RELEASES
 from steersman.backends.sql.sqlite.transaction import write_words
 from steersman.core.values import AuditEvent
-
-SQL = ReleaseQueries(sqlite.dialect(paramstyle="qmark"))
 
 
 class SqliteReleases(StoredReleases):
@@ -34,7 +30,7 @@ class SqliteReleases(StoredReleases):
         except (sqlite3.Error, OSError) as error:
             raise connect.unusable(self._path, error) from error
         self._pool = Readers(self._path)
-        super().__init__(self._pool, SQL, str(self._path), read_only=read_only)
+        super().__init__(self._pool, RELEASES, str(self._path), read_only=read_only)
         fork.track(self)
 
     def close(self) -> None:

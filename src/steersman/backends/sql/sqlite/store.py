@@ -2,14 +2,11 @@
 
 import sqlite3
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 
-from sqlalchemy import URL
-from sqlalchemy.dialects import sqlite
-
-from steersman.backends.sql import schema
+from steersman.backends.sql.revisions import APPLICATION_ID, REVISIONS
 from steersman.backends.sql.sqlite import connect
+from steersman.backends.sql.sqlite.statements import DEFINITIONS
 from steersman.core.errors import StoreError, StoreVersionError
 
 _QUICK_CHECK_BYTES = 32 * 2**20
@@ -25,7 +22,7 @@ def prepare(path: Path) -> None:
         revision = inspect(path)
         if revision is None:
             create(path)
-        elif revision != schema.REVISIONS[-1]:
+        elif revision != REVISIONS[-1]:
             upgrade(path)
     except (sqlite3.Error, OSError) as error:
         raise connect.unusable(path, error) from error
@@ -33,6 +30,8 @@ def prepare(path: Path) -> None:
 
 def upgrade(path: Path, revision: str = "head") -> None:
     """Run the migrations that are due."""
+    from sqlalchemy import URL
+
     from steersman.backends.sql import migrate
 
     migrate.upgrade(URL.create("sqlite", database=str(path)), revision, begin="BEGIN IMMEDIATE")
@@ -63,9 +62,9 @@ def check_current(path: Path, *, pages: bool = True) -> None:
     revision = inspect(path, pages=pages)
     if revision is None:
         raise StoreError(f"there is no store at {path} to read. Name another file.")
-    if revision != schema.REVISIONS[-1]:
+    if revision != REVISIONS[-1]:
         raise StoreVersionError(
-            f"{path} was written by an older Steersman (schema {revision}; this one reads {schema.REVISIONS[-1]}). Nothing "
+            f"{path} was written by an older Steersman (schema {revision}; this one reads {REVISIONS[-1]}). Nothing "
             "was changed. Whatever writes to it next, such as `steersman up`, brings it up to date; until then use the "
             "version that runs on it."
         )
@@ -87,29 +86,24 @@ def create(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        for statement in _definitions():
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        for statement in DEFINITIONS:
             connection.execute(statement)
-        connection.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (schema.REVISIONS[-1],))
+        connection.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (REVISIONS[-1],))
         connection.execute("INSERT INTO log_head (id, position, commits) VALUES (1, 0, 0)")
         connection.execute("COMMIT")
 
 
-@cache
-def _definitions() -> tuple[str, ...]:
-    return schema.definitions(sqlite.dialect())
-
-
 def _check_ours(path: Path, connection: sqlite3.Connection, tables: set[str]) -> None:
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
-    if mark != schema.APPLICATION_ID or "alembic_version" not in tables:
+    if mark != APPLICATION_ID or "alembic_version" not in tables:
         raise StoreError(f"{path} is the database of another program. Nothing was changed. Name another file.")
 
 
 def _check_revision(path: Path, revision: str) -> None:
-    if revision not in schema.REVISIONS:
+    if revision not in REVISIONS:
         raise StoreVersionError(
-            f"{path} was written by a newer Steersman (schema {revision}; this one knows up to {schema.REVISIONS[-1]}). "
+            f"{path} was written by a newer Steersman (schema {revision}; this one knows up to {REVISIONS[-1]}). "
             "Nothing was changed. Upgrade with `pip install -U steersman`, or name another file."
         )
 
