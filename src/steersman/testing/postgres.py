@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ VARIABLE = "STEERSMAN_TEST_POSTGRES"
 _NOBODY = 65534  # the server refuses to run as root
 _START_S = 30.0
 _QUICK = {"fsync": "off", "full_page_writes": "off"}
+_MEMORY, _PLENTY = Path("/dev/shm"), 4 * 2**30  # noqa: S108 - a folder of its own is made in it
 
 
 class PostgresServer:
@@ -170,11 +171,18 @@ def postgres_url() -> Iterator[str]:
     if given := os.environ.get(VARIABLE):
         yield given
         return
-    server = PostgresServer()
-    try:
+    with _fast_disk() as disk, closing(PostgresServer(disk=disk, options={"max_wal_size": "256MB"})) as server:
         yield server.url().partition("?")[0]
-    finally:
-        server.close()
+
+
+@contextmanager
+def _fast_disk() -> Iterator[Path | None]:
+    """Give a folder in memory where there is plenty: the tables of a store are made there in a third of the time."""
+    if not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _PLENTY:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="steersman-postgres-", dir=_MEMORY) as folder:
+        yield Path(folder)
 
 
 def _free_port() -> int:
