@@ -4,8 +4,6 @@ from functools import cached_property
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Dialect
-from sqlalchemy.dialects import postgresql, sqlite
 
 from steersman.backends.sql import schema
 from steersman.backends.sql.postgres.composed import PostgresQueries
@@ -14,12 +12,15 @@ from steersman.backends.sql.release_queries import ReleaseQueries
 from steersman.backends.sql.sqlite.composed import SqliteQueries
 from steersman.backends.sql.texts import Statements, Texts
 
+_QUERIES = {"sqlite": SqliteQueries, "postgres": PostgresQueries}
+
 
 def composed(folder: str) -> Statements:
     """Return the statements of the dialect whose folder is called so."""
-    dialect: Dialect = {"sqlite": sqlite, "postgres": postgresql}[folder].dialect()
-    log: Queries = {"sqlite": SqliteQueries, "postgres": PostgresQueries}[folder]()
-    return Statements(definitions=schema.definitions(dialect), log=_texts(log), releases=_texts(ReleaseQueries(log.dialect)))
+    log = _QUERIES[folder]()
+    return Statements(
+        definitions=schema.definitions(log.dialect), log=_texts(log), releases=_texts(ReleaseQueries(log.dialect))
+    )
 
 
 def _texts(queries: Queries) -> Texts:
@@ -39,7 +40,7 @@ def written(statements: Statements) -> bytes:
 
 def main() -> None:
     """Write both files."""
-    for folder in ("sqlite", "postgres"):
+    for folder in _QUERIES:
         (Path(__file__).parent / folder / "statements.json").write_bytes(written(composed(folder)))
 
 

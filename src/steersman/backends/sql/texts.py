@@ -1,4 +1,4 @@
-"""The statements of a dialect as text, read from a file: to make them anew would be a third of each start.
+"""The statements of a dialect as text, read from a file: to compose them takes as long as all else that opens a store.
 
 `python -m steersman.backends.sql.compose` writes the files. Run it after a change of the tables or of what is asked of them.
 """
