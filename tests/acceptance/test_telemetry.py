@@ -23,7 +23,7 @@ from steersman.backends.metrics.table import BY_NAME
 from steersman.testing.serving import bearer, make_key
 
 PROMTOOL = shutil.which("promtool")
-SECRET_STATE = {"load": 41.4711, "backlog": 433, "weekend": False}
+SECRET_STATE = {"load": 41.47112583, "backlog": 433, "weekend": False}
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 END_S = 30.0
 
@@ -154,7 +154,7 @@ def test_a_request_is_traced_until_it_was_learned(tmp_path: Path) -> None:
     assert decide.parent_span_id.hex() == CALLER.split("-")[2]
     assert row["trace_id"] == f"00-{CALLER.split('-')[1]}-{decide.span_id.hex()}-01"
     assert {spans["steersman.report"].parent_span_id, spans["steersman.learn"].parent_span_id} == {decide.span_id}
-    assert b"4711" not in b"".join(bodies)
+    assert b"47112583" not in b"".join(bodies)
 
 
 def test_logs_hold_neither_secrets_nor_states(tmp_path: Path) -> None:
@@ -164,17 +164,18 @@ def test_logs_hold_neither_secrets_nor_states(tmp_path: Path) -> None:
         client.headers.update(bearer(key))
         decide_and_report(client, 2)
         hostile: list[Any] = [
-            {"agent": "lab/small", "state": {**SECRET_STATE, "load": "patient-4711"}},
-            {"agent": "patient-4711", "state": SECRET_STATE},
-            "patient-4711",
+            {"agent": "lab/small", "state": {**SECRET_STATE, "load": "patient-47112583"}},
+            {"agent": "patient-47112583", "state": SECRET_STATE},
+            "patient-47112583",
         ]
         for body in hostile:
             assert client.post("/v1/decisions", json=body).status_code in (400, 404)
-        client.get("/v1/agents", params={"q": "patient-4711"})
-        client.get("/v1/agents", headers={"authorization": "Bearer steer_0123456789ab_patient4711"})
+        client.get("/v1/agents", params={"q": "patient-47112583"})
+        client.get("/v1/agents", headers={"authorization": "Bearer steer_0123456789ab_patient47112583"})
         process.send_signal(signal.SIGTERM)
         _, written = process.communicate(timeout=END_S)
-    assert [each for each in (key, key.rpartition("_")[2], "4711", "backlog") if each in written] == []
+    told = (key, key.rpartition("_")[2], "47112583", "41.47112", "backlog")
+    assert [each for each in told if each in written] == []
     for line in written.splitlines():
         assert json.loads(line)["event"]
 

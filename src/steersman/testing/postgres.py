@@ -25,7 +25,6 @@ VARIABLE = "STEERSMAN_TEST_POSTGRES"
 _NOBODY = 65534  # the server refuses to run as root
 _START_S = 30.0
 _QUICK = {"fsync": "off", "full_page_writes": "off"}
-_MEMORY, _PLENTY = Path("/dev/shm"), 4 * 2**30  # noqa: S108 - a folder of its own is made in it
 
 
 class PostgresServer:
@@ -166,23 +165,16 @@ def binaries() -> Path:
 
 
 @contextmanager
-def postgres_url() -> Iterator[str]:
-    """Give the URL of a server for tests, without schema: that of the environment, or one started for as long as this."""
+def postgres_url(disk: Path | None = None) -> Iterator[str]:
+    """Give the URL of a server for tests, without schema: that of the environment, or one started for as long as this.
+
+    disk: a folder to hold the data of the one that is started, whose write-ahead log is kept small.
+    """
     if given := os.environ.get(VARIABLE):
         yield given
         return
-    with _fast_disk() as disk, closing(PostgresServer(disk=disk, options={"max_wal_size": "256MB"})) as server:
+    with closing(PostgresServer(disk=disk, options={"max_wal_size": "256MB"})) as server:
         yield server.url().partition("?")[0]
-
-
-@contextmanager
-def _fast_disk() -> Iterator[Path | None]:
-    """Give a folder in memory where there is plenty: the tables of a store are made there in a third of the time."""
-    if not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _PLENTY:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="steersman-postgres-", dir=_MEMORY) as folder:
-        yield Path(folder)
 
 
 def _free_port() -> int:

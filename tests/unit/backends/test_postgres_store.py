@@ -118,6 +118,14 @@ def test_migrations_equal_the_schema(where: Target, postgres: str) -> None:
         ask(made, f"DROP SCHEMA IF EXISTS {made.schema} CASCADE")
 
 
+def test_opening_imports_neither_alembic_nor_sqlalchemy(new_store_url: str) -> None:
+    code = (
+        "import sys; from steersman.backends.sql.postgres import PostgresLog; PostgresLog(sys.argv[1]).close()\n"
+        "assert not {'alembic', 'sqlalchemy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, new_store_url], check=True)
+
+
 def test_a_migrated_store_works(where: Target, new_store_url: str) -> None:
     migrated(where)
     with closing(PostgresLog(new_store_url)) as log:

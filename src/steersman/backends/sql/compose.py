@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from steersman.backends.sql import schema
+from steersman.backends.sql.composer import Composer
 from steersman.backends.sql.postgres.composed import PostgresQueries
-from steersman.backends.sql.queries import Queries
 from steersman.backends.sql.release_queries import ReleaseQueries
 from steersman.backends.sql.sqlite.composed import SqliteQueries
 from steersman.backends.sql.texts import Statements, Texts
@@ -23,7 +23,7 @@ def composed(folder: str) -> Statements:
     )
 
 
-def _texts(queries: Queries) -> Texts:
+def _texts(queries: Composer) -> Texts:
     made = {
         name: getattr(queries, name)
         for kind in type(queries).__mro__

@@ -1,32 +1,22 @@
-"""What is asked of the tables, composed for each dialect, written into files, and run from there through the bare driver.
-
-Placeholders are the driver's own, in the order in which the parameters stand in the statement. Times come and go as unix
-seconds, however a dialect keeps them.
-"""
+"""What is asked of the tables, composed for each dialect; files keep the texts, which run through the bare driver."""
 # ruff: noqa: S608 - every name in these texts is one of our own tables or columns; values are parameters
 
 from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
-    ClauseElement,
     Column,
     ColumnElement,
-    Dialect,
     Double,
     FromClause,
     Integer,
-    Select,
     Table,
-    Text,
     and_,
     bindparam,
     case,
     cast,
     delete,
     exists,
-    extract,
     func,
     literal_column,
     select,
@@ -35,43 +25,11 @@ from sqlalchemy import (
 )
 
 from steersman.backends.sql import schema
+from steersman.backends.sql.composer import Composer
 
 
-class Queries:
+class Queries(Composer):
     """One property for each question."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        self.dialect = dialect
-        self._mark = "?" if dialect.paramstyle == "qmark" else "%s"
-
-    def text(self, statement: ClauseElement) -> str:
-        """Return a statement as the dialect's text."""
-        return str(statement.compile(dialect=self.dialect))
-
-    def newest(self, statement: Select[Any]) -> str:
-        """Return a statement with one more parameter: how many rows at most."""
-        return f"{self.text(statement)} LIMIT {self._mark}"
-
-    def each(self, name: str) -> Select[Any]:
-        """Return the elements of a parameter that holds any number of keys, as `keys` encodes them."""
-        if self.dialect.name == "sqlite":
-            listed = func.json_each(bindparam(name)).table_valued("value")
-            return select(listed.c.value)
-        return select(func.unnest(cast(bindparam(name), ARRAY(Text))))
-
-    def columns(self, table: Table, *, but: tuple[str, ...] = ()) -> list[ColumnElement[Any]]:
-        """Return the columns of a table in their order, times as seconds."""
-        return [self.seconds(each) for each in table.columns if each.name not in but]
-
-    def seconds(self, column: "Column[Any]") -> ColumnElement[Any]:
-        """Return a column, as unix seconds if it holds a time."""
-        if self.dialect.name == "sqlite" or not column.info.get("instant"):
-            return column
-        return cast(extract("epoch", column), Double)
-
-    def time(self, name: str) -> ColumnElement[Any]:
-        """Return a parameter that holds unix seconds."""
-        return bindparam(name) if self.dialect.name == "sqlite" else func.to_timestamp(bindparam(name))
 
     @cached_property
     def head(self) -> str:

@@ -1,14 +1,14 @@
-"""What is asked and written of versions, moves and verdicts; see `Queries`."""
+"""What is asked and written of versions, moves and verdicts; see `Composer`."""
 
 from functools import cached_property
 
 from sqlalchemy import Integer, Table, bindparam, func, insert, literal_column, select
 
 from steersman.backends.sql import schema
-from steersman.backends.sql.queries import Queries
+from steersman.backends.sql.composer import Composer
 
 
-class ReleaseQueries(Queries):
+class ReleaseQueries(Composer):
     """One property for each question and each row that is written."""
 
     def _insert(self, table: Table) -> str:

@@ -196,7 +196,10 @@ def take_turns(versions: tuple[Remote, Remote], index: int, size: int, pair: int
 
 
 def stay_on_one_cpu() -> None:
-    """Keep this process and its children on the CPU where it runs, if the system lets it: others may be slower."""
+    """Keep this process and its children on the CPU where it runs, if the system lets it: others may be slower.
+
+    Threads that a function starts by itself share that CPU then.
+    """
     if hasattr(os, "sched_setaffinity"):
         with contextlib.suppress(OSError):
             after_the_name = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2]

@@ -3,7 +3,9 @@
 Slow-downs here are tens of times what a function takes, so that no busy machine decides a test.
 """
 
+import os
 import statistics
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -96,7 +98,7 @@ def test_a_load_names_what_is_slower_and_nothing_else(work: Work, working: Path,
     assert {file: file.read_bytes() for file in working.rglob("*") if file.is_file()} == before
 
 
-def test_what_is_slow_after_a_pause_is_seen_by_a_spike_and_not_by_a_load(
+def test_what_is_slow_after_a_pause_is_far_slower_under_a_spike_than_under_a_load(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slowness, "STRENGTH", (20.0, 30.0))
@@ -111,6 +113,19 @@ def test_what_is_slow_after_a_pause_is_seen_by_a_spike_and_not_by_a_load(
     assert longer["load"] < 5 < longer["spike"]
     assert timed["spike"].slower() == {"working.py::remember"}
     assert site.sandbox.read("working.py") == WORKING
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.cpu_count() == 1, reason="processes are held on one CPU where Linux has more"
+)
+def test_a_load_by_one_thread_has_one_cpu_and_one_by_several_has_all(tmp_path: Path, make: Make, progress: Progress) -> None:
+    spread = "import os\n\n\ndef spread(cpus):\n    assert len(os.sched_getaffinity(0)) == cpus\n"
+    called = f"from counted import spread\n\n\ndef test_spread():\n    spread({len(os.sched_getaffinity(0))})\n"
+    counted = make(tmp_path / "counted", {"counted.py": spread, "test_counted.py": called})
+    with open_site(discover(counted), seed=0, timeout_s=120.0, progress=progress) as site:
+        functions = hot_functions(site)
+        failed = {form: [*time_versions(site, functions, {}, FORMS[form]).failed] for form in ("load", "stress")}
+    assert failed == {"load": ["counted.py::spread"], "stress": []}
 
 
 def test_calls_are_those_of_the_tests_and_none_reaches_out_or_changes_the_copy(site: Site) -> None:
