@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PYTEST := $(BIN)/python -m pytest -n 5 --dist worksteal --durations 25 --disable-plugin-autoload -p xdist -p timeout -p hypothesispytest
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal --durations 25 --disable-plugin-autoload -p xdist -p timeout -p hypothesispytest
 
 .DEFAULT_GOAL := help
 .PHONY: help run up test suite browser bytecode check fix docs bench clean
