@@ -22,9 +22,9 @@ class PostgresQueries(Queries):
     def __init__(self) -> None:
         super().__init__(DIALECT)
 
-    def _insert(self, table: Table, *, keys: Iterable[str] = (), version: bool = False) -> str:
-        """Return an insert of arrays; with `keys`, rows that are there are replaced."""
-        columns = [each for each in table.columns if each.name != "version"]
+    def _insert(self, table: Table, *, keys: Iterable[str] = (), but: str = "version", version: bool = False) -> str:
+        """Return an insert of arrays of all columns but one; with `keys`, rows that are there are replaced."""
+        columns = [each for each in table.columns if each.name != but]
         names = [each.name for each in columns]
         values = [_value(each) for each in columns]
         source = f"unnest({', '.join(_array(each) for each in columns)}) AS given ({', '.join(map(_quoted, names))})"
@@ -216,12 +216,12 @@ class PostgresQueries(Queries):
     @cached_property
     def add_audit(self) -> str:
         """Arrays of all columns but the id."""
-        return _events(schema.audit_events)
+        return self._insert(schema.audit_events, but="id")
 
     @cached_property
     def add_controls(self) -> str:
         """Arrays of all columns but the id."""
-        return _events(schema.controls)
+        return self._insert(schema.controls, but="id")
 
     @cached_property
     def put_keys(self) -> str:
@@ -256,15 +256,6 @@ class PostgresQueries(Queries):
     def holder(self) -> str:
         """Who holds the lease now. Parameter: agent."""
         return "SELECT holder FROM leases WHERE agent = %s AND expires_at >= clock_timestamp()"
-
-
-def _events(table: Table) -> str:
-    columns = [each for each in table.columns if not each.primary_key]
-    names = ", ".join(_quoted(each.name) for each in columns)
-    return (
-        f"INSERT INTO {table.name} ({names}) SELECT {', '.join(_value(each) for each in columns)} "
-        f"FROM unnest({', '.join(_array(each) for each in columns)}) AS given ({names})"
-    )
 
 
 def _array(column: "Column[object]") -> str:
